@@ -1,0 +1,25 @@
+# Every library we use, each as an imported or INTERFACE target. All come from Debian 12 (`make deps`).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(spdlog REQUIRED)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# Debian's CAF ships no CMake config.
+find_path(CAF_INCLUDE_DIR caf/all.hpp REQUIRED)
+find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
+add_library(reeve_caf INTERFACE)
+target_include_directories(reeve_caf SYSTEM INTERFACE ${CAF_INCLUDE_DIR})
+target_link_libraries(reeve_caf INTERFACE ${CAF_CORE_LIBRARY} Threads::Threads)
+
+# msgpack-c, header only, without Boost.
+find_path(MSGPACK_INCLUDE_DIR msgpack.hpp REQUIRED)
+add_library(reeve_msgpack INTERFACE)
+target_include_directories(reeve_msgpack SYSTEM INTERFACE ${MSGPACK_INCLUDE_DIR})
+target_compile_definitions(reeve_msgpack INTERFACE MSGPACK_NO_BOOST)
+
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
+find_path(EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)

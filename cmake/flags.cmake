@@ -1,0 +1,33 @@
+# Compiler flags of our own code. Libraries are SYSTEM, so that only our warnings count.
+add_library(reeve_flags INTERFACE)
+target_compile_options(reeve_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual)
+if(REEVE_WERROR)
+  target_compile_options(reeve_flags INTERFACE -Werror)
+endif()
+target_include_directories(reeve_flags INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
+
+if(REEVE_SANITIZE)
+  add_compile_options(-fsanitize=${REEVE_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${REEVE_SANITIZE})
+  if(REEVE_SANITIZE MATCHES "undefined")
+    # CAF 0.17.6's headers bind null references; every other undefined behaviour ends the program.
+    add_compile_options(-fno-sanitize-recover=undefined -fno-sanitize=null)
+  endif()
+endif()
+
+find_program(REEVE_CCACHE ccache)
+if(REEVE_CCACHE)
+  # Without pch_defines and time_macros ccache skips every file that uses a precompiled header.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${REEVE_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Xclang> $<$<COMPILE_LANGUAGE:CXX>:-fno-pch-timestamp>)
+  endif()
+endif()
+find_program(REEVE_MOLD mold)
+if(REEVE_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_link_options(-fuse-ld=mold)
+endif()
