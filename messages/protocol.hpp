@@ -876,12 +876,14 @@ struct AssignedJob {
 /// Work for an agent. A job's spec comes with the first tasks of that job that the node holds.
 struct Assign {
   static constexpr MessageType type = MessageType::assign;
-  std::uint64_t number = 0; // 1, 2, … within a session; a gap means: register again
+  std::uint64_t session = 0; // of the registration it belongs to; any other is ignored
+  std::uint64_t number = 0;  // 1, 2, … within a session; a gap means: register again
   std::vector<AssignedSpec> specs;
   std::vector<AssignedJob> jobs;
   bool operator==(const Assign&) const = default;
   template<class V>
   static void fields(V& v) {
+    v("session", &Assign::session, {.required = true});
     v("number", &Assign::number, {.required = true});
     v("specs", &Assign::specs);
     v("jobs", &Assign::jobs);

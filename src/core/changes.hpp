@@ -1,0 +1,150 @@
+// Changes: what an entry did to the cluster, as the deciders need it. Made by `apply`, delivered in seq order once durable. Also what a new
+// decider is told first (`Cluster::describe`), so that there is one way to build a view. Plain data; no I/O, no clock.
+#pragma once
+
+#include "messages/entries.hpp"
+#include "messages/protocol.hpp"
+
+#include <memory>
+
+namespace reeve::core {
+
+/// What the scheduler and recovery need of a job's specification; shared by all jobs that are alike in it.
+struct Kind {
+  std::string queue, user, executor;
+  Resources resources; // of one task
+  std::int32_t priority = 0;
+  std::uint32_t max_parallel = 0;
+  Duration estimate{0}, time_limit{0};
+  std::uint32_t retries = 0, lost_retries = 5;
+  std::map<std::string, std::string> node_labels;
+  bool operator==(const Kind&) const = default;
+  template<class V>
+  static void fields(V& v) {
+    v("queue", &Kind::queue);
+    v("user", &Kind::user);
+    v("executor", &Kind::executor);
+    v("resources", &Kind::resources);
+    v("priority", &Kind::priority);
+    v("max_parallel", &Kind::max_parallel);
+    v("estimate_us", &Kind::estimate);
+    v("time_limit_us", &Kind::time_limit);
+    v("retries", &Kind::retries);
+    v("lost_retries", &Kind::lost_retries);
+    v("node_labels", &Kind::node_labels);
+  }
+};
+using KindPtr = std::shared_ptr<const Kind>;
+
+/// A node is new, or anything but its bookings changed. Work may go there when `state` is up and it is not draining.
+struct NodeChanged {
+  NodeId node;
+  std::string name;
+  NodeState state = NodeState::up;
+  bool draining = false;
+  Incarnation incarnation;
+  Resources capacity, available;
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> executors;
+  TimePoint since; // when `state` began
+};
+struct NodeForgotten {
+  NodeId node;
+};
+/// Bookings on a node changed.
+struct NodeAvailable {
+  NodeId node;
+  Resources available;
+};
+/// A job's never placed tasks [first, first + count) wait.
+struct JobArrived {
+  JobId job;
+  KindPtr kind;
+  TimePoint submitted;
+  TaskIndex first = 0;
+  std::uint32_t count = 0;
+  bool held = false;
+};
+/// Tasks wait again, as `run.attempt`, not before a time.
+struct TasksReady {
+  JobId job;
+  TaskRun run;
+  TimePoint not_before;
+};
+/// Waiting tasks wait no longer (cancelled, held one by one). Empty runs: none of the job's tasks waits any more.
+struct TasksWithdrawn {
+  JobId job;
+  std::vector<TaskRun> runs;
+};
+struct HoldChanged {
+  JobId job;
+  bool held = false;
+};
+/// Tasks were placed: they wait no longer.
+struct TasksTaken {
+  Placement placement;
+};
+/// A (node, job) allocation after a change; in_flight 0: it is over.
+struct FlightChanged {
+  NodeId node;
+  JobId job;
+  std::uint32_t in_flight = 0, slots = 0;
+};
+/// Attempts that ended without a result that counts as final: recovery decides what becomes of them. All of `runs` share the counts.
+struct TasksInterrupted {
+  JobId job;
+  KindPtr kind;
+  std::vector<TaskRun> runs; // `attempt` is the one that ended
+  NodeId node;
+  Cause cause = Cause::lost_node;
+  std::uint32_t failures = 0, losses = 0; // so far, this one included
+  TimePoint at;
+};
+/// The node must stop these. Followed by a result, which decides how they count.
+struct TasksToStop {
+  NodeId node;
+  JobId job;
+  std::vector<TaskRun> runs;
+  std::string reason;
+};
+struct JobEnded {
+  JobId job;
+  JobState state = JobState::succeeded;
+  std::uint32_t tasks = 0;
+  TimePoint at;
+};
+/// An ended job runs again (retried).
+struct JobReopened {
+  JobId job;
+};
+struct JobForgotten {
+  JobId job;
+};
+struct LeaseChanged {
+  LeaseId lease;
+  NodeId node;
+  TimePoint expires; // 0: until released
+};
+struct LeaseEnded {
+  LeaseId lease;
+};
+struct ConfigUpdated {
+  std::map<std::string, std::string> values; // all that differ from the defaults
+};
+
+using Change = std::variant<NodeChanged, NodeForgotten, NodeAvailable, JobArrived, TasksReady, TasksWithdrawn, HoldChanged, TasksTaken,
+                            FlightChanged, TasksInterrupted, TasksToStop, JobEnded, JobReopened, JobForgotten, LeaseChanged, LeaseEnded,
+                            ConfigUpdated>;
+using Changes = std::vector<Change>;
+
+/// What the ledger hands to the deciders, the publisher and the archivist when it has become durable.
+struct Committed {
+  Seq first;                    // entries[i] has seq first + i
+  std::vector<Entry> entries;
+  Changes changes;
+  std::vector<TaskOutput> outputs; // heads of output that came with results; not journalled
+  [[nodiscard]] Seq last() const { return Seq(first.value + entries.size() - 1); }
+};
+using CommittedPtr = std::shared_ptr<const Committed>;
+
+} // namespace reeve::core

@@ -1,0 +1,57 @@
+// Commands: wishes that the ledger may refuse. Sent by the deciders and, through the gateway, by clients and agents. A wish that has the
+// shape of the fact it asks for is that type under another name. Plain data; no I/O, no clock.
+#pragma once
+
+#include "messages/entries.hpp"
+
+namespace reeve::core {
+
+using BeginEpoch = EpochStarted;
+/// `node` is ignored: the ledger knows the name or gives a new id. Nothing is journalled when all is as it was.
+using RegisterNode = NodeRegistered;
+using MarkLost = NodesLost;   // nodes that are not up are left out
+using RemoveNodes = NodesRemoved;
+using Place = TasksPlaced;    // each placement is judged by itself
+using Finish = TasksFinished; // results of attempts that are not in flight on that node are left out
+using Requeue = TasksRequeued;
+using GiveUp = TasksGivenUp;
+using Cancel = TasksCancelled;
+using Retry = TasksRetried;
+using Hold = JobHeld;
+using Forget = JobsForgotten;
+using EndLeases = LeasesEnded;
+using ChangeConfig = ConfigChanged;
+
+struct DrainNodes { // or undrain
+  std::vector<std::string> nodes;
+  bool drain = true;
+  std::string reason;
+};
+struct LabelNodes {
+  std::vector<std::string> nodes;
+  std::map<std::string, std::string> labels;
+};
+struct SubmitJobs { // specs have passed validate(); one Raw (a JobSpec map) each
+  Bytes key;
+  std::vector<Raw> specs;
+};
+struct GrantLease {
+  std::string node; // empty: any node with room, the one with the most of it
+  std::string owner;
+  Resources resources;
+  Duration duration{0};
+  Bytes key;
+};
+struct RenewLease {
+  LeaseId lease;
+  Duration duration{0};
+};
+struct ReleaseLeases {
+  LeaseId lease;
+  std::string node, owner;
+};
+
+using Command = std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs, Place, Finish, Requeue,
+                             GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease, ReleaseLeases, EndLeases, ChangeConfig>;
+
+} // namespace reeve::core
