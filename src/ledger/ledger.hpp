@@ -1,0 +1,146 @@
+// The ledger without its actor: takes commands and requests, decides and applies at once, and lets effects go when their entries are durable
+// (group commit). Owned by the ledger actor and the simulator. Never reads a clock, never touches a socket or a disk.
+//
+//   request / wish ──► Cluster::execute ──► entries ──► take_batches() ──► the journal's writer
+//                                            └► effects wait ◄── durable(seq) / append_failed(error)
+#pragma once
+
+#include "src/core/cluster.hpp"
+#include "src/journal/journal.hpp"
+#include "src/ledger/effects.hpp"
+#include "src/ledger/waiters.hpp"
+
+#include <deque>
+
+namespace reeve::ledger {
+
+struct SubmitRequest { // a Submit whose specs have been validated and encoded by the gateway
+  core::SubmitJobs jobs;
+  bool dry_run = false;
+  std::optional<JobSpec> sample; // dry run: the first job, to say where it would go
+};
+using Request = std::variant<SubmitRequest, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig, GetConfig, ListJobs, ListTasks,
+                             ListNodes, GetStats, GetMaster, ListLeases, ReadLog>;
+
+struct Identity {
+  std::string cluster, master, program;
+  TimePoint started;
+};
+
+/// Why the journal takes no entries at the moment.
+struct Trouble {
+  Error error;
+  TimePoint since;
+};
+
+/// A wish that came to nothing, for the decider that had it.
+struct RefusedWish {
+  std::vector<core::RefusedPlacement> placements; // of a Place
+  std::optional<Error> error;                     // of any other
+};
+
+class Ledger {
+public:
+  /// `cluster` as recovered from the journal, whose newest entry is `cluster.last_seq()`.
+  Ledger(Identity identity, core::Cluster cluster);
+
+  /// Starts a reign: appends EpochStarted. Returns the new epoch.
+  Epoch begin(TimePoint now);
+
+  // ---- inputs
+  void request(Peer peer, std::uint64_t correlation, const Request& request, TimePoint now);
+  void register_node(Peer peer, std::uint64_t correlation, const RegisterNode& message, Duration heartbeat, TimePoint now);
+  /// Results of a bound node. Acknowledged (ResultsAck) when durable, duplicates too.
+  void results(Peer peer, NodeId node, Results message, TimePoint now);
+  void leave(NodeId node, const std::string& reason, TimePoint now);
+  RefusedWish wish(const core::Command& command, TimePoint now);
+  /// A peer cannot be reached any more: its waits end.
+  void peer_gone(Peer peer);
+  /// What heartbeats measured; shown in NodeView, part of no entry.
+  void measured(NodeId node, const Resources& used, TimePoint heard);
+  /// Progress for those who wait, waits that were not renewed.
+  void tick(TimePoint now);
+  void send_beacon(TimePoint now);
+
+  // ---- the journal's side
+  /// Closed batches to append, in order; empty when there is nothing. After `append_failed` until `reload`: empty.
+  std::vector<journal::Batch> take_batches();
+  [[nodiscard]] bool has_batches() const;
+  /// Everything up to `seq` is durable: its effects are released.
+  void durable(Seq seq);
+  /// Speculative state is worthless now: waiting effects become errors to whoever asked, and every command is refused with `error` until
+  /// `reload`. Call `reload` with the cluster as the journal has it.
+  void append_failed(const Error& error, TimePoint now);
+  /// Also starts accepting again. The deciders must be reset from `describe()`.
+  void reload(core::Cluster cluster);
+  [[nodiscard]] const std::optional<Trouble>& trouble() const { return trouble_; }
+
+  // ---- outputs
+  std::vector<Effect> take_effects();
+  std::vector<core::CommittedPtr> take_committed();
+
+  [[nodiscard]] const core::Cluster& cluster() const { return cluster_; }
+  [[nodiscard]] Seq durable_seq() const { return durable_; }
+  [[nodiscard]] std::size_t undurable() const; // entries decided and not yet durable: the gateway's measure for Busy
+  void note_snapshot(Seq seq) { snapshot_ = seq; }
+  void note_journal(std::string health) { journal_health_ = std::move(health); }
+  void count(const std::string& name, std::int64_t value) { counters_[name] = value; } // shown by stats
+
+private:
+  struct Measured {
+    Resources used;
+    TimePoint heard;
+  };
+  struct Waiting {
+    Seq after; // released when this is durable
+    Effect effect;
+  };
+
+  core::Outcome execute(const core::Command& command, TimePoint now);
+  void after_changes(std::size_t first_change, TimePoint now);
+  void effect(Effect effect);
+  template<class M>
+  void reply(Peer peer, std::uint64_t correlation, const M& message);
+  void reply_error(Peer peer, std::uint64_t correlation, const Error& error, Duration retry_after = {});
+  void dispatch(const Placement& placement, bool with_spec);
+  void close_batch();
+
+  void handle(Peer, std::uint64_t, const SubmitRequest&, TimePoint);
+  void handle(Peer, std::uint64_t, const ActOnJobs&, TimePoint);
+  void handle(Peer, std::uint64_t, const Wait&, TimePoint);
+  void handle(Peer, std::uint64_t, const Allocate&, TimePoint);
+  void handle(Peer, std::uint64_t, const Release&, TimePoint);
+  void handle(Peer, std::uint64_t, const Renew&, TimePoint);
+  void handle(Peer, std::uint64_t, const ActOnNodes&, TimePoint);
+  void handle(Peer, std::uint64_t, const SetConfig&, TimePoint);
+  void handle(Peer, std::uint64_t, const GetConfig&, TimePoint);
+  void handle(Peer, std::uint64_t, const ListJobs&, TimePoint);
+  void handle(Peer, std::uint64_t, const ListTasks&, TimePoint);
+  void handle(Peer, std::uint64_t, const ListNodes&, TimePoint);
+  void handle(Peer, std::uint64_t, const GetStats&, TimePoint);
+  void handle(Peer, std::uint64_t, const GetMaster&, TimePoint);
+  void handle(Peer, std::uint64_t, const ListLeases&, TimePoint);
+  void handle(Peer, std::uint64_t, const ReadLog&, TimePoint);
+  [[nodiscard]] std::string where_it_would_go(const JobSpec& spec) const;
+
+  Identity identity_;
+  core::Cluster cluster_;
+  Seq durable_, snapshot_;
+  std::string journal_health_ = "healthy";
+  std::optional<Trouble> trouble_;
+
+  std::vector<TaskOutput> open_outputs_;
+  core::Committed open_;                  // entries decided since the last batch was closed
+  journal::Batch open_batch_;             // the same, encoded
+  std::size_t open_bytes_ = 0;
+  std::vector<journal::Batch> closed_;    // not yet taken by the writer
+  std::deque<core::CommittedPtr> pending_; // closed, not yet durable
+  std::deque<Waiting> waiting_;
+  std::vector<Effect> released_;
+  std::vector<core::CommittedPtr> committed_;
+  Waiters waiters_;
+  std::map<NodeId, Measured> measured_;
+  std::map<std::string, std::int64_t> counters_;
+};
+
+} // namespace reeve::ledger
