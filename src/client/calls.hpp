@@ -1,0 +1,95 @@
+// Which requests are under way: what is still to be sent, when to send it again, and how each
+// ended. Owned by Connection. Knows no socket and no clock: every call brings the time, so tests
+// lose and delay replies without waiting.
+#pragma once
+
+#include "messages/protocol.hpp"
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <unordered_map>
+
+namespace reeve::client {
+
+using Instant = std::chrono::steady_clock::time_point;
+constexpr Instant never = Instant::max();
+
+struct Reply {
+  MessageType type = MessageType::failed;
+  std::string body;
+};
+/// Told how a call ended. A stream's is told each reply, and returns true when that was the last;
+/// an error always is.
+using OnReply = std::function<bool(Result<Reply>)>;
+
+struct Call {
+  MessageType type = MessageType::hello;
+  std::string body;
+  Instant deadline = never;
+  Duration again{
+    0}; // sent again after so long without a reply, doubling up to eight times that; 0: never
+  bool repeatable = true; // sending twice does no harm: sent again when the connection was lost
+  bool stream = false;    // several replies; sent again each `again`, replies or not
+  OnReply on_reply;
+};
+
+class Calls {
+public:
+  /// Returns the correlation id. The call waits to be sent.
+  std::uint64_t add(Call call);
+  /// Forgets a call without telling it.
+  void cancel(std::uint64_t correlation);
+
+  /// The next call to be sent, or null. `sent` takes it off.
+  const Call* next_unsent();
+  [[nodiscard]] std::uint64_t next_correlation() const { return unsent_.front(); }
+  void sent(Instant now);
+
+  /// Both frames of a reply. Returns false when they are not from a master: unreadable, or nobody
+  /// waits for them.
+  bool reply(std::string_view header, std::string body, Instant now);
+  /// Replies to what was sent will not come: repeatable calls are to be sent again, the others end
+  /// with `timed_out`.
+  void disconnected();
+  /// Ends what is past its deadline, prepares what must be sent again. `no_master` is the error of
+  /// calls that were never sent.
+  void tick(Instant now, const Error& no_master);
+  [[nodiscard]] Instant next_due() const { return next_due_; }
+
+  [[nodiscard]] std::size_t size() const { return calls_.size(); }
+  [[nodiscard]] Epoch epoch() const { return epoch_; } // the highest seen
+  /// Sendings in a row that no reply followed: a measure for "this master is not answering".
+  [[nodiscard]] std::uint32_t unanswered() const { return unanswered_; }
+  /// The master said that it is not the leader, since last asked.
+  [[nodiscard]] bool sent_elsewhere() const { return sent_elsewhere_; }
+  void forget_unanswered() { unanswered_ = 0, sent_elsewhere_ = false; }
+
+private:
+  enum class Stage : std::uint8_t {
+    unsent,
+    sent,
+    waiting
+  }; // waiting: busy or not the leader, to be sent at `due`
+  struct Entry {
+    Call call;
+    Stage stage = Stage::unsent;
+    Instant due = never; // sent: send again; waiting: send
+    std::uint32_t times = 0;
+    Error refusal; // the last busy or not_leader, told when time runs out
+  };
+  void finish(std::uint64_t correlation, Result<Reply> result);
+  void to_unsent(std::uint64_t correlation, Entry& entry);
+  bool put_off(Entry& entry, const Failed& failed, Instant now);
+  Error expired(const Entry& entry, const Error& no_master) const;
+
+  std::unordered_map<std::uint64_t, Entry> calls_;
+  std::deque<std::uint64_t> unsent_; // may hold ids that have ended meanwhile
+  std::uint64_t last_ = 0;
+  Instant next_due_ = never; // not later than the first that is due
+  Epoch epoch_;
+  std::uint32_t unanswered_ = 0;
+  bool sent_elsewhere_ = false;
+};
+
+} // namespace reeve::client
