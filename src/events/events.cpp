@@ -1,0 +1,249 @@
+// Facts in, events out. See events.hpp.
+#include "src/events/events.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace reeve::events {
+namespace {
+std::uint64_t tasks_in(const std::vector<TaskRun>& runs) {
+  std::uint64_t n = 0;
+  for (const auto& run : runs)
+    n += run.count;
+  return n;
+}
+
+/// The job's name, out of an encoded JobSpec: its first field, when it has one.
+std::string name_in(const Raw& spec) {
+  codec::Tape& tape = codec::thread_tape();
+  if (!tape.parse(spec.msgpack, {}) || tape.tokens.size() < 3)
+    return {};
+  const auto text = [](const codec::Token& t) {
+    return t.type == codec::Type::str ? std::string_view(t.data, t.size) : std::string_view();
+  };
+  return text(tape.tokens[1]) == "name" ? std::string(text(tape.tokens[2])) : std::string();
+}
+
+std::string joined(const std::map<std::string, std::string>& values) {
+  std::string text;
+  for (const auto& [key, value] : values)
+    text += (text.empty() ? "" : ", ") + key + "=" + value;
+  return text;
+}
+} // namespace
+
+struct FactTeller {
+  const Teller& teller;
+  Seq seq;
+  TimePoint time;
+  std::vector<Event>& out;
+  std::uint32_t part = 0;
+
+  Event& add(std::string kind, JobId job = {}) {
+    Event& event = out.emplace_back();
+    event.seq = seq;
+    event.part = part++;
+    event.time = time;
+    event.kind = std::move(kind);
+    event.job = job;
+    return event;
+  }
+  Event& at_node(std::string kind, NodeId node, std::string text = {}) {
+    Event& event = add(std::move(kind));
+    event.node = teller.name(node);
+    event.text = std::move(text);
+    return event;
+  }
+
+  void operator()(const EpochStarted& fact) {
+    Event& event = add("master.started");
+    event.name = fact.master;
+    event.numbers["epoch"] = static_cast<std::int64_t>(fact.epoch.value);
+  }
+  void operator()(const NodeRegistered& fact) {
+    Event& event = add("node.registered");
+    event.node = fact.name;
+    event.text = to_text(fact.capacity);
+  }
+  void operator()(const NodesLost& fact) {
+    for (const NodeId node : fact.nodes)
+      at_node(fact.left ? "node.left" : "node.lost", node, fact.reason);
+  }
+  void operator()(const NodesDrained& fact) {
+    for (const NodeId node : fact.nodes)
+      at_node(fact.drain ? "node.drained" : "node.undrained", node, fact.reason);
+  }
+  void operator()(const NodesLabelled& fact) {
+    for (const NodeId node : fact.nodes)
+      at_node("node.labelled", node, joined(fact.labels));
+  }
+  void operator()(const NodesRemoved& fact) {
+    for (const NodeId node : fact.nodes)
+      at_node("node.removed", node);
+  }
+  void operator()(const JobsSubmitted& fact) {
+    Event& event = add("job.submitted", fact.first);
+    event.numbers["jobs"] = static_cast<std::int64_t>(fact.specs.size());
+    if (fact.specs.size() == 1)
+      event.name = name_in(fact.specs.front());
+  }
+  void operator()(const TasksPlaced& fact) {
+    for (const auto& placement : fact.placements) {
+      Event& event = at_node("task.placed", placement.node);
+      event.job = placement.job;
+      event.numbers["tasks"] = static_cast<std::int64_t>(tasks_in(placement.runs));
+      event.numbers["slots"] = placement.slots;
+    }
+  }
+  void operator()(const TasksFinished& fact) {
+    for (const auto& job : fact.jobs)
+      finished(job, fact.node);
+  }
+  void finished(const JobResults& job, NodeId node) {
+    std::int64_t good = 0;
+    for (const auto& quiet : job.quiet)
+      good += quiet.run.count;
+    for (const auto& task : job.tasks)
+      good += task.cause == Cause::none ? 1 : 0;
+    if (good > 0) {
+      Event& event = at_node("task.succeeded", node);
+      event.job = job.job;
+      event.numbers["tasks"] = good;
+      if (good == 1 && job.tasks.size() == 1)
+        event.numbers["task"] = job.tasks.front().index;
+    }
+    for (const auto& task : job.tasks) {
+      if (task.cause == Cause::none)
+        continue;
+      Event& event = at_node("task.failed", node, task.text);
+      event.job = job.job;
+      event.name = name_of(task.cause);
+      event.numbers = {{"task", task.index}, {"attempt", task.attempt}};
+      if (task.cause == Cause::exit_code)
+        event.numbers["exit_code"] = task.exit_code;
+      else if (task.signal != 0)
+        event.numbers["signal"] = task.signal;
+    }
+  }
+  Event& tasks(std::string kind, JobId job, const std::vector<TaskRun>& runs,
+               const std::string& text) {
+    Event& event = add(std::move(kind), job);
+    event.text = text;
+    if (!runs.empty())
+      event.numbers = {{"tasks", static_cast<std::int64_t>(tasks_in(runs))},
+                       {"task", runs.front().first}};
+    return event;
+  }
+  void operator()(const TasksRequeued& fact) {
+    tasks("task.requeued", fact.job, fact.runs, fact.reason).name = name_of(fact.cause);
+  }
+  void operator()(const TasksGivenUp& fact) {
+    tasks(fact.hold ? "task.held" : "task.given_up", fact.job, fact.runs, fact.reason).name =
+      name_of(fact.cause);
+  }
+  void operator()(const TasksCancelled& fact) {
+    tasks(fact.runs.empty() ? "job.cancelled" : "task.cancelled", fact.job, fact.runs, fact.reason);
+  }
+  void operator()(const TasksRetried& fact) {
+    tasks(fact.runs.empty() ? "job.retried" : "task.retried", fact.job, fact.runs, {});
+  }
+  void operator()(const JobHeld& fact) {
+    add(fact.hold ? "job.held" : "job.released", fact.job).text = fact.reason;
+  }
+  void operator()(const JobsForgotten& fact) {
+    for (const JobId job : fact.jobs)
+      add("job.forgotten", job);
+  }
+  void operator()(const LeaseGranted& fact) {
+    Event& event = at_node("lease.granted", fact.node, to_text(fact.resources));
+    event.name = fact.owner;
+    event.numbers["lease"] = static_cast<std::int64_t>(fact.lease.value);
+  }
+  void operator()(const LeaseRenewed& fact) {
+    add("lease.renewed").numbers["lease"] = static_cast<std::int64_t>(fact.lease.value);
+  }
+  void operator()(const LeasesEnded& fact) {
+    for (const LeaseId lease : fact.leases)
+      add(fact.expired ? "lease.expired" : "lease.released").numbers["lease"] =
+        static_cast<std::int64_t>(lease.value);
+  }
+  void operator()(const ConfigChanged& fact) { add("config.changed").text = joined(fact.values); }
+};
+
+void Teller::reset(const core::Changes& changes) {
+  names_.clear();
+  learn(changes);
+}
+
+void Teller::learn(const core::Changes& changes) {
+  for (const auto& change : changes)
+    if (const auto* node = std::get_if<core::NodeChanged>(&change))
+      names_[node->node] = node->name;
+}
+
+std::string Teller::name(NodeId node) const {
+  const auto at = names_.find(node);
+  return at == names_.end() ? "node " + std::to_string(node.value) : at->second;
+}
+
+std::vector<Event> Teller::tell(const core::Committed& batch) {
+  learn(batch.changes);
+  std::vector<Event> events;
+  std::uint32_t part = 0;
+  for (std::size_t i = 0; i < batch.entries.size(); ++i) {
+    FactTeller teller{*this, Seq(batch.first.value + i), batch.entries[i].time, events};
+    std::visit(teller, batch.entries[i].fact);
+    part = teller.part;
+  }
+  for (const auto& change : batch.changes) {
+    if (const auto* gone = std::get_if<core::NodeForgotten>(&change))
+      names_.erase(gone->node);
+    const auto* ended = std::get_if<core::JobEnded>(&change);
+    if (ended == nullptr)
+      continue;
+    FactTeller teller{*this, batch.last(), ended->at, events, part++};
+    Event& event = teller.add("job.ended", ended->job);
+    event.name = name_of(ended->state);
+    event.numbers["tasks"] = ended->tasks;
+  }
+  return events;
+}
+
+std::string topic_of(const Event& event) {
+  if (event.job)
+    return event.kind + "." + std::to_string(event.job.value);
+  return event.node.empty() ? event.kind : event.kind + "." + event.node;
+}
+
+std::string position_of(const Event& event) {
+  std::string out;
+  codec::put_array(out, 2);
+  codec::put_uint(out, event.seq.value);
+  codec::put_uint(out, event.part);
+  return out;
+}
+
+void Ring::add(Item item) {
+  items_.push_back(std::move(item));
+  if (items_.size() > most_)
+    items_.pop_front();
+}
+
+std::deque<Ring::Item>::const_iterator Ring::since(Seq from) const {
+  return std::lower_bound(items_.begin(), items_.end(), from,
+                          [](const Item& item, Seq seq) { return item.seq < seq; });
+}
+
+std::optional<Seq> replay_from(std::string_view topic) {
+  constexpr std::string_view prefix = "replay.";
+  if (!topic.starts_with(prefix) || topic.size() > 128)
+    return std::nullopt;
+  topic.remove_prefix(prefix.size());
+  std::uint64_t seq = 0;
+  const auto [end, error] = std::from_chars(topic.data(), topic.data() + topic.size(), seq);
+  if (error != std::errc() || end == topic.data() + topic.size() || *end != '.')
+    return std::nullopt;
+  return Seq(seq);
+}
+
+} // namespace reeve::events

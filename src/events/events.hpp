@@ -1,0 +1,56 @@
+// Entries as operators read them: each journalled fact becomes one or a few numbered events. Pure:
+// the same batch gives the same events. Used by the publisher actor. Knows no socket and no clock.
+#pragma once
+
+#include "src/core/changes.hpp"
+
+#include <deque>
+#include <unordered_map>
+
+namespace reeve::events {
+
+class Teller {
+public:
+  /// Learns the nodes' names from the whole state.
+  void reset(const core::Changes& changes);
+  /// In order. What an entry tells is numbered by its seq; ends of jobs, which several entries
+  /// together may cause, by the batch's last.
+  std::vector<Event> tell(const core::Committed& batch);
+
+private:
+  void learn(const core::Changes& changes);
+  [[nodiscard]] std::string name(NodeId node) const;
+  std::unordered_map<NodeId, std::string> names_;
+  friend struct FactTeller;
+};
+
+/// `<kind>.<job or node>`, so that subscribers choose by prefix.
+std::string topic_of(const Event& event);
+/// The second frame: msgpack [seq, part].
+std::string position_of(const Event& event);
+
+/// The newest events, for those who come late.
+class Ring {
+public:
+  explicit Ring(std::size_t most = 100'000) : most_(most) {}
+  struct Item {
+    Seq seq;
+    std::uint32_t part = 0;
+    std::string position, body;
+  };
+  void add(Item item);
+  /// Events with seq >= from. The oldest one kept may be later than `from`: the reader sees that by
+  /// its number.
+  [[nodiscard]] std::deque<Item>::const_iterator since(Seq from) const;
+  [[nodiscard]] const std::deque<Item>& items() const { return items_; }
+
+private:
+  std::size_t most_;
+  std::deque<Item> items_;
+};
+
+/// Somebody subscribed to `replay.<seq>.<nonce>`: wants the kept events from seq on, under exactly
+/// this topic.
+std::optional<Seq> replay_from(std::string_view topic);
+
+} // namespace reeve::events

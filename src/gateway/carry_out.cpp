@@ -1,0 +1,119 @@
+// Effects in, frames out. See gateway.hpp.
+#include "src/gateway/gateway.hpp"
+
+namespace reeve::gateway {
+
+void Gateway::send_encoded(Peer peer, MessageType type, std::uint64_t correlation, std::string body,
+                           Outbox& out) const {
+  if (peer != 0)
+    out.send.push_back(
+      {peer, encode(Header{protocol_version, type, correlation, epoch_}), std::move(body)});
+}
+
+void Gateway::send_assigns(Session& session, Outbox& out) {
+  for (const auto& assign : assigns_)
+    send(session.peer, assign, 0, out);
+  assigns_.clear();
+}
+
+void Gateway::on_effects(std::vector<ledger::Effect> effects, TimePoint now, Outbox& out) {
+  for (auto& effect : effects)
+    std::visit([&](auto& e) { carry_out(std::move(e), now, out); }, effect);
+  for (const NodeId node : gathered_)
+    if (Session* session = sessions_.of_node(node)) {
+      Sessions::flush(*session, assigns_);
+      send_assigns(*session, out);
+    }
+  gathered_.clear();
+}
+
+void Gateway::carry_out(ledger::ToPeer effect, TimePoint, Outbox& out) {
+  switch (effect.type) {
+  case MessageType::results_ack:
+    break; // not the answer to a request that was counted
+  case MessageType::progress: {
+    const auto progress = decode<Progress>(effect.body);
+    peers_.answered(effect.peer, effect.correlation, progress && progress->last);
+    break;
+  }
+  default:
+    peers_.answered(effect.peer, effect.correlation, true);
+  }
+  send_encoded(effect.peer, effect.type, effect.correlation, std::move(effect.body), out);
+}
+
+void Gateway::carry_out(ledger::NodeBound effect, TimePoint, Outbox& out) {
+  sessions_.bind(effect);
+  if (PeerState* peer = peers_.find(effect.peer)) {
+    peer->registering = {};
+    peer->told = {};
+  }
+  effect.reply.session = effect.session;
+  send(effect.peer, effect.reply, effect.correlation, out);
+}
+
+void Gateway::carry_out(ledger::NodeUnbound effect, TimePoint, Outbox& out) {
+  sessions_.unbind(effect.node);
+  gathered_.erase(effect.node);
+  for (auto& pending : logs_.of_node(effect.node))
+    out.archivist.push_back(
+      {pending.from, LogWanted{std::move(pending.log),
+                               {Code::node_down, {}, "the node is down: " + effect.reason}}});
+}
+
+void Gateway::carry_out(ledger::AssignToNode effect, TimePoint, Outbox& out) {
+  Session* session = sessions_.of_node(effect.node);
+  if (session == nullptr)
+    return; // sent again when it registers
+  gathered_.insert(effect.node);
+  sessions_.gather(*session, std::move(effect), assigns_);
+  send_assigns(*session, out);
+}
+
+void Gateway::carry_out(ledger::StopOnNode effect, TimePoint, Outbox& out) {
+  Session* session = sessions_.of_node(effect.node);
+  if (session == nullptr)
+    return;
+  Sessions::flush(*session, assigns_); // nothing may be stopped before it was assigned
+  send_assigns(*session, out);
+  StopTasks stop;
+  stop.tasks.push_back(std::move(effect.tasks));
+  stop.reason = std::move(effect.reason);
+  send(session->peer, stop, 0, out);
+}
+
+void Gateway::carry_out(ledger::ToAllNodes effect, TimePoint, Outbox& out) {
+  const std::string usual = encode(effect.beacon);
+  sessions_.each([&](const Session& session) {
+    const auto other = effect.states.find(session.node);
+    if (other == effect.states.end()) {
+      send_encoded(session.peer, MessageType::beacon, 0, usual, out);
+      return;
+    }
+    Beacon beacon = effect.beacon;
+    beacon.state = other->second.first;
+    beacon.draining = other->second.second;
+    send(session.peer, beacon, 0, out);
+  });
+}
+
+void Gateway::carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out) {
+  const Origin from{effect.peer, effect.correlation};
+  const Session* session = effect.node ? sessions_.of_node(effect.node) : nullptr;
+  if (session == nullptr) {
+    out.archivist.push_back(
+      {from, LogWanted{std::move(effect.log),
+                       {Code::node_down, {}, "the task's node is not connected"}}});
+    return;
+  }
+  LogRequest request;
+  request.log = effect.log;
+  request.request = logs_.add({from, effect.node, std::move(effect.log), now + log_patience});
+  send(session->peer, request, 0, out);
+}
+
+void Gateway::carry_out(ledger::CompleteTasks effect, TimePoint, Outbox& out) {
+  out.archivist.push_back({{effect.peer, effect.correlation}, std::move(effect.list)});
+}
+
+} // namespace reeve::gateway
