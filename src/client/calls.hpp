@@ -45,6 +45,7 @@ public:
   const Call* next_unsent();
   [[nodiscard]] std::uint64_t next_correlation() const { return unsent_.front(); }
   void sent(Instant now);
+  [[nodiscard]] std::size_t unsent_size() const { return unsent_.size(); } // at most
 
   /// Both frames of a reply. Returns false when they are not from a master: unreadable, or nobody
   /// waits for them.

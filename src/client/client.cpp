@@ -4,6 +4,7 @@
 #include "src/client/connection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <sys/random.h>
@@ -17,6 +18,7 @@ using client::Instant;
 constexpr std::size_t chunk_jobs = 10'000;
 constexpr std::size_t chunk_bytes = 4u << 20;
 constexpr std::size_t key_bytes = 16;
+constexpr std::size_t flush_batch = 32;    // under load, so many go out together
 constexpr std::size_t wait_jobs = 100'000; // of one Wait
 constexpr Duration wait_again =
   std::chrono::seconds(20); // the master forgets waits that are not repeated
@@ -25,15 +27,20 @@ Instant deadline_after(Duration timeout) {
   return timeout.count() > 0 ? Clock::now() + timeout : client::never;
 }
 
+/// Sixteen bytes of the system's randomness, fetched a page at a time: a call for each key would
+/// cost more than the submit.
 Result<std::string> random_key() {
-  std::string key(key_bytes, '\0');
-  for (std::size_t have = 0; have < key.size();) {
-    const ssize_t n = getrandom(key.data() + have, key.size() - have, 0);
-    if (n < 0 && errno != EINTR)
+  thread_local std::array<char, 4096> pool{};
+  thread_local std::size_t left = 0;
+  while (left < key_bytes) {
+    const ssize_t n = getrandom(pool.data(), pool.size(), 0);
+    if (n > 0)
+      left = static_cast<std::size_t>(n);
+    else if (errno != EINTR)
       return fail(Code::io, "key", "the system gives no random bytes");
-    have += n > 0 ? static_cast<std::size_t>(n) : 0;
   }
-  return key;
+  left -= key_bytes;
+  return std::string(pool.data() + left, key_bytes);
 }
 
 Error unexpected_answer(MessageType got, MessageType request) {
@@ -218,8 +225,10 @@ Result<void> Client::submit_async(Submit request, std::function<void(Result<Subm
   while (impl_->connection->calls().size() >= impl_->options.in_flight_max)
     if (auto pumped = impl_->connection->pump(std::chrono::seconds(1)); !pumped)
       return pumped;
-  impl_->connection->calls().add(std::move(call));
-  impl_->connection->flush();
+  client::Calls& calls = impl_->connection->calls();
+  calls.add(std::move(call));
+  if (calls.size() < flush_batch || calls.unsent_size() >= flush_batch)
+    impl_->connection->flush();
   return {};
 }
 

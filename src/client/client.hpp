@@ -75,8 +75,9 @@ public:
   /// One message as it is. An empty key becomes a random one.
   Result<Submitted> submit(Submit request, Duration timeout = {});
   /// Sends without waiting for the answer, and returns at once unless `in_flight_max` calls are
-  /// unanswered. `on_done` is called from within a later call of this client, `poll` or `drain`
-  /// among them, exactly once.
+  /// unanswered. Under load some may wait to be sent together with those that follow; `poll` and
+  /// `drain` send them in any case. `on_done` is called exactly once, from within a later call of
+  /// this client, `poll` or `drain` among them.
   Result<void> submit_async(Submit request, std::function<void(Result<Submitted>)> on_done);
   /// Waits for the end of every job. The last progress of each, in the order of `jobs`.
   /// Errors: not_found, timed_out.

@@ -89,7 +89,8 @@ private:
       zmq::poll(items, std::chrono::milliseconds(-1));
       if ((items[1].revents & ZMQ_POLLIN) != 0)
         return;
-      serve();
+      while (serve() && !restart_) {
+      }
       if (restart_.exchange(false)) {
         socket_.close();
         for (bool bound = false; !bound;) { // the old listener goes in its own time
@@ -104,20 +105,21 @@ private:
     }
   }
 
-  void serve() {
+  /// One request, if there is one.
+  bool serve() {
     std::vector<std::string> frames;
     zmq::message_t frame;
     do {
-      if (!socket_.recv(frame, zmq::recv_flags::none))
-        return;
+      if (!socket_.recv(frame, frames.empty() ? zmq::recv_flags::dontwait : zmq::recv_flags::none))
+        return false;
       frames.push_back(frame.to_string());
     } while (frame.more());
     if (frames.size() != 3)
-      return;
+      return true;
     Asked asked(socket_, frames[0]);
     const auto header = decode<Header>(frames[1]);
     if (!header)
-      return;
+      return true;
     asked.header = *header;
     asked.body = frames[2];
     {
@@ -129,9 +131,10 @@ private:
       welcome.cluster = "test";
       welcome.program = "reeved test";
       asked.reply(welcome);
-      return;
+      return true;
     }
     handler_(asked);
+    return true;
   }
 
   Handler handler_;
