@@ -39,8 +39,12 @@ class Journal {
 public:
   virtual ~Journal() = default;
 
-  /// Takes the reign: no other process can append from now on. Errors: refused (somebody else holds it), io.
+  /// Takes the reign: no other process can append from now on. Errors: refused (somebody else holds it, or `epoch` is not above the
+  /// stored one), io, unavailable (disk full).
   virtual Result<void> acquire(Epoch epoch, std::string_view master) = 0;
+  /// The highest epoch that was ever acquired; 0: none. The next master takes one above it: a master may die between `acquire` and
+  /// its EpochStarted.
+  [[nodiscard]] virtual Epoch epoch() const = 0;
   /// Makes the batches durable, in order and all or none, before it returns. batches.front().first must be last() + 1.
   /// Errors: unavailable (disk full: nothing was stored, may be tried again later), io (the outcome is settled before returning: nothing was
   /// stored), stale_epoch (fenced: step down).
