@@ -1,0 +1,300 @@
+// The command line of reeve-agent and of every worker program that links this library: flags,
+// sub-commands, log, signals, then the loop. Thinks nothing itself.
+#include "agents/worker/agent_loop.hpp"
+#include "agents/worker/keeper.hpp"
+#include "agents/worker/worker.hpp"
+#include "src/util/text.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/rotating_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#ifndef REEVE_VERSION
+#define REEVE_VERSION "0.1.0"
+#endif
+
+namespace reeve::worker {
+
+namespace {
+
+constexpr const char* program_text = "reeve-agent " REEVE_VERSION;
+constexpr const char* example =
+  "Example:\n"
+  "  reeve-agent --master tcp://10.0.0.1:7117 --name rack1-07 --vcores 16 --memory 60GiB \\\n"
+  "              -r gpu=2 --label zone=a\n"
+  "\n"
+  "Tasks run under a keeper process of their own. SIGTERM (or `reeve-agent stop`) stops them with\n"
+  "grace and takes the node out of the cluster; SIGUSR2 (or `reeve-agent stop --keep-tasks`), a\n"
+  "crash or a kill ends the agent alone: the tasks run on, and the next agent adopts them.";
+
+// Exit codes of all programs (see `reeve --help`).
+constexpr int exit_failed = 1, exit_usage = 2, exit_refused = 3, exit_unreached = 5,
+              exit_timeout = 6;
+
+struct Flags {
+  std::string masters = "tcp://127.0.0.1:7117";
+  std::string name, dir, vcores, memory, disk, log_level = "info", log_file, status_interval;
+  std::vector<std::string> resources, labels;
+  std::string output = "table"; // status
+  bool keep_tasks = false;      // stop
+  bool no_cgroups = false;      // keeper
+  bool foreground = false;      // keeper
+};
+
+int complain(const Error& error, int code) {
+  std::fprintf(stderr, "reeve-agent: %s\n", error.message().c_str());
+  return code;
+}
+
+int exit_code_of(const Error& error) {
+  switch (error.code) {
+  case Code::bad_field:
+    return exit_usage;
+  case Code::conflict:
+  case Code::refused:
+    return exit_refused;
+  case Code::unavailable:
+    return exit_unreached;
+  case Code::timed_out:
+    return exit_timeout;
+  default:
+    return exit_failed;
+  }
+}
+
+Result<void> set_capacity(const Flags& flags, Resources& capacity) {
+  capacity = detect_capacity(flags.dir);
+  if (!flags.vcores.empty()) {
+    auto value = parse_milli(flags.vcores, "vcores");
+    if (!value)
+      return tl::unexpected(value.error());
+    capacity.cpu_milli = *value;
+  }
+  for (const auto& [text, field, target] :
+       {std::tuple{&flags.memory, "memory", &capacity.memory_bytes},
+        std::tuple{&flags.disk, "disk", &capacity.disk_bytes}}) {
+    if (text->empty())
+      continue;
+    auto value = parse_size(*text, field);
+    if (!value)
+      return tl::unexpected(value.error());
+    *target = *value;
+  }
+  for (const std::string& text : flags.resources) {
+    auto pair = parse_pair(text, "resource");
+    if (!pair)
+      return tl::unexpected(pair.error());
+    auto value = parse_milli(pair->second, "resource " + pair->first);
+    if (!value)
+      return tl::unexpected(value.error());
+    capacity.named_milli[pair->first] = *value;
+  }
+  return validate(capacity, "capacity");
+}
+
+std::string own_path() {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  // After an upgrade in place the link names a deleted file: /proc/self/exe itself still works.
+  if (error || !std::filesystem::exists(path, error))
+    return "/proc/self/exe";
+  return path.string();
+}
+
+Result<AgentOptions> options_of(const Flags& flags) {
+  AgentOptions options;
+  for (const std::string& endpoint : split(flags.masters, ','))
+    if (const auto trimmed = trim(endpoint); !trimmed.empty())
+      options.masters.emplace_back(trimmed);
+  if (options.masters.empty())
+    return fail(Code::bad_field, "master", "names no endpoint");
+  options.name = flags.name.empty() ? detect_host_name() : flags.name;
+  if (options.name.size() > 256)
+    return fail(Code::bad_field, "name", "at most 256 characters");
+  options.dir = flags.dir;
+  options.program = program_text;
+  if (auto set = set_capacity(flags, options.capacity); !set)
+    return tl::unexpected(set.error());
+  for (const std::string& text : flags.labels) {
+    auto pair = parse_pair(text, "label");
+    if (!pair)
+      return tl::unexpected(pair.error());
+    options.labels[pair->first] = pair->second;
+  }
+  if (!flags.status_interval.empty()) {
+    auto interval = parse_duration(flags.status_interval, "status-interval");
+    if (!interval)
+      return tl::unexpected(interval.error());
+    options.status_interval = *interval;
+  }
+  options.keeper_command = {own_path(), "keeper", "--state", flags.dir};
+  options.functions = registered_functions();
+  options.on_registered = [](const std::string& endpoint, NodeId node) {
+    std::printf("registered with %s as node %u\n", endpoint.c_str(), node.value);
+    std::fflush(stdout);
+  };
+  return options;
+}
+
+Result<void> set_log(const Flags& flags) {
+  const auto level = spdlog::level::from_str(flags.log_level);
+  if (level == spdlog::level::off && flags.log_level != "off")
+    return fail(Code::bad_field, "log-level", "one of trace, debug, info, warning, error, off");
+  try {
+    if (flags.log_file.empty())
+      spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "agent", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+    else
+      spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "agent",
+        std::make_shared<spdlog::sinks::rotating_file_sink_mt>(flags.log_file, 10u << 20, 10)));
+  } catch (const spdlog::spdlog_ex& error) {
+    return fail(Code::io, "log-file", error.what());
+  }
+  spdlog::set_level(level);
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::flush_on(spdlog::level::info);
+  return {};
+}
+
+/// Blocked in every thread, read by the loop.
+int signal_descriptor() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGUSR2})
+    sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int run_agent(const Flags& flags) {
+  if (auto set = set_log(flags); !set)
+    return complain(set.error(), exit_code_of(set.error()));
+  auto lock = DirectoryLock::take(flags.dir);
+  if (!lock)
+    return complain(lock.error(), exit_code_of(lock.error()));
+  auto options = options_of(flags);
+  if (!options)
+    return complain(options.error(), exit_code_of(options.error()));
+  auto control = ControlServer::listen(flags.dir + "/agent.sock");
+  if (!control)
+    return complain(control.error(), exit_code_of(control.error()));
+  const int signals = signal_descriptor();
+  spdlog::info("{} \"{}\" with {}", program_text, options->name, to_text(options->capacity));
+  for (;;) {
+    auto loop = AgentLoop::create(*options, *control, signals);
+    if (!loop) {
+      spdlog::critical("{}", loop.error().message());
+      return exit_failed;
+    }
+    const LoopEnd end = (*loop)->run();
+    if (end == LoopEnd::keeper_lost)
+      continue;
+    spdlog::info(end == LoopEnd::kept ? "ended; tasks run on under the keeper" : "ended");
+    return 0;
+  }
+}
+
+int run_status(const Flags& flags) {
+  if (flags.output != "table" && flags.output != "json")
+    return complain({Code::bad_field, "output", "table or json"}, exit_usage);
+  auto answer = ask_agent(flags.dir, "status", std::chrono::seconds(10));
+  if (!answer)
+    return complain(answer.error(), exit_code_of(answer.error()));
+  if (flags.output == "json") {
+    std::fputs(answer->c_str(), stdout);
+    return 0;
+  }
+  auto text = status_text(*answer);
+  if (!text)
+    return complain(text.error(), exit_failed);
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+int run_stop(const Flags& flags) {
+  auto answer =
+    ask_agent(flags.dir, flags.keep_tasks ? "stop keep-tasks" : "stop", std::chrono::minutes(2));
+  if (!answer)
+    return complain(answer.error(), exit_code_of(answer.error()));
+  std::printf("stopped\n");
+  return 0;
+}
+
+int run_keeper(const Flags& flags) {
+  KeeperOptions options;
+  options.dir = flags.dir;
+  options.detach = !flags.foreground;
+  options.cgroups = !flags.no_cgroups;
+  return keeper_main(options);
+}
+
+void add_flags(CLI::App& app, Flags& flags) {
+  app.footer(example);
+  app.set_version_flag("--version", program_text);
+  app.fallthrough(); // --state may follow the sub-command
+  app.add_option("-m,--master", flags.masters, "Endpoints of all masters, comma separated")
+    ->envname("REEVE_MASTER")
+    ->capture_default_str();
+  app.add_option("--name", flags.name,
+                 "The node's name, unique in the cluster (default: host name)");
+  app.add_option("--state", flags.dir, "State directory, one for each agent")
+    ->default_val(default_state_dir());
+  app.add_option("--vcores", flags.vcores,
+                 "Processors for tasks, such as 2 or 0.5 (default: detected)");
+  app.add_option("--memory", flags.memory, "Memory for tasks, such as 4GiB (default: detected)");
+  app.add_option("--disk", flags.disk, "Disk for tasks, such as 10GiB (default: detected)");
+  app.add_option("-r,--resource", flags.resources, "A named resource, such as gpu=1; repeatable")
+    ->allow_extra_args(false);
+  app.add_option("-l,--label", flags.labels, "A label key=value that jobs can ask for; repeatable")
+    ->allow_extra_args(false);
+  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
+    ->capture_default_str();
+  app.add_option("--log-file", flags.log_file, "Log here, 10 files of 10 MB, instead of stderr");
+  app.add_option("--status-interval", flags.status_interval,
+                 "Log a line of status so often, such as 1m (default: never)");
+}
+
+} // namespace
+
+int agent_main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("Runs tasks of a reeve cluster on this machine.", "reeve-agent");
+  add_flags(app, flags);
+  CLI::App* status = app.add_subcommand("status", "Shows the agent of a state directory");
+  status->add_option("-o,--output", flags.output, "table or json")->capture_default_str();
+  CLI::App* stop =
+    app.add_subcommand("stop", "Ends the agent of a state directory, and waits for it");
+  stop->add_flag("--keep-tasks", flags.keep_tasks,
+                 "Its tasks run on until the next agent adopts them");
+  CLI::App* keeper = app.add_subcommand("keeper", "Internal: the process that owns the tasks");
+  keeper->add_flag("--no-cgroups", flags.no_cgroups, "Use no cgroups for limits");
+  keeper->add_flag("--foreground", flags.foreground, "Do not detach");
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+  if (const auto absolute = std::filesystem::absolute(flags.dir); true)
+    flags.dir = absolute.lexically_normal().string();
+  if (keeper->parsed())
+    return run_keeper(flags);
+  if (status->parsed())
+    return run_status(flags);
+  if (stop->parsed())
+    return run_stop(flags);
+  return run_agent(flags);
+}
+
+} // namespace reeve::worker
