@@ -1,0 +1,105 @@
+// See gateway.hpp.
+#include "actors/gateway.hpp"
+
+#include "actors/shell.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace reeve::actors {
+namespace {
+constexpr auto tick_every = std::chrono::seconds(1);
+} // namespace
+
+GatewayActor::GatewayActor(caf::actor_config& config, gateway::Gateway core, Wire wire,
+                           DirectoryPtr directory, LoadPtr load)
+    : event_based_actor(config), core_(std::move(core)), wire_(std::move(wire)),
+      directory_(std::move(directory)), load_(std::move(load)) {
+  report_exceptions(this, "gateway");
+}
+
+caf::behavior GatewayActor::make_behavior() {
+  return {
+    [this](start_atom) { delayed_send(this, tick_every, tick_atom::value); },
+    [this](const Parcel<Frames>& parcel) {
+      Frames frames = parcel.take();
+      gateway::Outbox out;
+      core_.on_messages(std::move(frames.messages), {load_->queued.load(), load_->undurable.load()},
+                        steady_now(), out);
+      wire_.consumed(frames.bytes);
+      deliver(std::move(out));
+    },
+    [this](const Parcel<Effects>& parcel) {
+      gateway::Outbox out;
+      core_.on_effects(parcel.take().effects, steady_now(), out);
+      deliver(std::move(out));
+    },
+    [this](const Parcel<GonePeer>& parcel) {
+      const auto gone = parcel.take();
+      spdlog::debug("gateway: connection {:x}: {}", gone.peer, gone.reason);
+      gateway::Outbox out;
+      core_.on_gone(gone.peer, steady_now(), out);
+      deliver(std::move(out));
+    },
+    [this](Epoch epoch) { core_.set_epoch(epoch); },
+    [this](tick_atom) {
+      delayed_send(this, tick_every, tick_atom::value);
+      gateway::Outbox out;
+      core_.tick(steady_now(), out);
+      deliver(std::move(out));
+      report_counters();
+    },
+    [this](stop_atom) {
+      core_.stop_requests();
+      return done_atom::value;
+    },
+  };
+}
+
+void GatewayActor::deliver(gateway::Outbox out) {
+  if (!out.send.empty())
+    wire_.send(std::move(out.send));
+  if (!out.ledger.empty()) {
+    load_->queued.fetch_add(out.ledger.size());
+    post(this, directory_->ledger, LedgerMail{std::move(out.ledger)});
+  }
+  if (!out.registry.empty())
+    post(this, directory_->registry, RegistryMail{std::move(out.registry)});
+  if (!out.watchdog.empty())
+    post(this, directory_->watchdog, WatchdogMail{std::move(out.watchdog)});
+  if (!out.archivist.empty())
+    post(this, directory_->archivist, ArchivistMail{std::move(out.archivist)});
+  if (!out.scheduler.empty())
+    post(this, directory_->scheduler, SchedulerMail{std::move(out.scheduler)});
+}
+
+void GatewayActor::report_counters() {
+  auto values = wire_.counters ? wire_.counters() : std::map<std::string, std::int64_t>();
+  const auto counters = core_.counters();
+  values["gateway.bad_messages"] = counters.bad_messages;
+  values["gateway.busy"] = counters.busy;
+  values["gateway.register_again"] = counters.register_again;
+  values["gateway.nodes"] = counters.bound_nodes;
+  values["gateway.peers"] = counters.peers;
+  post(this, directory_->ledger, Counted{std::move(values)});
+}
+
+net::Server::Handler handler_for(const DirectoryPtr& directory) {
+  net::Server::Handler handler;
+  handler.received = [gateway = directory->gateway](std::vector<net::Message> messages) {
+    Frames frames;
+    for (const auto& message : messages)
+      frames.bytes += message.bytes();
+    frames.messages = std::move(messages);
+    post_anonymously(gateway, std::move(frames));
+  };
+  handler.gone = [gateway = directory->gateway](net::Peer peer, std::string reason) {
+    post_anonymously(gateway, GonePeer{peer, std::move(reason)});
+  };
+  handler.subscribed = [publisher = directory->publisher](std::string topic) {
+    if (publisher)
+      post_anonymously(publisher, Subscribed{std::move(topic)});
+  };
+  return handler;
+}
+
+} // namespace reeve::actors

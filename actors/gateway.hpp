@@ -1,0 +1,32 @@
+// The master's door: frames in, frames out. Shell around gateway::Gateway. Decodes and sorts what
+// the I/O thread has read, carries out effects. Decides nothing.
+#pragma once
+
+#include "actors/load.hpp"
+#include "actors/types.hpp"
+#include "actors/wire.hpp"
+
+namespace reeve::actors {
+
+class GatewayActor : public caf::event_based_actor {
+public:
+  GatewayActor(caf::actor_config& config, gateway::Gateway core, Wire wire, DirectoryPtr directory,
+               LoadPtr load);
+
+protected:
+  caf::behavior make_behavior() override;
+
+private:
+  void deliver(gateway::Outbox out);
+  void report_counters();
+
+  gateway::Gateway core_;
+  Wire wire_;
+  DirectoryPtr directory_;
+  LoadPtr load_;
+};
+
+/// What the I/O thread calls: passes on to the gateway and the publisher.
+net::Server::Handler handler_for(const DirectoryPtr& directory);
+
+} // namespace reeve::actors

@@ -1,0 +1,330 @@
+// See ledger.hpp.
+#include "actors/ledger.hpp"
+
+#include "actors/shell.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace reeve::actors {
+namespace {
+constexpr auto tick_every = std::chrono::milliseconds(100);
+constexpr std::size_t appends_max =
+  2; // one is being written, the next is ready; what comes meanwhile shares the one after
+} // namespace
+
+LedgerActor::LedgerActor(caf::actor_config& config, std::unique_ptr<ledger::Ledger> ledger,
+                         std::unique_ptr<journal::Journal> journal, LedgerOptions options,
+                         DirectoryPtr directory, LoadPtr load)
+    : event_based_actor(config), ledger_(std::move(ledger)), journal_(std::move(journal)),
+      options_(std::move(options)), directory_(std::move(directory)), load_(std::move(load)) {
+  report_exceptions(this, "ledger");
+}
+
+LedgerActor::~LedgerActor() {
+  if (snapshot_thread_.joinable())
+    snapshot_thread_.join();
+}
+
+void LedgerActor::on_exit() {
+  writer_.reset(); // finishes what is queued
+  if (snapshot_thread_.joinable())
+    snapshot_thread_.join();
+}
+
+caf::behavior LedgerActor::make_behavior() {
+  return {
+    [this](start_atom) { start(); },
+    [this](const Parcel<LedgerMail>& mail) {
+      auto items = mail.take().items;
+      load_->queued.fetch_sub(items.size());
+      for (auto& item : items)
+        take(std::move(item));
+      pump();
+    },
+    [this](const Parcel<CheckedRegistration>& parcel) {
+      const auto checked = parcel.take();
+      const auto& [from, message] = checked.registration;
+      if (!stopping_)
+        ledger_->register_node(from.peer, from.correlation, message, checked.heartbeat, wall_now());
+      pump();
+    },
+    [this](const Parcel<gateway::Asked>& parcel) { // from the registry, which has checked it
+      const auto asked = parcel.take();
+      ledger_->request(asked.from.peer, asked.from.correlation, asked.request, wall_now());
+      pump();
+    },
+    [this](const Parcel<Wishes>& parcel) {
+      if (!stopping_)
+        wish(parcel.take().commands);
+      pump();
+    },
+    [this](const Parcel<AppendReport>& parcel) { on_report(parcel.take().report); },
+    [this](const Parcel<ReviveReport>& parcel) { on_revival(parcel.take().outcome); },
+    [this](const Parcel<SnapshotReader>& parcel) { make_snapshot(parcel.take().journal); },
+    [this](const Parcel<SnapshotReport>& parcel) { on_snapshot_made(parcel.take().outcome); },
+    [this](const Parcel<Counted>& parcel) {
+      for (const auto& [name, value] : parcel.take().values)
+        ledger_->count(name, value);
+    },
+    [this](tick_atom) {
+      delayed_send(this, tick_every, tick_atom::value);
+      ledger_->tick(wall_now());
+      snapshot_if_due();
+      pump();
+    },
+    [this](second_atom) {
+      delayed_send(this, options_.beacon_every, second_atom::value);
+      ledger_->count("journal.commits", commits_);
+      ledger_->count("journal.entries", entries_);
+      ledger_->count("ledger.refused_wishes", refusals_);
+      ledger_->send_beacon(wall_now());
+      pump();
+    },
+    [this](revive_atom) { try_to_revive(); },
+    [this](stop_atom) -> caf::result<done_atom> {
+      stopping_ = make_response_promise();
+      pump();
+      return *stopping_;
+    },
+  };
+}
+
+void LedgerActor::start() {
+  const auto self = caf::actor_cast<caf::actor>(this);
+  writer_ =
+    std::make_unique<ledger::Writer>(std::move(journal_), [self](ledger::Writer::Report report) {
+      post_anonymously(self, AppendReport{std::move(report)});
+    });
+  send(directory_->gateway, ledger_->cluster().epoch());
+  send_described();
+  delayed_send(this, tick_every, tick_atom::value);
+  send(this, second_atom::value);
+  pump();
+}
+
+void LedgerActor::take(gateway::ForLedger item) {
+  const TimePoint now = wall_now();
+  if (auto* asked = std::get_if<gateway::Asked>(&item))
+    ledger_->request(asked->from.peer, asked->from.correlation, asked->request, now);
+  else if (auto* results = std::get_if<gateway::GotResults>(&item))
+    ledger_->results(results->peer, results->node, std::move(results->results), now);
+  else if (auto* measured = std::get_if<gateway::Measured>(&item))
+    ledger_->measured(measured->node, measured->used, measured->heard);
+  else if (auto* left = std::get_if<gateway::Left>(&item))
+    ledger_->leave(left->node, left->reason, now);
+  else if (auto* gone = std::get_if<gateway::PeerGone>(&item))
+    ledger_->peer_gone(gone->peer);
+  else if (auto* stepped = std::get_if<gateway::Stepped>(&item))
+    step(stepped->from);
+}
+
+void LedgerActor::wish(std::vector<core::Command> commands) {
+  const TimePoint now = wall_now();
+  const auto from = caf::actor_cast<caf::actor>(current_sender());
+  for (const auto& command : commands) {
+    auto refused = ledger_->wish(command, now);
+    if (refused.placements.empty() && !refused.error)
+      continue;
+    refusals_ += static_cast<std::int64_t>(refused.placements.size()) + (refused.error ? 1 : 0);
+    if (from)
+      send(from, Refused{std::make_shared<const ledger::RefusedWish>(std::move(refused))});
+  }
+}
+
+/// Whatever the last message caused goes on its way: entries to the writer, what has become durable
+/// to everybody.
+void LedgerActor::pump() {
+  if (writer_ != nullptr && !failed_)
+    while (appends_.size() < appends_max && ledger_->has_batches()) {
+      auto batches = ledger_->take_batches();
+      if (batches.empty())
+        break;
+      Append append{batches.back().last(), 0};
+      for (const auto& batch : batches)
+        for (const auto& entry : batch.entries) {
+          append.bytes += entry.size();
+          ++entries_since_snapshot_;
+          ++entries_;
+        }
+      bytes_since_snapshot_ += append.bytes;
+      appends_.push_back(append);
+      writer_->append(std::move(batches));
+    }
+  release();
+  load_->undurable.store(ledger_->undurable());
+  if (stopping_ && stopping_->pending() &&
+      (failed_ || (appends_.empty() && ledger_->undurable() == 0)))
+    stopping_->deliver(done_atom::value);
+}
+
+void LedgerActor::release() {
+  for (const auto& batch : ledger_->take_committed())
+    broadcast(batch);
+  if (auto effects = ledger_->take_effects(); !effects.empty())
+    post(this, directory_->gateway, Effects{std::move(effects)});
+}
+
+void LedgerActor::broadcast(const core::CommittedPtr& batch) {
+  for (const auto& to :
+       {directory_->scheduler, directory_->recovery, directory_->sweeper, directory_->watchdog,
+        directory_->registry, directory_->publisher, directory_->archivist})
+    if (to)
+      send(to, batch);
+}
+
+void LedgerActor::send_described() {
+  auto changes = std::make_shared<core::Changes>();
+  ledger_->cluster().describe(*changes);
+  const Described described{std::move(changes), ledger_->cluster().last_seq()};
+  for (const auto& to :
+       {directory_->scheduler, directory_->recovery, directory_->sweeper, directory_->watchdog,
+        directory_->registry, directory_->publisher, directory_->archivist})
+    if (to)
+      send(to, described);
+}
+
+void LedgerActor::on_report(ledger::Writer::Report report) {
+  if (report.snapshot) {
+    spdlog::info("journal: snapshot at seq {} stored, older entries truncated",
+                 report.snapshot.value);
+    ledger_->note_snapshot(report.snapshot);
+    answer_steps(report.snapshot);
+  }
+  if (!report.durable)
+    return on_failure(report.durable.error());
+  ++commits_;
+  while (!appends_.empty() && appends_.front().last <= *report.durable)
+    appends_.pop_front();
+  ledger_->durable(*report.durable);
+  pump();
+}
+
+// ---- when the journal fails
+
+void LedgerActor::on_failure(const Error& error) {
+  if (failed_)
+    return;
+  spdlog::error("journal: append failed, no work is accepted until it works again: {}",
+                error.message());
+  failed_ = true;
+  appends_.clear();
+  ledger_->append_failed(error, wall_now());
+  ledger_->note_journal(error.message());
+  answer_steps(tl::unexpected(error));
+  if (error.code == Code::stale_epoch) { // another master reigns: this one must not go on
+    release();
+    quit(caf::make_error(caf::sec::runtime_error, "fenced: " + error.message()));
+    return;
+  }
+  delayed_send(this, options_.revive_every, revive_atom::value);
+  pump();
+}
+
+void LedgerActor::try_to_revive() {
+  const auto self = caf::actor_cast<caf::actor>(this);
+  const Epoch epoch = ledger_->cluster().epoch().next();
+  writer_->resume();
+  writer_->run([self, epoch, master = options_.master](journal::Journal& journal) {
+    post_anonymously(self, ReviveReport{revive(journal, epoch, master, wall_now())});
+  });
+}
+
+void LedgerActor::on_revival(Result<Revival> outcome) {
+  if (!outcome) {
+    spdlog::warn("journal: still failing: {}", outcome.error().message());
+    ledger_->note_journal(outcome.error().message());
+    delayed_send(this, options_.revive_every, revive_atom::value);
+    return;
+  }
+  spdlog::info("journal: works again, epoch {} begins at seq {}", outcome->cluster.epoch().value,
+               outcome->proof->first.value);
+  failed_ = false;
+  ledger_->reload(std::move(outcome->cluster));
+  ledger_->note_journal("healthy");
+  send(directory_->gateway, ledger_->cluster().epoch());
+  for (const auto& to : {directory_->publisher, directory_->archivist}) // they count every seq
+    if (to)
+      send(to, core::CommittedPtr(outcome->proof));
+  send_described();
+  pump();
+}
+
+// ---- snapshots
+
+void LedgerActor::snapshot_if_due() {
+  if (entries_since_snapshot_ >= options_.snapshot_entries ||
+      bytes_since_snapshot_ >= options_.snapshot_bytes)
+    begin_snapshot();
+}
+
+void LedgerActor::begin_snapshot() {
+  if (snapshot_running_ || failed_ || writer_ == nullptr || stopping_)
+    return;
+  if (snapshot_thread_.joinable())
+    snapshot_thread_.join(); // it has reported: this does not wait
+  snapshot_running_ = true;
+  entries_since_snapshot_ = bytes_since_snapshot_ = 0;
+  const auto self = caf::actor_cast<caf::actor>(this);
+  writer_->run([self](journal::Journal& journal) {
+    auto reader = journal.reader();
+    if (!reader) {
+      post_anonymously(self, SnapshotReport{tl::unexpected(reader.error())});
+      return;
+    }
+    post_anonymously(self, SnapshotReader{std::move(*reader)});
+  });
+}
+
+/// Reads the journal again from the last snapshot, beside the writer: the ledger does not stop for
+/// it.
+void LedgerActor::make_snapshot(std::unique_ptr<journal::Journal> reader) {
+  const auto self = caf::actor_cast<caf::actor>(this);
+  snapshot_thread_ = std::thread([self, journal = std::move(reader)] {
+    post_anonymously(self, SnapshotReport{ledger::make_snapshot(*journal)});
+  });
+}
+
+void LedgerActor::on_snapshot_made(Result<journal::Snapshot> outcome) {
+  snapshot_running_ = false;
+  if (!outcome) {
+    spdlog::error("journal: no snapshot: {}", outcome.error().message());
+    answer_steps(tl::unexpected(outcome.error()));
+    return;
+  }
+  if (failed_)
+    return answer_steps(fail(Code::unavailable, {}, "the journal takes no entries now"));
+  writer_->save(std::move(*outcome));
+}
+
+void LedgerActor::step(gateway::Origin from) {
+  if (failed_)
+    return reply_error(from, {Code::unavailable, {}, "the journal takes no entries now"});
+  steps_.push_back(from);
+  begin_snapshot();
+}
+
+void LedgerActor::answer_steps(const Result<Seq>& outcome) {
+  for (const auto& from : std::exchange(steps_, {})) {
+    if (outcome)
+      reply(from, MessageType::done,
+            encode(Done{1, "snapshot at seq " + std::to_string(outcome->value)}));
+    else
+      reply_error(from, outcome.error());
+  }
+}
+
+void LedgerActor::reply(gateway::Origin to, MessageType type, std::string body) {
+  std::vector<ledger::Effect> effects;
+  effects.emplace_back(ledger::ToPeer{to.peer, type, to.correlation, std::move(body)});
+  post(this, directory_->gateway, Effects{std::move(effects)});
+}
+
+void LedgerActor::reply_error(gateway::Origin to, const Error& error) {
+  Failed failed;
+  failed.code = error.code;
+  failed.field = error.field;
+  failed.text = error.text;
+  reply(to, MessageType::failed, encode(failed));
+}
+
+} // namespace reeve::actors

@@ -1,0 +1,77 @@
+// What happened: the shell around ledger::Ledger and its writer thread. Takes requests, results,
+// registrations and wishes; sends effects to the gateway and committed batches to everybody who
+// keeps a view. Never waits for the disk: the writer reports.
+#pragma once
+
+#include "actors/load.hpp"
+#include "actors/types.hpp"
+
+#include <thread>
+
+namespace reeve::actors {
+
+struct LedgerOptions {
+  std::string master; // for the entry that begins a new reign
+  Duration beacon_every = std::chrono::seconds(1);
+  Duration revive_every = std::chrono::seconds(1);
+  std::uint64_t snapshot_entries =
+    1'000'000; // a snapshot is made when the journal has grown by so much since the last
+  std::uint64_t snapshot_bytes = 128u << 20;
+};
+
+class LedgerActor : public caf::event_based_actor {
+public:
+  /// `ledger` has begun its reign and everything it decided is durable. `journal` goes to the
+  /// writer.
+  LedgerActor(caf::actor_config& config, std::unique_ptr<ledger::Ledger> ledger,
+              std::unique_ptr<journal::Journal> journal, LedgerOptions options,
+              DirectoryPtr directory, LoadPtr load);
+  ~LedgerActor() override;
+
+protected:
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+private:
+  void start();
+  void take(gateway::ForLedger item);
+  void wish(std::vector<core::Command> commands);
+  void step(gateway::Origin from);
+  void pump();
+  void release();
+  void send_described();
+  void on_report(ledger::Writer::Report report);
+  void on_failure(const Error& error);
+  void try_to_revive();
+  void on_revival(Result<Revival> outcome);
+  void snapshot_if_due();
+  void begin_snapshot();
+  void make_snapshot(std::unique_ptr<journal::Journal> reader);
+  void on_snapshot_made(Result<journal::Snapshot> outcome);
+  void answer_steps(const Result<Seq>& outcome);
+  void reply(gateway::Origin to, MessageType type, std::string body);
+  void reply_error(gateway::Origin to, const Error& error);
+  void broadcast(const core::CommittedPtr& batch);
+
+  std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<journal::Journal> journal_; // until the writer has it
+  LedgerOptions options_;
+  DirectoryPtr directory_;
+  LoadPtr load_;
+  std::unique_ptr<ledger::Writer> writer_;
+
+  struct Append { // handed to the writer, not yet reported
+    Seq last;
+    std::uint64_t bytes = 0;
+  };
+  std::deque<Append> appends_;
+  bool failed_ = false;
+  std::uint64_t entries_since_snapshot_ = 0, bytes_since_snapshot_ = 0;
+  bool snapshot_running_ = false;
+  std::thread snapshot_thread_;
+  std::vector<gateway::Origin> steps_; // who asked for a snapshot
+  std::optional<caf::response_promise> stopping_;
+  std::int64_t commits_ = 0, entries_ = 0, refusals_ = 0;
+};
+
+} // namespace reeve::actors

@@ -1,0 +1,37 @@
+// What reeved is told when it starts: command line over TOML file over defaults. Used by src/master
+// only. Run-time settings (`--set`) are passed on unchecked: their table is in src/deciders.
+#pragma once
+
+#include "messages/error.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+
+namespace reeve::config {
+
+struct MasterOptions {
+  std::string listen = "tcp://127.0.0.1:7117";
+  std::string events = "tcp://127.0.0.1:7118";
+  std::string state; // folder of journal.db and history.db
+  std::string cluster = "reeve";
+  std::string name; // of this master; the host's name
+  std::string journal = "sqlite";
+  std::uint64_t journal_max_bytes = 0;
+  std::map<std::string, std::string> settings; // `--set name=value`
+  std::string log_level = "info", log_file, log_format = "text";
+};
+
+struct Parsed {
+  MasterOptions options;
+  std::optional<std::string> print; // --help, --version: print this and end well
+};
+
+/// Errors: bad_field, `field` naming the flag or the file's key.
+Result<Parsed> parse_master(int argc, const char* const* argv);
+
+/// The file's content over `options`: the same names as the flags, and a table [settings]. Errors:
+/// bad_field, naming file, line and key.
+Result<void> read_master_file(const std::string& path, MasterOptions& options);
+
+} // namespace reeve::config
