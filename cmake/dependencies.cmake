@@ -14,6 +14,9 @@ find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
 add_library(reeve_caf INTERFACE)
 target_include_directories(reeve_caf SYSTEM INTERFACE ${CAF_INCLUDE_DIR})
 target_link_libraries(reeve_caf INTERFACE ${CAF_CORE_LIBRARY} Threads::Threads)
+if(REEVE_SANITIZE MATCHES "undefined")
+  target_compile_options(reeve_caf INTERFACE -fno-sanitize=null) # 0.17.6's headers bind null references
+endif()
 
 # msgpack-c, header only, without Boost.
 find_path(MSGPACK_INCLUDE_DIR msgpack.hpp REQUIRED)
@@ -23,3 +26,6 @@ target_compile_definitions(reeve_msgpack INTERFACE MSGPACK_NO_BOOST)
 
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
 find_path(EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)
+
+# Debian's python3, which sees the python3-zmq and python3-msgpack packages, before any other of the user's. Tests only.
+find_program(REEVE_PYTHON python3 HINTS /usr/bin)

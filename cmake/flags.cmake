@@ -12,15 +12,17 @@ if(REEVE_SANITIZE)
   add_compile_options(-fsanitize=${REEVE_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${REEVE_SANITIZE})
   if(REEVE_SANITIZE MATCHES "undefined")
-    # CAF 0.17.6's headers bind null references; every other undefined behaviour ends the program.
-    add_compile_options(-fno-sanitize-recover=undefined -fno-sanitize=null)
+    # Undefined behaviour ends the program; what uses CAF leaves out one check (dependencies.cmake).
+    add_compile_options(-fno-sanitize-recover=undefined)
   endif()
 endif()
 
 find_program(REEVE_CCACHE ccache)
 if(REEVE_CCACHE)
-  # Without pch_defines and time_macros ccache skips every file that uses a precompiled header.
-  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${REEVE_CCACHE})
+  # Without pch_defines and time_macros ccache skips every file that uses a precompiled header. NOHASHDIR: build folders
+  # of one source tree share what they compiled (debug information names the source by its full path all the same).
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${REEVE_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
@@ -28,6 +30,6 @@ if(REEVE_CCACHE)
   endif()
 endif()
 find_program(REEVE_MOLD mold)
-if(REEVE_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(REEVE_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
