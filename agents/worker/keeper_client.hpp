@@ -3,9 +3,12 @@
 // never touches a task itself: all processes are the keeper's.
 #pragma once
 
+#include "agents/worker/keeper_fd.hpp"
 #include "agents/worker/keeper_protocol.hpp"
+#include "agents/worker/keeper_socket.hpp"
 
-#include <span>
+#include <chrono>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -20,10 +23,6 @@ public:
   static Result<KeeperClient> connect(const std::string& dir,
                                       Duration timeout = std::chrono::seconds(10));
 
-  KeeperClient(KeeperClient&& other) noexcept;
-  KeeperClient& operator=(KeeperClient&& other) noexcept;
-  ~KeeperClient();
-
   /// What the keeper held when we connected. Exits told then are in `ended` and are not told again
   /// by `receive`.
   [[nodiscard]] Incarnation incarnation() const { return welcome_.incarnation; }
@@ -31,7 +30,7 @@ public:
   [[nodiscard]] const std::vector<keeper::Exit>& ended() const { return ended_; }
 
   /// For poll: readable -> `receive`; writable, asked for while `wants_write()` -> `flush`.
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool wants_write() const { return !out_.empty(); }
 
   /// Exits since the last call; empty when there are none. An error (io, bad_message, refused)
@@ -55,12 +54,12 @@ public:
 private:
   KeeperClient() = default;
   void send(const keeper::ToKeeper& message);
-  Result<void> read_socket();
+  Result<void> greet(std::chrono::steady_clock::time_point deadline);
   Result<std::optional<keeper::FromKeeper>> take();
-  Result<void> wait_for(short events, std::int64_t deadline_us) const;
 
-  int fd_ = -1;
-  std::string in_, out_;
+  Fd fd_;
+  FrameReader in_;
+  std::string out_;
   std::unordered_set<JobId> specs_; // sent on this connection
   keeper::Welcome welcome_;
   std::vector<keeper::Exit> ended_;
