@@ -3,7 +3,7 @@
 
 namespace reeve::journal {
 namespace {
-using namespace testing;
+using namespace journal_tests;
 
 // One kind of journal that can be closed and opened again.
 struct Backend {

@@ -7,13 +7,21 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <map>
+#include <unistd.h>
 
-namespace reeve::journal::testing {
+namespace reeve::journal_tests {
+using namespace journal;
 
 class TemporaryFolder {
 public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reeve-test-XXXXXX").string();
+  /// On a file system in memory when there is one: for tests that sync thousands of times and only
+  /// simulate the power cut.
+  enum Where { on_disk, in_memory };
+  explicit TemporaryFolder(Where where = on_disk) {
+    std::filesystem::path base = std::filesystem::temp_directory_path();
+    if (where == in_memory && ::access("/dev/shm", W_OK) == 0)
+      base = "/dev/shm";
+    std::string pattern = (base / "reeve-test-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
@@ -66,4 +74,4 @@ inline std::map<std::uint64_t, std::string> read_all(Journal& journal, Seq from 
   return entries;
 }
 
-} // namespace reeve::journal::testing
+} // namespace reeve::journal_tests
