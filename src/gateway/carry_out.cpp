@@ -56,9 +56,9 @@ void Gateway::carry_out(ledger::NodeUnbound effect, TimePoint, Outbox& out) {
   sessions_.unbind(effect.node);
   gathered_.erase(effect.node);
   for (auto& pending : logs_.of_node(effect.node))
-    out.archivist.push_back(
-      {pending.from, LogWanted{std::move(pending.log),
-                               {Code::node_down, {}, "the node is down: " + effect.reason}}});
+    out.archivist.emplace_back(
+      pending.from, LogWanted{std::move(pending.log),
+                              {Code::node_down, {}, "the node is down: " + effect.reason}});
 }
 
 void Gateway::carry_out(ledger::AssignToNode effect, TimePoint, Outbox& out) {
@@ -101,9 +101,9 @@ void Gateway::carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out) {
   const Origin from{effect.peer, effect.correlation};
   const Session* session = effect.node ? sessions_.of_node(effect.node) : nullptr;
   if (session == nullptr) {
-    out.archivist.push_back(
-      {from, LogWanted{std::move(effect.log),
-                       {Code::node_down, {}, "the task's node is not connected"}}});
+    out.archivist.emplace_back(
+      from,
+      LogWanted{std::move(effect.log), {Code::node_down, {}, "the task's node is not connected"}});
     return;
   }
   LogRequest request;
@@ -113,7 +113,7 @@ void Gateway::carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out) {
 }
 
 void Gateway::carry_out(ledger::CompleteTasks effect, TimePoint, Outbox& out) {
-  out.archivist.push_back({{effect.peer, effect.correlation}, std::move(effect.list)});
+  out.archivist.emplace_back(Origin{effect.peer, effect.correlation}, std::move(effect.list));
 }
 
 } // namespace reeve::gateway

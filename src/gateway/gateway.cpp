@@ -248,7 +248,7 @@ void Gateway::handle(const Call& call, Step message) {
 
 void Gateway::handle(const Call& call, QueryHistory message) {
   if (admit(call))
-    call.out.archivist.push_back({call.origin(), std::move(message)});
+    call.out.archivist.emplace_back(call.origin(), std::move(message));
 }
 
 void Gateway::handle(const Call& call, Explain message) {
@@ -322,8 +322,8 @@ void Gateway::handle(const Call& call, LogReply message) {
   if (!pending)
     return; // too late, or never asked
   if (!message.chunk) {
-    call.out.archivist.push_back(
-      {pending->from, LogWanted{pending->log, {Code::not_found, {}, std::move(message.text)}}});
+    call.out.archivist.emplace_back(
+      pending->from, LogWanted{pending->log, {Code::not_found, {}, std::move(message.text)}});
     return;
   }
   peers_.answered(pending->from.peer, pending->from.correlation, true);
@@ -353,9 +353,8 @@ void Gateway::on_gone(Peer peer, TimePoint now, Outbox& out) {
 
 void Gateway::tick(TimePoint now, Outbox& out) {
   for (auto& late : logs_.overdue(now))
-    out.archivist.push_back(
-      {late.from,
-       LogWanted{std::move(late.log), {Code::node_down, {}, "the node does not answer"}}});
+    out.archivist.emplace_back(
+      late.from, LogWanted{std::move(late.log), {Code::node_down, {}, "the node does not answer"}});
   peers_.sweep(now);
 }
 

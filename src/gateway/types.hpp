@@ -65,8 +65,12 @@ struct LogWanted { // the node could not be asked: `why`
   Error why;
 };
 struct ForArchivist {
+  using Question = std::variant<QueryHistory, LogWanted, TaskList>;
+  template<class Q>
+  ForArchivist(Origin asker, Q asked)
+      : from(asker), question(std::move(asked)) {} // clang 14 emplaces no aggregates
   Origin from;
-  std::variant<QueryHistory, LogWanted, TaskList> question;
+  Question question;
 };
 
 // ---- to the scheduler

@@ -13,15 +13,21 @@ namespace {
 class JsonFormatter : public spdlog::formatter {
 public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const auto us = std::chrono::duration_cast<std::chrono::microseconds>(message.time.time_since_epoch()).count();
+    const auto us =
+      std::chrono::duration_cast<std::chrono::microseconds>(message.time.time_since_epoch())
+        .count();
     const auto level = spdlog::level::to_string_view(message.level);
-    const nlohmann::json line{{"time_us", us},
-                              {"level", std::string(level.data(), level.size())},
-                              {"text", std::string(message.payload.data(), message.payload.size())}};
-    const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    const nlohmann::json line{
+      {"time_us", us},
+      {"level", std::string(level.data(), level.size())},
+      {"text", std::string(message.payload.data(), message.payload.size())}};
+    const std::string text =
+      line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     out.append(text.data(), text.data() + text.size());
   }
-  [[nodiscard]] std::unique_ptr<formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
+  [[nodiscard]] std::unique_ptr<formatter> clone() const override {
+    return std::make_unique<JsonFormatter>();
+  }
 };
 
 LogOptions opened;

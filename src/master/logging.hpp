@@ -8,7 +8,8 @@
 namespace reeve::master {
 
 struct LogOptions {
-  std::string level = "info", file, format = "text"; // file empty: stderr. format: text or json, one object a line
+  std::string level = "info", file,
+              format = "text"; // file empty: stderr. format: text or json, one object a line
 };
 /// Errors: io, naming --log-file.
 Result<void> open_log(const LogOptions& options);
