@@ -30,7 +30,7 @@ struct Publication { // three frames on the event socket
 
 struct ServerOptions {
   std::string listen = "tcp://127.0.0.1:*"; // port `*`: the system picks one
-  std::string events;                       // empty: no event socket
+  std::string events{};                     // empty: no event socket
   std::int64_t frame_bytes_max = 16 << 20;
   std::size_t peer_bytes_max = 64u
                                << 20; // waiting for one slow peer; beyond it the peer is dropped

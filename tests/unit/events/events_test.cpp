@@ -1,0 +1,112 @@
+// What operators are told of each fact, how it is numbered, and what is kept for those who come
+// late.
+#include "src/events/events.hpp"
+
+#include <gtest/gtest.h>
+
+namespace reeve::events {
+namespace {
+
+class Telling : public testing::Test {
+protected:
+  std::vector<Event> tell(std::vector<Fact> facts, core::Changes changes = {}) {
+    core::Committed batch;
+    batch.first = Seq(100);
+    for (auto& fact : facts)
+      batch.entries.push_back({TimePoint(Duration(7)), std::move(fact)});
+    batch.changes = std::move(changes);
+    return teller_.tell(batch);
+  }
+  static core::NodeChanged node(std::uint32_t id, std::string name) {
+    core::NodeChanged change;
+    change.node = NodeId(id);
+    change.name = std::move(name);
+    return change;
+  }
+  Teller teller_;
+};
+
+TEST_F(Telling, entries_are_numbered_by_their_seq) {
+  const auto events = tell({EpochStarted{Epoch(1), "m"}, JobHeld{JobId(4), true, "why"}});
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].seq, Seq(100));
+  EXPECT_EQ(events[1].seq, Seq(101));
+  EXPECT_EQ(events[1].kind, "job.held");
+  EXPECT_EQ(events[1].text, "why");
+}
+TEST_F(Telling, one_entry_that_tells_several_things_counts_its_parts) {
+  teller_.reset({node(1, "a"), node(2, "b")});
+  const auto events = tell({NodesLost{{NodeId(1), NodeId(2), NodeId(3)}, "silent", false}});
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[1].seq, Seq(100));
+  EXPECT_EQ(events[1].part, 1u);
+  EXPECT_EQ(events[0].node, "a");
+  EXPECT_EQ(events[1].node, "b");
+  EXPECT_EQ(events[2].node, "node 3");
+}
+TEST_F(Telling, the_name_of_a_node_is_learnt_from_the_batch_that_brings_it) {
+  const auto events = tell({NodesDrained{{NodeId(9)}, true, ""}}, {node(9, "new")});
+  EXPECT_EQ(events.at(0).node, "new");
+}
+TEST_F(Telling, a_submitted_job_is_named) {
+  JobSpec spec;
+  spec.name = "render";
+  const auto events = tell({JobsSubmitted{JobId(3), {}, {Raw{encode(spec)}}},
+                            JobsSubmitted{JobId(4), {}, {Raw{encode(JobSpec{})}}}});
+  EXPECT_EQ(events.at(0).name, "render");
+  EXPECT_EQ(events.at(1).name, "");
+}
+TEST_F(Telling, results_are_summed_and_each_failure_is_told) {
+  TasksFinished fact;
+  fact.node = NodeId(1);
+  JobResults results;
+  results.job = JobId(2);
+  results.quiet.push_back({{0, 1'000, 1}, {}, {}});
+  TaskResult good, bad;
+  good.index = 1'000;
+  bad.index = 1'001;
+  bad.cause = Cause::exit_code;
+  bad.exit_code = 3;
+  results.tasks = {good, bad};
+  fact.jobs.push_back(results);
+  const auto events = tell({fact});
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].numbers.at("tasks"), 1'001);
+  EXPECT_EQ(events[1].kind, "task.failed");
+  EXPECT_EQ(events[1].numbers.at("task"), 1'001);
+  EXPECT_EQ(events[1].numbers.at("exit_code"), 3);
+}
+TEST_F(Telling, the_end_of_a_job_comes_last_with_the_last_number) {
+  const auto events = tell({JobHeld{JobId(1), true, ""}, JobHeld{JobId(2), true, ""}},
+                           {core::JobEnded{JobId(8), JobState::failed, 5, TimePoint(Duration(9))}});
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[2].kind, "job.ended");
+  EXPECT_EQ(events[2].name, "failed");
+  EXPECT_EQ(events[2].seq, Seq(101));
+  EXPECT_EQ(events[2].part, 1u);
+}
+TEST(topics, name_the_job_or_else_the_node) {
+  Event event;
+  event.kind = "task.failed";
+  event.node = "n1";
+  EXPECT_EQ(topic_of(event), "task.failed.n1");
+  event.job = JobId(7);
+  EXPECT_EQ(topic_of(event), "task.failed.7");
+}
+TEST(ring, keeps_the_newest) {
+  Ring ring(3);
+  for (std::uint64_t i = 1; i <= 5; ++i)
+    ring.add({Seq(i), 0, "", std::to_string(i)});
+  EXPECT_EQ(ring.since(Seq(1))->body, "3");
+  EXPECT_EQ(ring.since(Seq(5))->body, "5");
+  EXPECT_EQ(ring.since(Seq(6)), ring.items().end());
+}
+TEST(replay, is_asked_for_by_a_topic) {
+  EXPECT_EQ(replay_from("replay.17.ab12"), Seq(17));
+  for (const char* topic : {"", "replay", "replay.", "replay.x.y", "replay.17", "job.17.x",
+                            "replay.99999999999999999999.x"})
+    EXPECT_FALSE(replay_from(topic)) << topic;
+}
+
+} // namespace
+} // namespace reeve::events
