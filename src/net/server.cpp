@@ -227,6 +227,7 @@ void Server::stop() {
   io_->wake_up();
   if (io_->thread.joinable())
     io_->thread.join();
+  io_->handler = {}; // what it refers to may go now
 }
 
 void Server::Io::run() {

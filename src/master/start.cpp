@@ -1,0 +1,54 @@
+// See start.hpp.
+#include "src/master/start.hpp"
+
+#include "src/version.hpp"
+
+#include <cerrno>
+#include <filesystem>
+
+namespace reeve::master {
+
+Result<std::unique_ptr<journal::Journal>> open_journal(const config::MasterOptions& options) {
+  std::error_code error;
+  std::filesystem::create_directories(options.state, error);
+  if (error)
+    return fail(Code::io, "--state", "cannot make " + options.state + ": " + error.message());
+  if (options.journal == "memory")
+    return journal::open_memory(journal::make_memory_store());
+  journal::SqliteOptions sqlite;
+  sqlite.path = (std::filesystem::path(options.state) / "journal.db").string();
+  sqlite.max_bytes = options.journal_max_bytes;
+  return journal::open_sqlite(sqlite);
+}
+
+Result<Begun> begin(std::unique_ptr<journal::Journal> journal, const config::MasterOptions& options,
+                    TimePoint now) {
+  auto recovered = ledger::recover(*journal);
+  if (!recovered)
+    return tl::unexpected(recovered.error());
+  Begun begun;
+  begun.before = recovered->cluster.last_seq();
+  begun.replayed = recovered->replayed;
+  if (auto taken = journal->acquire(recovered->cluster.epoch().next(), options.name); !taken)
+    return tl::unexpected(taken.error());
+  ledger::Identity identity{options.cluster, options.name, "reeved " + std::string(version), now};
+  begun.ledger =
+    std::make_unique<ledger::Ledger>(std::move(identity), std::move(recovered->cluster));
+  begun.ledger->note_snapshot(recovered->snapshot);
+  begun.ledger->begin(now);
+  if (!options.settings.empty())
+    if (auto refused = begun.ledger->wish(core::ChangeConfig{options.settings}, now); refused.error)
+      return tl::unexpected(*refused.error);
+  while (begun.ledger->has_batches()) {
+    const auto batches = begun.ledger->take_batches();
+    if (batches.empty())
+      break;
+    if (auto stored = journal->append(batches); !stored)
+      return tl::unexpected(stored.error());
+    begun.ledger->durable(batches.back().last());
+  }
+  begun.journal = std::move(journal);
+  return begun;
+}
+
+} // namespace reeve::master
