@@ -1,0 +1,62 @@
+# Thin over CMake presets (CMakePresets.json): every target is a command or two that you can type yourself.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PRESET ?= dev
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+N ?= 20
+SECONDS_EACH ?= 60
+
+.PHONY: help deps build demo test bench install format tidy fuzz soak clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+deps: ## Install the Debian packages that are missing
+	@scripts/deps.sh build
+
+build: deps ## Build everything into build/PRESET (PRESET=dev)
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) -j $(JOBS)
+
+demo: ## See a small cluster run real work: a master, two agents, a crash
+	@scripts/demo.sh
+
+test: deps ## Build and run every test, then the unit and simulation tests under sanitizers
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev
+	cmake --preset asan
+	cmake --build --preset asan -j $(JOBS)
+	ctest --preset asan
+
+bench: deps ## Build with release flags and print every benchmark's figure beside its baseline
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+	@scripts/bench.sh build/release
+
+install: deps ## Install programs, library and documentation (PREFIX=/usr/local, DESTDIR=)
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build --preset release -j $(JOBS)
+	DESTDIR=$(DESTDIR) cmake --install build/release
+
+format: ## Format every source file (installs clang-format)
+	@scripts/deps.sh format
+	git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format -i
+
+tidy: ## Run clang-tidy on changed files (ALL=1: on all)
+	@scripts/deps.sh tidy
+	cmake --preset tidy >/dev/null
+	@scripts/tidy.sh $(if $(ALL),all,changed)
+
+fuzz: ## Run each fuzz target for SECONDS_EACH=60 seconds
+	@scripts/deps.sh fuzz
+	cmake --preset fuzz
+	cmake --build --preset fuzz -j $(JOBS)
+	@scripts/fuzz.sh build/fuzz $(SECONDS_EACH)
+
+soak: build ## Repeat the simulation and end-to-end tests N=20 times, until one fails
+	ctest --preset $(PRESET) -L 'sim|e2e' --repeat until-fail:$(N) --timeout 3600
+
+clean: ## Remove all build folders
+	cmake -E rm -rf build
