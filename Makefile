@@ -10,7 +10,7 @@ SECONDS_EACH ?= 60
 .PHONY: help deps build demo test bench install format tidy fuzz soak clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 deps: ## Install the Debian packages that are missing
 	@scripts/deps.sh build

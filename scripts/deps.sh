@@ -4,10 +4,10 @@
 set -euo pipefail
 
 build=(
-  build-essential g++ cmake ninja-build ccache mold pkg-config git ca-certificates
+  build-essential g++ cmake ninja-build ccache mold pkg-config
   libcaf-dev cppzmq-dev libzmq3-dev libmsgpack-cxx-dev libspdlog-dev libsqlite3-dev libcli11-dev libtomlplusplus-dev
   nlohmann-json3-dev libexpected-dev libxxhash-dev libgtest-dev libgmock-dev libbenchmark-dev
-  python3 python3-zmq python3-msgpack sqlite3 bsdextrautils
+  python3 python3-zmq python3-msgpack sqlite3
 )
 case "${1:-build}" in
   build) wanted=("${build[@]}") ;;
