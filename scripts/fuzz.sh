@@ -12,10 +12,13 @@ for program in "$build"/tests/fuzz/fuzz_*; do
   [[ -f $program && -x $program ]] || continue
   name=$(basename "$program")
   mkdir -p "$build/corpus/$name" # what it learns now; only chosen inputs are saved in the tree
-  saved=(tests/fuzz/corpus/"${name#fuzz_}" tests/fuzz/corpus/"$name")
+  saved=()
+  for folder in tests/fuzz/corpus/{"${name#fuzz_}","$name"}; do
+    if [[ -d $folder ]]; then saved+=("$folder"); fi
+  done
   echo "== $name, $seconds s"
   "$program" -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
-    -artifact_prefix="$build/findings/$name-" "$build/corpus/$name" "${saved[@]}" 2>&1 | tail -n 12
+    -artifact_prefix="$build/findings/$name-" "$build/corpus/$name" ${saved[@]+"${saved[@]}"} 2>&1 | tail -n 12
   ran=$((ran + 1))
 done
 if ((ran == 0)); then
