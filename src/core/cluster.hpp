@@ -8,6 +8,7 @@
 #include "src/core/job.hpp"
 #include "src/core/node.hpp"
 
+#include <span>
 #include <unordered_map>
 
 namespace reeve::core {
@@ -88,11 +89,9 @@ public:
   /// The promises that can be checked on one state; empty when all hold. For tests and the simulator.
   [[nodiscard]] std::vector<std::string> check_invariants() const;
 
+  struct State; // state.hpp, for this folder only
+
 private:
-  friend class Decider;
-  friend class Applier;
-  friend class SnapshotCodec;
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,537 @@
+// May a wish become a fact? Checks every command against the present state; what passes is applied at once. A refusal changes nothing.
+// See cluster.hpp.
+#include "src/core/state.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace reeve::core {
+
+Cluster::Cluster() : state_(std::make_unique<State>()) {}
+Cluster::~Cluster() = default;
+Cluster::Cluster(Cluster&&) noexcept = default;
+Cluster& Cluster::operator=(Cluster&&) noexcept = default;
+
+KindEntry* Cluster::State::intern(const Kind& kind) {
+  auto [at, fresh] = kinds.try_emplace(encode(kind));
+  if (fresh)
+    at->second.kind = std::make_shared<const Kind>(kind);
+  ++at->second.jobs;
+  return &at->second;
+}
+void Cluster::State::release(KindEntry* entry) {
+  if (--entry->jobs == 0)
+    kinds.erase(encode(*entry->kind));
+}
+
+Result<JobDraft> draft_of(const Raw& raw) {
+  auto spec = decode<JobSpec>(raw.msgpack);
+  if (!spec)
+    return tl::unexpected<Error>(spec.error());
+  if (auto good = validate(*spec, ""); !good)
+    return tl::unexpected<Error>(good.error());
+  JobDraft draft;
+  draft.count = spec->count;
+  draft.kind.queue = spec->queue;
+  draft.kind.user = spec->user;
+  draft.kind.executor = spec->executor;
+  draft.kind.resources = spec->resources;
+  draft.kind.priority = spec->priority;
+  draft.kind.max_parallel = spec->max_parallel;
+  draft.kind.estimate = spec->estimate;
+  draft.kind.time_limit = spec->time_limit;
+  draft.kind.retries = spec->retries;
+  draft.kind.lost_retries = spec->lost_retries;
+  draft.kind.node_labels = spec->node_labels;
+  if (spec->items.empty()) {
+    draft.blob = raw.msgpack;
+  } else {
+    draft.items = std::move(spec->items);
+    spec->items.clear();
+    draft.blob = encode(*spec);
+  }
+  return draft;
+}
+
+namespace {
+
+std::string number(std::uint64_t n) { return std::to_string(n); }
+
+Error refusal(Code code, std::string field, std::string text) { return {code, std::move(field), std::move(text)}; }
+
+std::optional<Error> node_refusal(const Node& node) {
+  if (node.state == NodeState::lost || node.state == NodeState::gone)
+    return refusal(Code::node_down, "node", "node " + node.name + " is " + std::string(name_of(node.state)) + ": " + node.reason);
+  if (node.draining)
+    return refusal(Code::node_down, "node", "node " + node.name + " is draining: " + node.reason);
+  return {};
+}
+
+std::optional<Error> runs_refusal(const Job& job, const std::vector<TaskRun>& runs) {
+  std::uint64_t end = 0;
+  for (const TaskRun& run : runs) {
+    if (run.count == 0 || std::uint64_t{run.first} + run.count > job.count)
+      return refusal(Code::bad_field, "runs",
+                     "task " + number(std::uint64_t{run.first} + run.count - (run.count ? 1 : 0)) + " does not exist; the job has " +
+                       number(job.count) + " tasks");
+    if (run.first < end)
+      return refusal(Code::bad_field, "runs", "must be sorted and must not overlap");
+    end = std::uint64_t{run.first} + run.count;
+  }
+  return {};
+}
+
+std::vector<TaskRun> sorted(std::vector<TaskRun> runs) {
+  std::sort(runs.begin(), runs.end(), [](const TaskRun& a, const TaskRun& b) { return a.first < b.first; });
+  return runs;
+}
+
+/// Tasks of `runs` that stand in `state` with the attempt named.
+bool all_interrupted(const Job& job, const std::vector<TaskRun>& runs) {
+  if (!job.extra)
+    return runs.empty();
+  for (const TaskRun& run : runs) {
+    std::uint32_t found = 0;
+    job.extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& mark) {
+      if (mark.state == TaskState::interrupted && mark.attempt == run.attempt)
+        found += mark.count;
+    });
+    if (found != run.count)
+      return false;
+  }
+  return true;
+}
+
+} // namespace
+
+/// One execute() call: holds what the checks and the applier share.
+class Decider {
+public:
+  Decider(Cluster::State& state, TimePoint now, Changes& changes) : s_(state), now_(now), apply_(state, now, changes) {}
+
+  Outcome run(const Command& command) {
+    std::visit([this](const auto& c) { on(c); }, command);
+    if (out_.entry) {
+      s_.seq = s_.seq.next();
+      apply_.done();
+    }
+    return std::move(out_);
+  }
+
+private:
+  template<class F>
+  void accept(F fact, std::uint64_t changed) {
+    apply_.fact(Fact(fact));
+    out_.entry = Entry{now_, std::move(fact)};
+    out_.changed = changed;
+  }
+  void refuse(Code code, std::string field, std::string text) { out_.error = refusal(code, std::move(field), std::move(text)); }
+  void refuse(Error error) { out_.error = std::move(error); }
+  Job* known(JobId id) {
+    Job* job = s_.jobs.find(id);
+    if (!job)
+      refuse(Code::not_found, "job", "no job " + number(id.value) + " (ended jobs are kept in history)");
+    return job;
+  }
+  std::optional<std::vector<NodeId>> named(const std::vector<std::string>& names) {
+    std::vector<NodeId> ids;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto at = s_.node_names.find(names[i]);
+      if (at == s_.node_names.end()) {
+        refuse(Code::not_found, "nodes[" + number(i) + "]", "no node " + names[i]);
+        return {};
+      }
+      ids.push_back(at->second);
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+  }
+
+  void on(const BeginEpoch& c) {
+    if (c.epoch <= s_.epoch)
+      return refuse(Code::stale_epoch, "epoch", "epoch " + number(c.epoch.value) + " is not above " + number(s_.epoch.value));
+    accept(c, 1);
+  }
+
+  void on(const RegisterNode& c) {
+    RegisterNode fact = c;
+    const auto at = s_.node_names.find(c.name);
+    fact.node = at == s_.node_names.end() ? s_.newest_node.next() : at->second;
+    out_.node = fact.node;
+    if (const Node* node = s_.node(fact.node);
+        node && node->state == NodeState::up && node->incarnation == c.incarnation && node->capacity == c.capacity &&
+        node->program == c.program && node->executors == c.executors && same_labels(*node, c.labels))
+      return; // it only reconnected
+    accept(std::move(fact), 1);
+  }
+  static bool same_labels(const Node& node, std::map<std::string, std::string> labels) {
+    for (const auto& [name, value] : node.set_labels) {
+      if (value.empty())
+        labels.erase(name);
+      else
+        labels[name] = value;
+    }
+    return labels == node.labels;
+  }
+
+  void on(const MarkLost& c) {
+    MarkLost fact{{}, c.reason, c.left};
+    for (const NodeId id : c.nodes)
+      if (const Node* node = s_.node(id); node && (node->state == NodeState::up || node->state == NodeState::suspect))
+        fact.nodes.push_back(id);
+    std::sort(fact.nodes.begin(), fact.nodes.end());
+    fact.nodes.erase(std::unique(fact.nodes.begin(), fact.nodes.end()), fact.nodes.end());
+    if (!fact.nodes.empty())
+      accept(fact, fact.nodes.size());
+  }
+  void on(const DrainNodes& c) {
+    auto ids = named(c.nodes);
+    if (!ids)
+      return;
+    NodesDrained fact{{}, c.drain, c.reason};
+    for (const NodeId id : *ids)
+      if (s_.node(id)->draining != c.drain)
+        fact.nodes.push_back(id);
+    if (!fact.nodes.empty())
+      accept(fact, fact.nodes.size());
+  }
+  void on(const LabelNodes& c) {
+    auto ids = named(c.nodes);
+    if (!ids)
+      return;
+    if (c.labels.empty())
+      return refuse(Code::bad_field, "labels", "give at least one label");
+    accept(NodesLabelled{*ids, c.labels}, ids->size());
+  }
+  void on(const RemoveNodes& c) {
+    RemoveNodes fact;
+    for (const NodeId id : c.nodes) {
+      const Node* node = s_.node(id);
+      if (!node)
+        continue;
+      if (node->state == NodeState::up || node->state == NodeState::suspect)
+        return refuse(Code::refused, "nodes", "node " + node->name + " is up: stop its agent first");
+      fact.nodes.push_back(id);
+    }
+    if (!fact.nodes.empty())
+      accept(fact, fact.nodes.size());
+  }
+
+  void on(const SubmitJobs& c) {
+    if (c.specs.empty())
+      return refuse(Code::bad_field, "jobs", "give at least one job");
+    if (const JobId known = s_.keys.find(print_of(c.key), s_.jobs)) {
+      const Job& job = *s_.jobs.find(known);
+      out_.duplicate = true;
+      out_.first_job = known;
+      out_.jobs = job.batch;
+      if (job.batch != c.specs.size())
+        refuse(Code::conflict, "key", "this key was used for a submission of " + number(job.batch) + " jobs");
+      return;
+    }
+    std::vector<JobDraft> drafts;
+    drafts.reserve(c.specs.size());
+    for (std::size_t i = 0; i < c.specs.size(); ++i) {
+      auto draft = draft_of(c.specs[i]);
+      if (!draft) {
+        const std::string path = "jobs[" + number(i) + "]";
+        return refuse(draft.error().code, draft.error().field.empty() ? path : path + "." + draft.error().field, draft.error().text);
+      }
+      drafts.push_back(std::move(*draft));
+    }
+    JobsSubmitted fact{s_.jobs.newest().next(), c.key, c.specs};
+    out_.first_job = fact.first;
+    out_.jobs = static_cast<std::uint32_t>(drafts.size());
+    out_.changed = drafts.size();
+    apply_.submit(fact, std::move(drafts));
+    out_.entry = Entry{now_, std::move(fact)};
+  }
+
+  std::optional<Error> judge(const Placement& p) {
+    const Job* job = s_.jobs.find(p.job);
+    if (!job)
+      return refusal(Code::not_found, "job", "no job " + number(p.job.value));
+    const Node* node = s_.node(p.node);
+    if (!node)
+      return refusal(Code::not_found, "node", "no such node");
+    if (auto error = node_refusal(*node))
+      return error;
+    if (job->held || job->cancelling || job->ended)
+      return refusal(Code::stale, "job", "the job is held, cancelled or over");
+    if (p.runs.empty() || p.slots == 0)
+      return refusal(Code::bad_field, "runs", "nothing to place");
+    if (auto error = runs_refusal(*job, p.runs))
+      return error;
+    std::uint64_t n = 0;
+    for (const TaskRun& run : p.runs) {
+      std::uint64_t waits = 0;
+      for (const TaskRun& part : waiting_parts(*job, run))
+        if (part.attempt == run.attempt)
+          waits += part.count;
+      if (waits != run.count)
+        return refusal(Code::stale, "runs", "not all of these tasks wait");
+      n += run.count;
+    }
+    const Kind& kind = *job->kind->kind;
+    if (kind.max_parallel > 0 && job->assigned() + n > kind.max_parallel)
+      return refusal(Code::refused, "max_parallel", "at most " + number(kind.max_parallel) + " of its tasks at once");
+    for (const auto& [name, value] : kind.node_labels)
+      if (const auto at = node->labels.find(name); at == node->labels.end() || at->second != value)
+        return refusal(Code::refused, "node_labels", "node " + node->name + " has no label " + name + "=" + value);
+    if (std::find(node->executors.begin(), node->executors.end(), kind.executor) == node->executors.end())
+      return refusal(Code::refused, "executor", "node " + node->name + " has no executor " + kind.executor);
+    const Growth growth = growth_of(*job, p.node, static_cast<std::uint32_t>(n), p.slots);
+    if (const Resources available = node->available(); !fits(growth.delta, available))
+      return refusal(Code::no_capacity, "resources", shortage(growth.delta, available, node->capacity));
+    return {};
+  }
+  void on(const Place& c) {
+    Place fact;
+    for (const Placement& p : c.placements) {
+      if (auto error = judge(p)) {
+        out_.refused.push_back({p, std::move(*error)});
+        continue;
+      }
+      apply_.place(p);
+      for (const TaskRun& run : p.runs)
+        out_.changed += run.count;
+      fact.placements.push_back(p);
+    }
+    if (!fact.placements.empty())
+      out_.entry = Entry{now_, std::move(fact)};
+  }
+
+  void on(const Finish& c) {
+    const Node* node = s_.node(c.node);
+    if (!node)
+      return;
+    Finish fact{c.node, {}};
+    for (const JobResults& results : c.jobs) {
+      const Job* job = s_.jobs.find(results.job);
+      if (!job || !job->extra)
+        continue;
+      const auto at = job->extra->allocations.find(c.node);
+      if (at == job->extra->allocations.end())
+        continue;
+      // The same attempt twice in one message counts once: taken from a copy as it is accepted.
+      std::vector<TaskRun> flying = at->second.runs;
+      JobResults good{results.job, {}, {}};
+      for (const QuietRun& quiet : results.quiet)
+        for (const TaskRun& run : take_from(flying, quiet.run)) {
+          good.quiet.push_back({run, quiet.started, quiet.ended});
+          out_.changed += run.count;
+        }
+      for (const TaskResult& result : results.tasks)
+        if (!take_from(flying, TaskRun{result.index, 1, result.attempt}).empty()) {
+          good.tasks.push_back(result);
+          ++out_.changed;
+        }
+      if (good.quiet.empty() && good.tasks.empty())
+        continue;
+      apply_.finish(c.node, good);
+      fact.jobs.push_back(std::move(good));
+    }
+    if (!fact.jobs.empty())
+      out_.entry = Entry{now_, std::move(fact)};
+  }
+
+  template<class F>
+  void on_interrupted(const F& c) {
+    Job* job = known(c.job);
+    if (!job)
+      return;
+    F fact = c;
+    fact.runs = sorted(c.runs);
+    if (fact.runs.empty())
+      return;
+    if (auto error = runs_refusal(*job, fact.runs))
+      return refuse(std::move(*error));
+    if (!all_interrupted(*job, fact.runs))
+      return refuse(Code::stale, "runs", "not all of these attempts are interrupted");
+    std::uint64_t n = 0;
+    for (const TaskRun& run : fact.runs)
+      n += run.count;
+    accept(std::move(fact), n);
+  }
+  void on(const Requeue& c) { on_interrupted(c); }
+  void on(const GiveUp& c) { on_interrupted(c); }
+
+  void on(const Cancel& c) {
+    Job* job = known(c.job);
+    if (!job)
+      return;
+    Cancel fact{c.job, sorted(c.runs), c.reason};
+    for (TaskRun& run : fact.runs)
+      run.attempt = 1;
+    if (auto error = runs_refusal(*job, fact.runs))
+      return refuse(std::move(*error));
+    const std::vector<TaskRun> all = fact.runs.empty() ? std::vector<TaskRun>{{0, job->count, 1}} : fact.runs;
+    std::uint64_t n = 0;
+    for (const TaskRun& run : all) {
+      const std::uint64_t end = std::uint64_t{run.first} + run.count;
+      n += end > job->next ? end - std::max<std::uint64_t>(run.first, job->next) : 0;
+      if (!job->extra)
+        continue;
+      job->extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& m) {
+        if (m.state == TaskState::pending || m.state == TaskState::held || m.state == TaskState::interrupted)
+          n += m.count;
+      });
+      for (const auto& [node, allocation] : job->extra->allocations)
+        for (const TaskRun& flying : allocation.runs)
+          for (const TaskRun& part : common({flying}, TaskRun{run.first, run.count, flying.attempt}))
+            n += job->cancelling ? 0 : part.count - overlap(job->extra->stopping, part);
+    }
+    if (n > 0)
+      accept(std::move(fact), n);
+  }
+  static std::uint32_t overlap(const std::vector<TaskRun>& runs, const TaskRun& run) {
+    std::uint32_t n = 0;
+    for (const TaskRun& part : common(runs, TaskRun{run.first, run.count, 1}))
+      n += part.count;
+    return n;
+  }
+  void on(const Retry& c) {
+    Job* job = known(c.job);
+    if (!job)
+      return;
+    Retry fact{c.job, sorted(c.runs)};
+    for (TaskRun& run : fact.runs)
+      run.attempt = 1;
+    if (auto error = runs_refusal(*job, fact.runs))
+      return refuse(std::move(*error));
+    std::uint64_t n = 0;
+    if (job->extra)
+      for (const TaskRun& run : fact.runs.empty() ? std::vector<TaskRun>{{0, job->count, 1}} : fact.runs)
+        job->extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& m) {
+          if (m.state == TaskState::failed || m.state == TaskState::cancelled || m.state == TaskState::held)
+            n += m.count;
+        });
+    if (n > 0)
+      accept(std::move(fact), n);
+  }
+  void on(const Hold& c) {
+    Job* job = known(c.job);
+    if (!job)
+      return;
+    if (job->ended)
+      return refuse(Code::refused, "job", "job " + number(c.job.value) + " is over");
+    if (job->held != c.hold)
+      accept(c, job->pending());
+  }
+  void on(const Forget& c) {
+    Forget fact;
+    std::set<JobId> seen;
+    for (const JobId id : c.jobs)
+      if (const Job* job = s_.jobs.find(id); job && job->ended && seen.insert(id).second)
+        fact.jobs.push_back(id);
+    if (!fact.jobs.empty())
+      accept(fact, fact.jobs.size());
+  }
+
+  void on(const GrantLease& c) {
+    if (!c.key.data.empty())
+      for (const auto& [id, lease] : s_.leases)
+        if (lease.key == c.key) {
+          out_.duplicate = true;
+          out_.lease = id;
+          out_.node = lease.node;
+          return;
+        }
+    if (is_zero(c.resources))
+      return refuse(Code::bad_field, "resources", "ask for at least one resource");
+    const Node* node = c.node.empty() ? roomiest(c.resources) : nullptr;
+    if (!c.node.empty()) {
+      const auto at = s_.node_names.find(c.node);
+      if (at == s_.node_names.end())
+        return refuse(Code::not_found, "node", "no node " + c.node);
+      node = s_.node(at->second);
+    }
+    if (!node)
+      return refuse(Code::no_capacity, "resources", "no node has " + to_text(c.resources) + " available");
+    if (auto error = node_refusal(*node))
+      return refuse(std::move(*error));
+    if (const Resources available = node->available(); !fits(c.resources, available))
+      return refuse(Code::no_capacity, "resources", shortage(c.resources, available, node->capacity));
+    const LeaseGranted fact{s_.newest_lease.next(), node->id, c.owner, c.resources,
+                            c.duration.count() > 0 ? now_ + c.duration : TimePoint{}, c.key};
+    out_.lease = fact.lease;
+    out_.node = fact.node;
+    accept(fact, 1);
+  }
+  const Node* roomiest(const Resources& need) const {
+    const Node* best = nullptr;
+    std::int64_t most = 0;
+    for (const auto& [id, node] : s_.nodes) {
+      if (!node.takes_work())
+        continue;
+      if (const std::int64_t times = times_fitting(need, node.available(), 1'000'000'000); times > most) {
+        most = times;
+        best = &node;
+      }
+    }
+    return best;
+  }
+  void on(const RenewLease& c) {
+    const auto at = s_.leases.find(c.lease);
+    if (at == s_.leases.end())
+      return refuse(Code::not_found, "lease", "no lease " + number(c.lease.value) + " (expired, released, or its node was lost)");
+    out_.lease = c.lease;
+    out_.node = at->second.node;
+    accept(LeaseRenewed{c.lease, c.duration.count() > 0 ? now_ + c.duration : TimePoint{}}, 1);
+  }
+  void on(const ReleaseLeases& c) {
+    LeasesEnded fact;
+    if (c.lease) {
+      if (!s_.leases.contains(c.lease))
+        return refuse(Code::not_found, "lease", "no lease " + number(c.lease.value) + " (expired, released, or its node was lost)");
+      fact.leases.push_back(c.lease);
+    } else if (c.node.empty()) {
+      return refuse(Code::bad_field, "lease", "name a lease or a node");
+    } else {
+      const auto at = s_.node_names.find(c.node);
+      if (at == s_.node_names.end())
+        return refuse(Code::not_found, "node", "no node " + c.node);
+      for (const auto& [id, lease] : s_.leases)
+        if (lease.node == at->second && (c.owner.empty() || lease.owner == c.owner))
+          fact.leases.push_back(id);
+    }
+    if (!fact.leases.empty())
+      accept(fact, fact.leases.size());
+  }
+  void on(const EndLeases& c) {
+    EndLeases fact{{}, c.expired};
+    std::set<LeaseId> seen;
+    for (const LeaseId id : c.leases) {
+      const auto at = s_.leases.find(id);
+      if (at == s_.leases.end() || !seen.insert(id).second)
+        continue;
+      if (c.expired && (at->second.expires == TimePoint{} || at->second.expires > now_))
+        continue; // renewed meanwhile
+      fact.leases.push_back(id);
+    }
+    if (!fact.leases.empty())
+      accept(fact, fact.leases.size());
+  }
+  void on(const ChangeConfig& c) {
+    ChangeConfig fact;
+    for (const auto& [name, value] : c.values) {
+      const auto at = s_.config.find(name);
+      if (value != (at == s_.config.end() ? std::string() : at->second))
+        fact.values[name] = value;
+    }
+    if (!fact.values.empty())
+      accept(fact, fact.values.size());
+  }
+
+  Cluster::State& s_;
+  TimePoint now_;
+  Applier apply_;
+  Outcome out_;
+};
+
+Outcome Cluster::execute(const Command& command, TimePoint now, Changes& changes) {
+  return Decider(*state_, now, changes).run(command);
+}
+
+} // namespace reeve::core

@@ -1,0 +1,160 @@
+// Tables of jobs and of submitters' keys. See job.hpp.
+#include "src/core/job.hpp"
+
+#include <cstring>
+#include <xxhash.h>
+
+namespace reeve::core {
+
+SpecBlob::SpecBlob(std::string_view bytes) : bytes_(new char[sizeof(std::uint32_t) + bytes.size()]) {
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  std::memcpy(bytes_.get(), &size, sizeof size);
+  std::memcpy(bytes_.get() + sizeof size, bytes.data(), bytes.size());
+}
+std::string_view SpecBlob::view() const {
+  if (!bytes_)
+    return {};
+  std::uint32_t size = 0;
+  std::memcpy(&size, bytes_.get(), sizeof size);
+  return {bytes_.get() + sizeof size, size};
+}
+
+KeyPrint print_of(const Bytes& key) {
+  if (key.data.empty())
+    return {};
+  const XXH128_hash_t h = XXH3_128bits(key.data.data(), key.data.size());
+  return {h.low64, h.high64 | 1u}; // never zero
+}
+
+JobState Job::state() const {
+  if (ended) {
+    if (extra && extra->failed > 0)
+      return JobState::failed;
+    if (extra && extra->cancelled > 0)
+      return JobState::cancelled;
+    return JobState::succeeded;
+  }
+  if (assigned() == 0 && (held || (extra && extra->held > 0 && pending() + extra->interrupted == 0)))
+    return JobState::held;
+  return extra && extra->started != TimePoint{} ? JobState::running : JobState::pending;
+}
+
+Job& JobTable::add(JobId id) {
+  const std::uint64_t page = id.value / page_jobs;
+  if (const std::uint64_t last = newest_.value / page_jobs;
+      last != page && last >= first_page_ && last - first_page_ < pages_.size() && pages_[last - first_page_] &&
+      pages_[last - first_page_]->live == 0)
+    pages_[last - first_page_].reset();
+  if (pages_.empty())
+    first_page_ = page;
+  while (first_page_ + pages_.size() <= page)
+    pages_.push_back(nullptr);
+  auto& slot = pages_[page - first_page_];
+  if (!slot)
+    slot = std::make_unique<Page>();
+  ++slot->live;
+  ++size_;
+  newest_ = id;
+  return slot->jobs[id.value % page_jobs];
+}
+Job* JobTable::find(JobId id) {
+  const std::uint64_t page = id.value / page_jobs;
+  if (page < first_page_ || page - first_page_ >= pages_.size() || !pages_[page - first_page_])
+    return nullptr;
+  Job& job = pages_[page - first_page_]->jobs[id.value % page_jobs];
+  return job.kind ? &job : nullptr;
+}
+void JobTable::erase(JobId id) {
+  Job* job = find(id);
+  if (!job)
+    return;
+  *job = Job{};
+  --size_;
+  auto& page = pages_[id.value / page_jobs - first_page_];
+  // The page that new jobs go to stays, so that its slots are not used twice.
+  if (--page->live == 0 && id.value / page_jobs != newest_.value / page_jobs)
+    page.reset();
+  while (!pages_.empty() && !pages_.front()) {
+    pages_.pop_front();
+    ++first_page_;
+  }
+}
+void JobTable::start_after(JobId id) {
+  if (id > newest_)
+    newest_ = id;
+}
+JobId JobTable::oldest() const {
+  for (std::size_t p = 0; p < pages_.size(); ++p)
+    if (pages_[p])
+      for (std::size_t i = 0; i < page_jobs; ++i)
+        if (pages_[p]->jobs[i].kind)
+          return JobId((first_page_ + p) * page_jobs + i);
+  return newest_.next();
+}
+
+namespace {
+constexpr std::uint64_t deleted = ~std::uint64_t{0};
+}
+
+JobId KeyIndex::find(const KeyPrint& key, const JobTable& jobs) const {
+  if (slots_.empty() || key.none())
+    return {};
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t i = key.low & mask; slots_[i] != 0; i = (i + 1) & mask) {
+    if (slots_[i] == deleted)
+      continue;
+    if (const Job* job = jobs.find(JobId(slots_[i])); job && job->key == key)
+      return JobId(slots_[i]);
+  }
+  return {};
+}
+void KeyIndex::add(const KeyPrint& key, JobId id, const JobTable& jobs) {
+  if (key.none())
+    return;
+  if ((used_ + 1) * 10 > slots_.size() * 7)
+    grow(jobs);
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t i = key.low & mask;
+  while (slots_[i] != 0)
+    i = (i + 1) & mask;
+  slots_[i] = id.value;
+  ++used_;
+  ++live_;
+}
+void KeyIndex::erase(const KeyPrint& key, const JobTable& jobs) {
+  if (slots_.empty() || key.none())
+    return;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t i = key.low & mask; slots_[i] != 0; i = (i + 1) & mask) {
+    if (slots_[i] == deleted)
+      continue;
+    if (const Job* job = jobs.find(JobId(slots_[i])); job && job->key == key) {
+      slots_[i] = deleted;
+      --live_;
+      return;
+    }
+  }
+}
+void KeyIndex::grow(const JobTable& jobs) {
+  std::size_t size = 64;
+  while (size < (live_ + 1) * 2)
+    size *= 2;
+  std::vector<std::uint64_t> old(size, 0);
+  old.swap(slots_);
+  used_ = live_ = 0;
+  const std::size_t mask = slots_.size() - 1;
+  for (const std::uint64_t id : old) {
+    if (id == 0 || id == deleted)
+      continue;
+    if (const Job* job = jobs.find(JobId(id))) {
+      std::size_t i = job->key.low & mask;
+      while (slots_[i] != 0)
+        i = (i + 1) & mask;
+      slots_[i] = id;
+      ++used_;
+      ++live_;
+    }
+  }
+}
+
+} // namespace reeve::core

@@ -1,0 +1,39 @@
+// A node and a lease as the ledger keeps them. Owned by Cluster; only apply changes them.
+#pragma once
+
+#include "messages/protocol.hpp"
+
+#include <unordered_set>
+
+namespace reeve::core {
+
+struct Node {
+  NodeId id;
+  std::string name;
+  NodeState state = NodeState::up;
+  bool draining = false;
+  std::string reason;
+  Incarnation incarnation;
+  Resources capacity, booked;
+  std::map<std::string, std::string> labels; // what the agent said, overlaid by what operators set
+  std::map<std::string, std::string> set_labels; // by operators; an empty value hides the agent's
+  std::vector<std::string> executors;
+  std::string program;
+  TimePoint registered, since;     // since: when `state` began
+  std::unordered_set<JobId> jobs;  // that have tasks in flight here
+  std::uint32_t tasks = 0, leases = 0;
+
+  [[nodiscard]] Resources available() const { return capacity - booked; }
+  [[nodiscard]] bool takes_work() const { return state == NodeState::up && !draining; }
+};
+
+struct Lease {
+  LeaseId id;
+  NodeId node;
+  std::string owner;
+  Resources resources;
+  TimePoint granted, expires; // expires 0: until released
+  Bytes key;
+};
+
+} // namespace reeve::core

@@ -1,0 +1,122 @@
+// The inside of Cluster, shared by decide.cpp, apply.cpp, views.cpp and snapshot.cpp and by nobody else.
+#pragma once
+
+#include "src/core/cluster.hpp"
+
+namespace reeve::core {
+
+struct JobDraft { // a submitted spec, taken apart
+  std::string blob; // encoded, without items
+  Kind kind;
+  std::uint32_t count = 1;
+  std::vector<std::string> items;
+};
+/// Errors name the field below `specs[i]`.
+Result<JobDraft> draft_of(const Raw& spec);
+
+struct Totals { // tasks and jobs, kept up to date by apply
+  std::uint64_t jobs_pending = 0, jobs_running = 0;
+  std::uint64_t pending = 0, assigned = 0, held = 0;
+  std::uint64_t submitted = 0, placed = 0, succeeded = 0, failed = 0, cancelled = 0, requeued = 0;
+  bool operator==(const Totals&) const = default;
+  static constexpr bool as_array = true;
+  template<class V>
+  static void fields(V& v) {
+    v("jobs_pending", &Totals::jobs_pending);
+    v("jobs_running", &Totals::jobs_running);
+    v("pending", &Totals::pending);
+    v("assigned", &Totals::assigned);
+    v("held", &Totals::held);
+    v("submitted", &Totals::submitted);
+    v("placed", &Totals::placed);
+    v("succeeded", &Totals::succeeded);
+    v("failed", &Totals::failed);
+    v("cancelled", &Totals::cancelled);
+    v("requeued", &Totals::requeued);
+  }
+};
+
+struct Cluster::State {
+  Seq seq;
+  Epoch epoch;
+  std::string master;
+  JobTable jobs;
+  KeyIndex keys;
+  std::unordered_map<std::string, KindEntry> kinds; // by their encoded form; pointers to entries are stable
+  std::map<NodeId, Node> nodes;
+  std::unordered_map<std::string, NodeId> node_names;
+  NodeId newest_node;
+  std::map<LeaseId, Lease> leases;
+  LeaseId newest_lease;
+  std::map<std::string, std::string> config;
+  Totals totals;
+
+  KindEntry* intern(const Kind& kind);
+  void release(KindEntry* entry);
+  Node* node(NodeId id) {
+    const auto at = nodes.find(id);
+    return at == nodes.end() ? nullptr : &at->second;
+  }
+};
+
+/// What would have to change for an allocation to hold `more` tasks further and `slots` slots.
+struct Growth {
+  std::uint32_t slots = 0; // afterwards
+  Resources delta;         // to be booked
+};
+Growth growth_of(const Job& job, NodeId node, std::uint32_t more, std::uint32_t slots);
+
+/// Applies facts. One object an entry: it gathers touched nodes and jobs, so that each is reported once.
+class Applier {
+public:
+  Applier(Cluster::State& state, TimePoint now, Changes& changes) : s_(state), now_(now), changes_(changes) {}
+  void fact(const Fact& fact);
+  void submit(const JobsSubmitted& fact, std::vector<JobDraft> drafts);
+  void place(const Placement& placement);
+  void finish(NodeId node, const JobResults& results);
+  /// Reports what was gathered. Call once, last.
+  void done();
+
+private:
+  void on(const EpochStarted&);
+  void on(const NodeRegistered&);
+  void on(const NodesLost&);
+  void on(const NodesDrained&);
+  void on(const NodesLabelled&);
+  void on(const NodesRemoved&);
+  void on(const TasksPlaced&);
+  void on(const TasksFinished&);
+  void on(const TasksRequeued&);
+  void on(const TasksGivenUp&);
+  void on(const TasksCancelled&);
+  void on(const TasksRetried&);
+  void on(const JobHeld&);
+  void on(const JobsForgotten&);
+  void on(const LeaseGranted&);
+  void on(const LeaseRenewed&);
+  void on(const LeasesEnded&);
+  void on(const ConfigChanged&);
+
+  void node_changed(const Node& node);
+  void interrupt_all(Node& node, Cause cause);
+  void end_leases_on(Node& node);
+  /// Takes tasks out of an allocation and unbooks what that frees. Returns those that really were in flight.
+  std::vector<TaskRun> land(Job& job, JobId id, Node& node, const TaskRun& run);
+  void succeeded(Job& job, JobId id, const TaskRun& run);
+  void ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, const TaskResult& result);
+  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause, std::uint32_t failures, std::uint32_t losses,
+                   std::int32_t exit_code, const std::string& reason);
+  void close_if_over(Job& job, JobId id);
+  void reopen(Job& job, JobId id);
+  void count_state(JobState before, JobState after);
+
+  Cluster::State& s_;
+  TimePoint now_;
+  Changes& changes_;
+  std::vector<NodeId> touched_;
+};
+
+/// The parts of `run` that wait (never placed, or marked pending), each with the attempt its next placement gets.
+std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run);
+
+} // namespace reeve::core

@@ -1,0 +1,421 @@
+// Reading the cluster: answers to questions, the state as changes for a starting decider, and what agents are sent. Changes nothing.
+// See cluster.hpp.
+#include "src/core/state.hpp"
+
+#include <algorithm>
+#include <span>
+
+namespace reeve::core {
+
+Seq Cluster::last_seq() const { return state_->seq; }
+Epoch Cluster::epoch() const { return state_->epoch; }
+const Node* Cluster::find_node(NodeId id) const { return state_->node(id); }
+const Node* Cluster::find_node(std::string_view name) const {
+  const auto at = state_->node_names.find(std::string(name));
+  return at == state_->node_names.end() ? nullptr : state_->node(at->second);
+}
+const Job* Cluster::find_job(JobId id) const { return state_->jobs.find(id); }
+const std::map<NodeId, Node>& Cluster::nodes() const { return state_->nodes; }
+const std::map<LeaseId, Lease>& Cluster::leases() const { return state_->leases; }
+const std::map<std::string, std::string>& Cluster::config() const { return state_->config; }
+JobId Cluster::newest_job() const { return state_->jobs.newest(); }
+JobId Cluster::oldest_job() const { return state_->jobs.oldest(); }
+const Kind& Cluster::kind_of(const Job& job) const { return *job.kind->kind; }
+
+namespace {
+
+const std::pair<const NodeId, Allocation>* flight_of(const Job& job, TaskIndex index) {
+  if (job.extra && job.extra->assigned > 0)
+    for (const auto& entry : job.extra->allocations)
+      if (holds(entry.second.runs, index))
+        return &entry;
+  return nullptr;
+}
+Attempt attempt_in(const Allocation& allocation, TaskIndex index) {
+  for (const TaskRun& run : allocation.runs)
+    if (run.first <= index && index - run.first < run.count)
+      return run.attempt;
+  return 0;
+}
+
+JobProgress progress_of(JobId id, const Job& job) {
+  JobProgress p;
+  p.job = id;
+  p.state = job.state();
+  p.total = job.count;
+  p.pending = job.pending();
+  if (const JobExtra* extra = job.extra.get()) {
+    p.assigned = extra->assigned;
+    p.succeeded = extra->succeeded;
+    p.failed = extra->failed;
+    p.cancelled = extra->cancelled;
+    p.held = extra->held;
+    p.interrupted = extra->interrupted;
+    p.exit_code = extra->exit_code;
+  }
+  return p;
+}
+
+Error no_job(JobId id) {
+  return {Code::not_found, "job", "no job " + std::to_string(id.value) + " (ended jobs are kept in history)"};
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+  if (!pattern.empty() && pattern.back() == '*')
+    return name.compare(0, pattern.size() - 1, pattern, 0, pattern.size() - 1) == 0;
+  return name == pattern;
+}
+} // namespace
+
+TaskState Cluster::state_of(const Job& job, TaskIndex index) const {
+  if (job.extra)
+    if (const auto at = job.extra->marks.find(index); at != job.extra->marks.map().end())
+      return at->second.state;
+  if (index >= job.next)
+    return TaskState::pending;
+  return flight_of(job, index) ? TaskState::assigned : TaskState::succeeded;
+}
+
+Result<JobProgress> Cluster::progress(JobId id) const {
+  const Job* job = state_->jobs.find(id);
+  if (!job)
+    return tl::unexpected<Error>(no_job(id));
+  return progress_of(id, *job);
+}
+
+namespace {
+JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
+  JobView v;
+  v.progress = progress_of(id, job);
+  v.name = spec.name;
+  v.user = spec.user;
+  v.queue = spec.queue;
+  v.priority = spec.priority;
+  v.labels = spec.labels;
+  v.submitted = job.submitted;
+  if (job.extra) {
+    v.started = job.extra->started;
+    v.ended = job.extra->ended;
+    v.reason = job.extra->reason;
+  }
+  if (with_spec)
+    v.spec.msgpack = std::string(job.spec.view());
+  return v;
+}
+} // namespace
+
+JobList Cluster::list(const ListJobs& q) const {
+  JobList out;
+  out.seq = state_->seq;
+  const bool needs_spec = !q.name.empty() || !q.labels.empty();
+  const auto consider = [&](JobId id) { // false: the page is full
+    const Job* job = state_->jobs.find(id);
+    if (!job)
+      return true;
+    const Kind& kind = *job->kind->kind;
+    if ((!q.user.empty() && kind.user != q.user) || (!q.queue.empty() && kind.queue != q.queue))
+      return true;
+    if (!q.states.empty() && std::find(q.states.begin(), q.states.end(), job->state()) == q.states.end())
+      return true;
+    std::optional<JobSpec> spec;
+    const auto decoded = [&]() -> const JobSpec& {
+      if (!spec)
+        spec = decode<JobSpec>(job->spec.view()).value_or(JobSpec{});
+      return *spec;
+    };
+    if (needs_spec) {
+      if (!q.name.empty() && !matches(q.name, decoded().name))
+        return true;
+      for (const auto& [name, value] : q.labels)
+        if (const auto at = decoded().labels.find(name); at == decoded().labels.end() || at->second != value)
+          return true;
+    }
+    if (out.jobs.size() >= q.limit) {
+      out.more = true;
+      return false;
+    }
+    out.jobs.push_back(view_of(id, *job, decoded(), q.spec));
+    return true;
+  };
+  if (!q.jobs.empty()) {
+    std::vector<JobId> ids = q.jobs;
+    std::sort(ids.rbegin(), ids.rend());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    for (const JobId id : ids)
+      if ((!q.before || id < q.before) && !consider(id))
+        break;
+    return out;
+  }
+  const JobId oldest = state_->jobs.oldest();
+  JobId id = q.before && q.before <= state_->jobs.newest() ? JobId(q.before.value - 1) : state_->jobs.newest();
+  for (; id >= oldest && id.value > 0; id = JobId(id.value - 1))
+    if (!consider(id))
+      break;
+  return out;
+}
+
+Result<TaskList> Cluster::list(const ListTasks& q) const {
+  const Job* job = state_->jobs.find(q.job);
+  if (!job)
+    return tl::unexpected<Error>(no_job(q.job));
+  if (q.from >= job->count)
+    return fail(Code::not_found, "from",
+                "job " + std::to_string(q.job.value) + " has tasks 0 to " + std::to_string(job->count - 1));
+  TaskList out;
+  const auto wanted = [&](TaskState s) {
+    return q.states.empty() || std::find(q.states.begin(), q.states.end(), s) != q.states.end();
+  };
+  // A filtered page looks at a bounded number of tasks, so that one question about an array of millions stays short.
+  std::uint64_t looked = 0;
+  for (TaskIndex index = q.from; index < job->count; ++index) {
+    if (out.tasks.size() >= q.limit || ++looked > 200'000) {
+      out.more = true;
+      out.next = index;
+      break;
+    }
+    const TaskState state = state_of(*job, index);
+    if (!wanted(state))
+      continue;
+    TaskView v;
+    v.job = q.job;
+    v.index = index;
+    v.state = state;
+    if (const auto* flight = flight_of(*job, index)) {
+      v.node = state_->node(flight->first)->name;
+      v.attempt = attempt_in(flight->second, index);
+    } else if (state == TaskState::succeeded) {
+      v.attempt = 1; // history knows better and fills it in
+      v.ended = true;
+    }
+    if (job->extra)
+      if (const auto at = job->extra->marks.find(index); at != job->extra->marks.map().end()) {
+        const Mark& mark = at->second;
+        v.attempt = mark.attempt;
+        v.reason = mark.reason;
+        v.not_before = mark.not_before;
+        v.ended = mark.attempt > 0 && state != TaskState::assigned;
+        v.last.index = index;
+        v.last.attempt = mark.attempt;
+        v.last.cause = mark.cause;
+        (mark.cause == Cause::exit_code ? v.last.exit_code : v.last.signal) = mark.exit_code;
+        v.last.text = mark.reason;
+      }
+    if (job->held && state == TaskState::pending)
+      v.reason = "the job is held" + (job->extra && !job->extra->reason.empty() ? ": " + job->extra->reason : std::string());
+    out.tasks.push_back(std::move(v));
+  }
+  return out;
+}
+
+Result<NodeList> Cluster::list(const ListNodes& q) const {
+  NodeList out;
+  out.seq = state_->seq;
+  const auto add = [&](const Node& n) {
+    NodeView v;
+    v.node = n.id;
+    v.name = n.name;
+    v.state = n.state;
+    v.draining = n.draining;
+    v.reason = n.reason;
+    v.capacity = n.capacity;
+    v.available = n.available();
+    v.tasks = n.tasks;
+    v.leases = n.leases;
+    v.labels = n.labels;
+    v.program = n.program;
+    v.registered = n.registered;
+    v.incarnation = n.incarnation;
+    out.nodes.push_back(std::move(v));
+  };
+  if (q.names.empty())
+    for (const auto& [id, node] : state_->nodes)
+      add(node);
+  for (std::size_t i = 0; i < q.names.size(); ++i) {
+    const Node* node = find_node(q.names[i]);
+    if (!node)
+      return fail(Code::not_found, "names[" + std::to_string(i) + "]", "no node " + q.names[i]);
+    add(*node);
+  }
+  return out;
+}
+
+LeaseView Cluster::view(const Lease& lease) const {
+  const Node* node = state_->node(lease.node);
+  return {lease.id, node ? node->name : "", lease.owner, lease.resources, lease.granted, lease.expires};
+}
+LeaseList Cluster::list(const ListLeases&) const {
+  LeaseList out;
+  for (const auto& [id, lease] : state_->leases)
+    out.leases.push_back(view(lease));
+  return out;
+}
+
+Stats Cluster::stats() const {
+  const Totals& t = state_->totals;
+  Stats s;
+  s.jobs = state_->jobs.size();
+  s.jobs_pending = t.jobs_pending;
+  s.jobs_running = t.jobs_running;
+  s.tasks_pending = t.pending;
+  s.tasks_assigned = t.assigned;
+  s.tasks_held = t.held;
+  s.submitted = t.submitted;
+  s.placed = t.placed;
+  s.succeeded = t.succeeded;
+  s.failed = t.failed;
+  s.cancelled = t.cancelled;
+  s.requeued = t.requeued;
+  for (const auto& [id, node] : state_->nodes) {
+    if (node.state == NodeState::up)
+      ++s.nodes_up;
+    else if (node.state == NodeState::suspect)
+      ++s.nodes_suspect;
+    else if (node.state == NodeState::lost)
+      ++s.nodes_lost;
+    if (node.draining)
+      ++s.nodes_draining;
+    if (node.state != NodeState::up)
+      continue;
+    s.capacity += node.capacity;
+    s.available += node.available();
+  }
+  s.seq = state_->seq;
+  return s;
+}
+
+Raw Cluster::spec_for_agents(JobId id) const {
+  const Job* job = state_->jobs.find(id);
+  return job ? Raw{std::string(job->spec.view())} : Raw{};
+}
+std::vector<std::string> Cluster::items_of(JobId id, std::span<const TaskRun> runs) const {
+  std::vector<std::string> out;
+  const Job* job = state_->jobs.find(id);
+  if (!job || !job->extra || job->extra->items.empty())
+    return out;
+  const auto& items = job->extra->items;
+  for (const TaskRun& run : runs)
+    for (std::uint64_t i = run.first; i < std::uint64_t{run.first} + run.count && i < items.size(); ++i)
+      out.push_back(items[i]);
+  return out;
+}
+
+Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) const {
+  Reconciled out;
+  const Node* node = state_->node(id);
+  std::map<JobId, std::vector<TaskRun>> missing; // in flight here, and not named by the agent
+  if (node)
+    for (const JobId job : node->jobs)
+      missing[job] = state_->jobs.find(job)->extra->allocations.at(id).runs;
+  for (const JobRuns& has : attempts) {
+    JobRuns stop{has.job, {}};
+    const auto at = missing.find(has.job);
+    for (const TaskRun& run : has.runs) {
+      std::uint64_t end = std::uint64_t{run.first} + run.count, from = run.first;
+      if (at != missing.end())
+        for (const TaskRun& known : take_from(at->second, run)) {
+          if (known.first > from)
+            stop.runs.push_back({static_cast<TaskIndex>(from), static_cast<std::uint32_t>(known.first - from), run.attempt});
+          from = std::uint64_t{known.first} + known.count;
+        }
+      if (from < end)
+        stop.runs.push_back({static_cast<TaskIndex>(from), static_cast<std::uint32_t>(end - from), run.attempt});
+    }
+    if (!stop.runs.empty())
+      out.stop.push_back(std::move(stop));
+  }
+  for (auto& [job_id, runs] : missing)
+    if (!runs.empty())
+      out.resend.push_back({id, job_id, state_->jobs.find(job_id)->extra->allocations.at(id).slots, std::move(runs)});
+  return out;
+}
+
+void Cluster::describe(Changes& changes) const {
+  changes.push_back(ConfigUpdated{state_->config});
+  for (const auto& [id, n] : state_->nodes)
+    changes.push_back(
+      NodeChanged{id, n.name, n.state, n.draining, n.incarnation, n.capacity, n.available(), n.labels, n.executors, n.since});
+  for (const auto& [id, lease] : state_->leases)
+    changes.push_back(LeaseChanged{id, lease.node, lease.expires});
+  state_->jobs.each([&](JobId id, const Job& job) {
+    if (job.ended) {
+      changes.push_back(JobEnded{id, job.state(), job.count, job.extra->ended});
+      return;
+    }
+    changes.push_back(JobArrived{id, job.kind->kind, job.submitted, job.next, job.fresh(), job.held});
+    if (!job.extra)
+      return;
+    for (const auto& [first, mark] : job.extra->marks.map()) {
+      if (mark.state == TaskState::pending)
+        changes.push_back(TasksReady{id, {first, mark.count, mark.attempt + 1}, mark.not_before});
+      else if (mark.state == TaskState::interrupted)
+        changes.push_back(
+          TasksInterrupted{id, job.kind->kind, {{first, mark.count, mark.attempt}}, {}, mark.cause, mark.failures, mark.losses, {}});
+    }
+    for (const auto& [node, allocation] : job.extra->allocations) {
+      changes.push_back(FlightChanged{node, id, allocation.in_flight, allocation.slots});
+    }
+  });
+}
+
+std::vector<std::string> Cluster::check_invariants() const {
+  std::vector<std::string> bad;
+  const auto expect = [&](bool good, const std::string& what) {
+    if (!good)
+      bad.push_back(what);
+  };
+  std::map<NodeId, Resources> booked;
+  std::map<NodeId, std::uint32_t> tasks, leases;
+  Totals sum;
+  state_->jobs.each([&](JobId id, const Job& job) {
+    const std::string name = "job " + std::to_string(id.value);
+    std::uint32_t pending = job.fresh(), held = 0, interrupted = 0, failed = 0, cancelled = 0, assigned = 0;
+    if (job.extra) {
+      for (const auto& [first, mark] : job.extra->marks.map()) {
+        expect(std::uint64_t{first} + mark.count <= job.next, name + " has marks above next");
+        pending += mark.state == TaskState::pending ? mark.count : 0;
+        held += mark.state == TaskState::held ? mark.count : 0;
+        interrupted += mark.state == TaskState::interrupted ? mark.count : 0;
+        failed += mark.state == TaskState::failed ? mark.count : 0;
+        cancelled += mark.state == TaskState::cancelled ? mark.count : 0;
+      }
+      for (const auto& [node, allocation] : job.extra->allocations) {
+        std::uint32_t n = 0;
+        for (const TaskRun& run : allocation.runs)
+          n += run.count;
+        expect(n == allocation.in_flight && n > 0, name + " miscounts an allocation");
+        expect(allocation.slots <= n, name + " has more slots than tasks in flight");
+        booked[node] += job.kind->kind->resources * allocation.slots;
+        tasks[node] += n;
+        assigned += n;
+        const Node* at = state_->node(node);
+        expect(at && at->state == NodeState::up && at->jobs.contains(id), name + " is in flight on a node that is not up");
+      }
+      expect(assigned == job.extra->assigned, name + " miscounts assigned");
+      expect(held == job.extra->held && interrupted == job.extra->interrupted && failed == job.extra->failed &&
+               cancelled == job.extra->cancelled,
+             name + " miscounts its marks");
+    }
+    expect(pending == job.pending(), name + " miscounts pending");
+    expect(job.ended == (job.final_tasks() == job.count), name + " is over or not, and says otherwise");
+    sum.pending += pending;
+    sum.assigned += assigned;
+    sum.held += held;
+    const JobState state = job.state();
+    sum.jobs_running += state == JobState::running ? 1 : 0;
+    sum.jobs_pending += state == JobState::pending || state == JobState::held ? 1 : 0;
+  });
+  for (const auto& [id, lease] : state_->leases) {
+    booked[lease.node] += lease.resources;
+    ++leases[lease.node];
+  }
+  for (const auto& [id, node] : state_->nodes) {
+    expect(booked[id] == node.booked, "node " + node.name + " miscounts what is booked");
+    expect(tasks[id] == node.tasks && leases[id] == node.leases, "node " + node.name + " miscounts tasks or leases");
+  }
+  const Totals& t = state_->totals;
+  expect(sum.pending == t.pending && sum.assigned == t.assigned && sum.held == t.held, "totals of tasks are wrong");
+  expect(sum.jobs_pending == t.jobs_pending && sum.jobs_running == t.jobs_running, "totals of jobs are wrong");
+  return bad;
+}
+
+} // namespace reeve::core
