@@ -8,26 +8,46 @@ namespace reeve {
 
 std::string_view name_of(Code code) {
   switch (code) {
-  case Code::ok: return "ok";
-  case Code::bad_message: return "bad_message";
-  case Code::bad_field: return "bad_field";
-  case Code::unknown_version: return "unknown_version";
-  case Code::unknown_type: return "unknown_type";
-  case Code::too_large: return "too_large";
-  case Code::not_found: return "not_found";
-  case Code::refused: return "refused";
-  case Code::no_capacity: return "no_capacity";
-  case Code::node_down: return "node_down";
-  case Code::busy: return "busy";
-  case Code::unavailable: return "unavailable";
-  case Code::stale_epoch: return "stale_epoch";
-  case Code::not_leader: return "not_leader";
-  case Code::timed_out: return "timed_out";
-  case Code::io: return "io";
-  case Code::corrupt: return "corrupt";
-  case Code::internal: return "internal";
-  case Code::conflict: return "conflict";
-  case Code::stale: return "stale";
+  case Code::ok:
+    return "ok";
+  case Code::bad_message:
+    return "bad_message";
+  case Code::bad_field:
+    return "bad_field";
+  case Code::unknown_version:
+    return "unknown_version";
+  case Code::unknown_type:
+    return "unknown_type";
+  case Code::too_large:
+    return "too_large";
+  case Code::not_found:
+    return "not_found";
+  case Code::refused:
+    return "refused";
+  case Code::no_capacity:
+    return "no_capacity";
+  case Code::node_down:
+    return "node_down";
+  case Code::busy:
+    return "busy";
+  case Code::unavailable:
+    return "unavailable";
+  case Code::stale_epoch:
+    return "stale_epoch";
+  case Code::not_leader:
+    return "not_leader";
+  case Code::timed_out:
+    return "timed_out";
+  case Code::io:
+    return "io";
+  case Code::corrupt:
+    return "corrupt";
+  case Code::internal:
+    return "internal";
+  case Code::conflict:
+    return "conflict";
+  case Code::stale:
+    return "stale";
   }
   return "unknown";
 }
@@ -39,7 +59,7 @@ namespace {
 class TapeVisitor : public msgpack::null_visitor {
 public:
   TapeVisitor(std::vector<Token>& tokens, const DecodeLimits& limits, std::size_t bytes)
-    : tokens_(tokens), limits_(limits), bytes_(bytes) {}
+      : tokens_(tokens), limits_(limits), bytes_(bytes) {}
 
   bool visit_nil() { return add(Type::nil) != nullptr; }
   bool visit_boolean(bool v) {
@@ -61,7 +81,9 @@ public:
   }
   bool visit_str(const char* v, std::uint32_t size) { return text(Type::str, v, size); }
   bool visit_bin(const char* v, std::uint32_t size) { return text(Type::bin, v, size); }
-  bool visit_ext(const char*, std::uint32_t) { return stop(Code::bad_message, "extension types are not used"); }
+  bool visit_ext(const char*, std::uint32_t) {
+    return stop(Code::bad_message, "extension types are not used");
+  }
   bool start_array(std::uint32_t n) { return open(Type::array, n, n); }
   bool start_map(std::uint32_t n) { return open(Type::map, n, std::uint64_t{n} * 2); }
   bool end_array() { return --depth_, true; }
@@ -74,7 +96,8 @@ public:
 private:
   Token* add(Type type) {
     if (tokens_.size() >= limits_.tokens) {
-      stop(Code::too_large, "more than " + std::to_string(limits_.tokens) + " values in one message");
+      stop(Code::too_large,
+           "more than " + std::to_string(limits_.tokens) + " values in one message");
       return nullptr;
     }
     Token& token = tokens_.emplace_back();
@@ -90,9 +113,11 @@ private:
     return true;
   }
   bool open(Type type, std::uint32_t n, std::uint64_t values) {
-    // Every value takes a byte at least, so a count beyond the whole message is a lie; refused before anything grows.
+    // Every value takes a byte at least, so a count beyond the whole message is a lie; refused
+    // before anything grows.
     if (values > bytes_)
-      return stop(Code::too_large, "a count of " + std::to_string(n) + " is more than the message can hold");
+      return stop(Code::too_large,
+                  "a count of " + std::to_string(n) + " is more than the message can hold");
     if (++depth_ > limits_.depth)
       return stop(Code::too_large, "nested deeper than " + std::to_string(limits_.depth));
     Token* t = add(type);
@@ -135,15 +160,23 @@ std::string range_text(const FieldRule& rule) {
 
 std::string_view name_of(Type type) {
   switch (type) {
-  case Type::nil: return "nil";
-  case Type::boolean: return "a boolean";
+  case Type::nil:
+    return "nil";
+  case Type::boolean:
+    return "a boolean";
   case Type::uint:
-  case Type::sint: return "an integer";
-  case Type::real: return "a float";
-  case Type::str: return "a string";
-  case Type::bin: return "bytes";
-  case Type::array: return "an array";
-  case Type::map: return "a map";
+  case Type::sint:
+    return "an integer";
+  case Type::real:
+    return "a float";
+  case Type::str:
+    return "a string";
+  case Type::bin:
+    return "bytes";
+  case Type::array:
+    return "an array";
+  case Type::map:
+    return "a map";
   }
   return "nothing";
 }
@@ -154,7 +187,8 @@ Result<void> Tape::parse(std::string_view bytes, const DecodeLimits& limits) {
     return fail(Code::bad_message, "", "empty message");
   if (bytes.size() > limits.bytes)
     return fail(Code::too_large, "",
-                std::to_string(bytes.size()) + " bytes are more than " + std::to_string(limits.bytes));
+                std::to_string(bytes.size()) + " bytes are more than " +
+                  std::to_string(limits.bytes));
   TapeVisitor visitor(tokens, limits, bytes.size());
   std::size_t offset = 0;
   bool parsed = false;
@@ -213,8 +247,11 @@ bool read_int(Cursor& c, std::int64_t& out, const FieldRule& rule) {
   const Token* t = c.next();
   if (!t || (t->type != Type::uint && t->type != Type::sint))
     return c.wrong_type("an integer", t);
-  if (t->type == Type::uint && t->u > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-    return c.fail(Code::bad_field, range_text({.max = std::min(rule.max, std::numeric_limits<std::int64_t>::max() - 1)}));
+  if (t->type == Type::uint &&
+      t->u > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+    return c.fail(
+      Code::bad_field,
+      range_text({.max = std::min(rule.max, std::numeric_limits<std::int64_t>::max() - 1)}));
   const std::int64_t v = t->type == Type::uint ? static_cast<std::int64_t>(t->u) : t->i;
   if (v < rule.min || v > rule.max)
     return c.fail(Code::bad_field, range_text(rule) + ", got " + std::to_string(v));
@@ -279,15 +316,33 @@ bool read_raw(Cursor& c, std::string& out, const FieldRule& rule) {
       return c.fail(Code::bad_message, "ends too early");
     --left;
     switch (t->type) {
-    case Type::nil: put_nil(out); break;
-    case Type::boolean: put_bool(out, t->b); break;
-    case Type::uint: put_uint(out, t->u); break;
-    case Type::sint: put_int(out, t->i); break;
-    case Type::real: put_real(out, t->d); break;
-    case Type::str: put_str(out, std::string_view(t->data, t->size)); break;
-    case Type::bin: put_bin(out, std::string_view(t->data, t->size)); break;
-    case Type::array: put_array(out, t->size), left += t->size; break;
-    case Type::map: put_map(out, t->size), left += std::size_t{t->size} * 2; break;
+    case Type::nil:
+      put_nil(out);
+      break;
+    case Type::boolean:
+      put_bool(out, t->b);
+      break;
+    case Type::uint:
+      put_uint(out, t->u);
+      break;
+    case Type::sint:
+      put_int(out, t->i);
+      break;
+    case Type::real:
+      put_real(out, t->d);
+      break;
+    case Type::str:
+      put_str(out, std::string_view(t->data, t->size));
+      break;
+    case Type::bin:
+      put_bin(out, std::string_view(t->data, t->size));
+      break;
+    case Type::array:
+      put_array(out, t->size), left += t->size;
+      break;
+    case Type::map:
+      put_map(out, t->size), left += std::size_t{t->size} * 2;
+      break;
     }
   }
   return check_size(c, out.size(), rule);

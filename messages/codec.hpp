@@ -1,7 +1,8 @@
-// msgpack in and out for everything that declares `fields` (schema.hpp). Decoding is for hostile bytes: depth, counts and sizes are
-// bounded before anything is allocated, nothing throws, and an error names the field. msgpack-c does the parsing (visitor) and
-// packing; its exceptions and types end in this file and codec.cpp.
-// Used by net, journal, agents and clients. Must never block or do I/O.
+// msgpack in and out for everything that declares `fields` (schema.hpp). Decoding is for hostile
+// bytes: depth, counts and sizes are bounded before anything is allocated, nothing throws, and an
+// error names the field. msgpack-c does the parsing (visitor) and packing; its exceptions and types
+// end in this file and codec.cpp. Used by net, journal, agents and clients. Must never block or do
+// I/O.
 #pragma once
 
 #include "messages/schema.hpp"
@@ -16,7 +17,8 @@ namespace reeve {
 struct DecodeLimits {
   std::size_t bytes = 16u << 20;
   std::size_t depth = 16;
-  std::size_t tokens = 4'000'000; // values in one message, so that 16 MiB of nils do not become gigabytes
+  std::size_t tokens =
+    4'000'000; // values in one message, so that 16 MiB of nils do not become gigabytes
 };
 
 namespace codec {
@@ -37,15 +39,18 @@ struct Token {
   };
 };
 
-/// The values of one message in order. Reused between messages; points into the bytes given to `parse`.
+/// The values of one message in order. Reused between messages; points into the bytes given to
+/// `parse`.
 class Tape {
 public:
-  /// Errors: bad_message (not msgpack, extension types, trailing bytes), too_large (bytes, depth, tokens).
+  /// Errors: bad_message (not msgpack, extension types, trailing bytes), too_large (bytes, depth,
+  /// tokens).
   Result<void> parse(std::string_view bytes, const DecodeLimits& limits);
   std::vector<Token> tokens;
 };
 
-/// Reads a tape front to back. After the first error every read fails; the path grows while the calls return.
+/// Reads a tape front to back. After the first error every read fails; the path grows while the
+/// calls return.
 class Cursor {
 public:
   explicit Cursor(const Tape& tape) : tape_(tape) {}
@@ -76,19 +81,16 @@ bool read_real(Cursor& c, double& out);
 bool read_raw(Cursor& c, std::string& out, const FieldRule& rule);
 bool check_size(Cursor& c, std::size_t size, const FieldRule& rule);
 
-template<class T>
-bool read(Cursor& c, T& out, const FieldRule& rule);
+template<class T> bool read(Cursor& c, T& out, const FieldRule& rule);
 
-template<class T>
-struct MapFieldReader { // finds the field of one key
+template<class T> struct MapFieldReader { // finds the field of one key
   Cursor& c;
   T& out;
   std::string_view key;
   std::uint64_t& seen;
   unsigned index = 0;
   bool found = false, good = true;
-  template<class M>
-  void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
+  template<class M> void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
     const unsigned mine = index++;
     if (found || key != name)
       return;
@@ -102,14 +104,12 @@ struct MapFieldReader { // finds the field of one key
       c.in_field(name);
   }
 };
-template<class T>
-struct RequiredChecker {
+template<class T> struct RequiredChecker {
   Cursor& c;
   std::uint64_t seen;
   unsigned index = 0;
   bool good = true;
-  template<class M>
-  void operator()(const char* name, M T::*, const FieldRule& rule = {}) {
+  template<class M> void operator()(const char* name, M T::*, const FieldRule& rule = {}) {
     const unsigned mine = index++;
     if (good && rule.required && !((seen >> mine) & 1u)) {
       good = c.fail(Code::bad_field, "required and missing");
@@ -117,14 +117,12 @@ struct RequiredChecker {
     }
   }
 };
-template<class T>
-struct ArrayFieldReader {
+template<class T> struct ArrayFieldReader {
   Cursor& c;
   T& out;
   std::uint32_t left;
   bool good = true;
-  template<class M>
-  void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
+  template<class M> void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
     if (!good)
       return;
     if (left == 0) {
@@ -141,8 +139,7 @@ struct ArrayFieldReader {
   }
 };
 
-template<schema::Struct T>
-bool read_struct(Cursor& c, T& out) {
+template<schema::Struct T> bool read_struct(Cursor& c, T& out) {
   const Token* head = c.next();
   if constexpr (schema::is_array<T>()) {
     if (!head || head->type != Type::array)
@@ -188,8 +185,7 @@ bool read_alternative(Cursor& c, Variant& out, std::uint64_t index, const FieldR
   }
 }
 
-template<class T>
-bool read(Cursor& c, T& out, const FieldRule& rule) {
+template<class T> bool read(Cursor& c, T& out, const FieldRule& rule) {
   using namespace schema;
   if constexpr (std::is_same_v<T, bool>) {
     return read_bool(c, out);
@@ -325,15 +321,12 @@ void put_bin(std::string& out, std::string_view v);
 void put_array(std::string& out, std::size_t n);
 void put_map(std::string& out, std::size_t n);
 
-template<class T>
-void write(std::string& out, const T& v);
+template<class T> void write(std::string& out, const T& v);
 
-template<class T>
-struct FieldCounter {
+template<class T> struct FieldCounter {
   const T& v;
   std::uint32_t set = 0, last = 0, index = 0;
-  template<class M>
-  void operator()(const char*, M T::*member, const FieldRule& rule = {}) {
+  template<class M> void operator()(const char*, M T::*member, const FieldRule& rule = {}) {
     ++index;
     if (rule.required || v.*member != schema::defaults<T>().*member) {
       ++set;
@@ -341,13 +334,11 @@ struct FieldCounter {
     }
   }
 };
-template<class T>
-struct FieldWriter {
+template<class T> struct FieldWriter {
   std::string& out;
   const T& v;
   std::uint32_t left; // array: how many from the front
-  template<class M>
-  void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
+  template<class M> void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
     if constexpr (schema::is_array<T>()) {
       if (left == 0)
         return;
@@ -360,8 +351,7 @@ struct FieldWriter {
   }
 };
 
-template<class T>
-void write(std::string& out, const T& v) {
+template<class T> void write(std::string& out, const T& v) {
   using namespace schema;
   if constexpr (std::is_same_v<T, bool>)
     put_bool(out, v);
@@ -428,20 +418,18 @@ void trim(Tape& tape);
 } // namespace codec
 
 /// Appends the msgpack form of `value`.
-template<class T>
-void encode_to(std::string& out, const T& value) {
+template<class T> void encode_to(std::string& out, const T& value) {
   codec::write(out, value);
 }
-template<class T>
-std::string encode(const T& value) {
+template<class T> std::string encode(const T& value) {
   std::string out;
   codec::write(out, value);
   return out;
 }
 
-/// Decodes one value that fills `bytes` exactly. Errors: bad_message, bad_field (path in `field`), too_large.
-template<class T>
-Result<T> decode(std::string_view bytes, const DecodeLimits& limits = {}) {
+/// Decodes one value that fills `bytes` exactly. Errors: bad_message, bad_field (path in `field`),
+/// too_large.
+template<class T> Result<T> decode(std::string_view bytes, const DecodeLimits& limits = {}) {
   codec::Tape& tape = codec::thread_tape();
   if (auto parsed = tape.parse(bytes, limits); !parsed)
     return tl::unexpected<Error>(std::move(parsed).error());

@@ -1,6 +1,7 @@
-// What the journal holds: one Entry for each fact. Applying them in order gives the cluster's whole state (src/core).
-// Alternatives of `Entry` are numbered by position: append new ones at the end, never reorder. Positional encoding (as_array)
-// throughout: short on disk, and a newer program reads an older one's entries. Must never hold what can be derived.
+// What the journal holds: one Entry for each fact. Applying them in order gives the cluster's whole
+// state (src/core). Alternatives of `Entry` are numbered by position: append new ones at the end,
+// never reorder. Positional encoding (as_array) throughout: short on disk, and a newer program
+// reads an older one's entries. Must never hold what can be derived.
 #pragma once
 
 #include "messages/codec.hpp"
@@ -15,14 +16,13 @@ struct EpochStarted { // a leader began to reign
   Epoch epoch;
   std::string master;
   bool operator==(const EpochStarted&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("epoch", &EpochStarted::epoch);
     v("master", &EpochStarted::master);
   }
 };
-/// A new node, or a known one with a new incarnation, capacity, labels or after having been lost. Attempts of an earlier incarnation
-/// are interrupted by this entry.
+/// A new node, or a known one with a new incarnation, capacity, labels or after having been lost.
+/// Attempts of an earlier incarnation are interrupted by this entry.
 struct NodeRegistered {
   static constexpr bool as_array = true;
   NodeId node;
@@ -33,8 +33,7 @@ struct NodeRegistered {
   std::vector<std::string> executors;
   std::string program;
   bool operator==(const NodeRegistered&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &NodeRegistered::node);
     v("name", &NodeRegistered::name);
     v("incarnation", &NodeRegistered::incarnation);
@@ -50,8 +49,7 @@ struct NodesLost { // all attempts there are interrupted, all leases there end
   std::string reason;
   bool left = false; // took its leave: gone, not lost
   bool operator==(const NodesLost&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("nodes", &NodesLost::nodes);
     v("reason", &NodesLost::reason);
     v("left", &NodesLost::left);
@@ -63,8 +61,7 @@ struct NodesDrained { // or undrained
   bool drain = true;
   std::string reason;
   bool operator==(const NodesDrained&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("nodes", &NodesDrained::nodes);
     v("drain", &NodesDrained::drain);
     v("reason", &NodesDrained::reason);
@@ -75,8 +72,7 @@ struct NodesLabelled {
   std::vector<NodeId> nodes;
   std::map<std::string, std::string> labels; // empty value: removed
   bool operator==(const NodesLabelled&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("nodes", &NodesLabelled::nodes);
     v("labels", &NodesLabelled::labels);
   }
@@ -85,10 +81,7 @@ struct NodesRemoved { // forgotten: lost or gone for longer than the retention
   static constexpr bool as_array = true;
   std::vector<NodeId> nodes;
   bool operator==(const NodesRemoved&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("nodes", &NodesRemoved::nodes);
-  }
+  template<class V> static void fields(V& v) { v("nodes", &NodesRemoved::nodes); }
 };
 struct JobsSubmitted { // consecutive ids from `first`
   static constexpr bool as_array = true;
@@ -96,22 +89,21 @@ struct JobsSubmitted { // consecutive ids from `first`
   Bytes key;
   std::vector<Raw> specs; // JobSpec each, as maps
   bool operator==(const JobsSubmitted&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("first", &JobsSubmitted::first);
     v("key", &JobsSubmitted::key);
     v("specs", &JobsSubmitted::specs);
   }
 };
-struct Placement { // tasks of one job given to one node, which may run `slots` of that job's tasks at once from now on
+struct Placement { // tasks of one job given to one node, which may run `slots` of that job's tasks
+                   // at once from now on
   static constexpr bool as_array = true;
   NodeId node;
   JobId job;
   std::uint32_t slots = 1; // in all, not added
   std::vector<TaskRun> runs;
   bool operator==(const Placement&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &Placement::node);
     v("job", &Placement::job);
     v("slots", &Placement::slots);
@@ -122,18 +114,14 @@ struct TasksPlaced {
   static constexpr bool as_array = true;
   std::vector<Placement> placements;
   bool operator==(const TasksPlaced&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("placements", &TasksPlaced::placements);
-  }
+  template<class V> static void fields(V& v) { v("placements", &TasksPlaced::placements); }
 };
 struct TasksFinished { // results that count: the attempts were in flight on that node
   static constexpr bool as_array = true;
   NodeId node;
   std::vector<JobResults> jobs;
   bool operator==(const TasksFinished&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &TasksFinished::node);
     v("jobs", &TasksFinished::jobs);
   }
@@ -147,8 +135,7 @@ struct TasksRequeued {
   TimePoint not_before;
   std::string reason;
   bool operator==(const TasksRequeued&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &TasksRequeued::job);
     v("runs", &TasksRequeued::runs);
     v("cause", &TasksRequeued::cause);
@@ -156,7 +143,8 @@ struct TasksRequeued {
     v("reason", &TasksRequeued::reason);
   }
 };
-/// Interrupted tasks that will not be tried again by themselves: failed for good, or held for a person.
+/// Interrupted tasks that will not be tried again by themselves: failed for good, or held for a
+/// person.
 struct TasksGivenUp {
   static constexpr bool as_array = true;
   JobId job;
@@ -165,8 +153,7 @@ struct TasksGivenUp {
   Cause cause = Cause::lost_node;
   std::string reason;
   bool operator==(const TasksGivenUp&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &TasksGivenUp::job);
     v("runs", &TasksGivenUp::runs);
     v("hold", &TasksGivenUp::hold);
@@ -174,15 +161,15 @@ struct TasksGivenUp {
     v("reason", &TasksGivenUp::reason);
   }
 };
-/// Waiting tasks become cancelled at once, those in flight are marked: their node is told to stop them.
+/// Waiting tasks become cancelled at once, those in flight are marked: their node is told to stop
+/// them.
 struct TasksCancelled {
   static constexpr bool as_array = true;
   JobId job;
   std::vector<TaskRun> runs; // empty: the whole job
   std::string reason;
   bool operator==(const TasksCancelled&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &TasksCancelled::job);
     v("runs", &TasksCancelled::runs);
     v("reason", &TasksCancelled::reason);
@@ -194,8 +181,7 @@ struct TasksRetried {
   JobId job;
   std::vector<TaskRun> runs; // empty: all that failed, were cancelled or are held
   bool operator==(const TasksRetried&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &TasksRetried::job);
     v("runs", &TasksRetried::runs);
   }
@@ -206,8 +192,7 @@ struct JobHeld { // or released: a held job's waiting tasks are not placed
   bool hold = true;
   std::string reason;
   bool operator==(const JobHeld&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &JobHeld::job);
     v("hold", &JobHeld::hold);
     v("reason", &JobHeld::reason);
@@ -217,10 +202,7 @@ struct JobsForgotten { // ended and past their retention; history keeps them
   static constexpr bool as_array = true;
   std::vector<JobId> jobs;
   bool operator==(const JobsForgotten&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("jobs", &JobsForgotten::jobs);
-  }
+  template<class V> static void fields(V& v) { v("jobs", &JobsForgotten::jobs); }
 };
 struct LeaseGranted {
   static constexpr bool as_array = true;
@@ -231,8 +213,7 @@ struct LeaseGranted {
   TimePoint expires;
   Bytes key;
   bool operator==(const LeaseGranted&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("lease", &LeaseGranted::lease);
     v("node", &LeaseGranted::node);
     v("owner", &LeaseGranted::owner);
@@ -246,8 +227,7 @@ struct LeaseRenewed {
   LeaseId lease;
   TimePoint expires;
   bool operator==(const LeaseRenewed&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("lease", &LeaseRenewed::lease);
     v("expires_us", &LeaseRenewed::expires);
   }
@@ -257,8 +237,7 @@ struct LeasesEnded {
   std::vector<LeaseId> leases;
   bool expired = false; // else given back
   bool operator==(const LeasesEnded&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("leases", &LeasesEnded::leases);
     v("expired", &LeasesEnded::expired);
   }
@@ -267,15 +246,13 @@ struct ConfigChanged {
   static constexpr bool as_array = true;
   std::map<std::string, std::string> values; // empty value: back to the default
   bool operator==(const ConfigChanged&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("values", &ConfigChanged::values);
-  }
+  template<class V> static void fields(V& v) { v("values", &ConfigChanged::values); }
 };
 
-using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled, NodesRemoved, JobsSubmitted,
-                          TasksPlaced, TasksFinished, TasksRequeued, TasksGivenUp, TasksCancelled, TasksRetried, JobHeld,
-                          JobsForgotten, LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged>;
+using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled,
+                          NodesRemoved, JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued,
+                          TasksGivenUp, TasksCancelled, TasksRetried, JobHeld, JobsForgotten,
+                          LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged>;
 
 /// One journalled fact and when it was decided. Its seq is its position.
 struct Entry {
@@ -283,8 +260,7 @@ struct Entry {
   TimePoint time;
   Fact fact;
   bool operator==(const Entry&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("time_us", &Entry::time, {.required = true});
     v("fact", &Entry::fact, {.required = true});
   }

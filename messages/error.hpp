@@ -39,7 +39,8 @@ std::string_view name_of(Code code);
 
 struct Error {
   Code code = Code::internal;
-  std::string field; // a path such as `jobs[3].resources.memory_bytes`; empty when no field is at fault
+  std::string
+    field; // a path such as `jobs[3].resources.memory_bytes`; empty when no field is at fault
   std::string text;
 
   /// "field: text", or the text alone.
@@ -47,8 +48,7 @@ struct Error {
   bool operator==(const Error&) const = default;
 };
 
-template<class T>
-using Result = tl::expected<T, Error>;
+template<class T> using Result = tl::expected<T, Error>;
 
 inline tl::unexpected<Error> fail(Code code, std::string field, std::string text) {
   return tl::unexpected<Error>(Error{code, std::move(field), std::move(text)});

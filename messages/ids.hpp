@@ -9,8 +9,7 @@
 namespace reeve {
 
 /// A number that means one thing only: a Seq never passes for an Epoch.
-template<class Tag, class Rep>
-struct Id {
+template<class Tag, class Rep> struct Id {
   using rep = Rep;
   Rep value = 0;
 
@@ -26,7 +25,8 @@ using JobId = Id<struct JobTag, std::uint64_t>;     // given by the ledger, from
 using LeaseId = Id<struct LeaseTag, std::uint64_t>; // given by the ledger, from 1; never reused
 using Seq = Id<struct SeqTag, std::uint64_t>;       // position in the journal, from 1, no gaps
 using Epoch = Id<struct EpochTag, std::uint64_t>;   // a leader's reign, from 1
-using Incarnation = Id<struct IncarnationTag, std::uint64_t>; // one run of an agent's keeper; random
+using Incarnation =
+  Id<struct IncarnationTag, std::uint64_t>; // one run of an agent's keeper; random
 
 using TaskIndex = std::uint32_t; // position inside its job, from 0
 using Attempt = std::uint32_t;   // try of a task, from 1
@@ -44,15 +44,13 @@ struct TaskId {
 
 } // namespace reeve
 
-template<class Tag, class Rep>
-struct std::hash<reeve::Id<Tag, Rep>> {
+template<class Tag, class Rep> struct std::hash<reeve::Id<Tag, Rep>> {
   std::size_t operator()(reeve::Id<Tag, Rep> id) const noexcept {
     // Fibonacci hashing: sequential ids spread over power-of-two tables.
     return static_cast<std::size_t>(id.value) * 0x9E3779B97F4A7C15ULL;
   }
 };
-template<>
-struct std::hash<reeve::TaskId> {
+template<> struct std::hash<reeve::TaskId> {
   std::size_t operator()(reeve::TaskId id) const noexcept {
     return (static_cast<std::size_t>(id.job.value) * 0x9E3779B97F4A7C15ULL) ^
            (static_cast<std::size_t>(id.index) * 0xC2B2AE3D27D4EB4FULL);

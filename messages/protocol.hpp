@@ -1,5 +1,6 @@
-// Every message between clients, agents, operators and the master, once. The exact bytes are described in PROTOCOL.md.
-// A message is two frames (behind ROUTER's routing id): a header, then one body. Used by net, actors, agents and clients.
+// Every message between clients, agents, operators and the master, once. The exact bytes are
+// described in PROTOCOL.md. A message is two frames (behind ROUTER's routing id): a header, then
+// one body. Used by net, actors, agents and clients.
 #pragma once
 
 #include "messages/codec.hpp"
@@ -68,8 +69,8 @@ enum class MessageType : std::uint16_t {
 };
 std::string_view name_of(MessageType type);
 
-/// First frame: [version, type, correlation, epoch]. A reply carries its request's correlation id. Masters fill in their epoch;
-/// clients and agents send 0 or the highest epoch they have seen.
+/// First frame: [version, type, correlation, epoch]. A reply carries its request's correlation id.
+/// Masters fill in their epoch; clients and agents send 0 or the highest epoch they have seen.
 struct Header {
   static constexpr bool as_array = true;
   std::uint32_t version = protocol_version;
@@ -77,8 +78,7 @@ struct Header {
   std::uint64_t correlation = 0;
   Epoch epoch;
   bool operator==(const Header&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("version", &Header::version, {.required = true});
     v("type", &Header::type, {.required = true});
     v("correlation", &Header::correlation);
@@ -86,7 +86,8 @@ struct Header {
   }
 };
 
-// ---- anyone ----------------------------------------------------------------------------------------------------------------
+// ---- anyone
+// ----------------------------------------------------------------------------------------------------------------
 
 /// Optional first message of a client: which versions it speaks and who it is.
 struct Hello {
@@ -94,8 +95,7 @@ struct Hello {
   std::vector<std::uint32_t> versions;
   std::string name;
   bool operator==(const Hello&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("versions", &Hello::versions, {.max = 64});
     v("name", &Hello::name, {.max = 256});
   }
@@ -108,8 +108,7 @@ struct Welcome {
   std::int64_t frame_bytes_max = 16 << 20;
   std::string events; // endpoint of the event stream
   bool operator==(const Welcome&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("version", &Welcome::version);
     v("cluster", &Welcome::cluster);
     v("master", &Welcome::master);
@@ -124,11 +123,10 @@ struct Failed {
   static constexpr MessageType type = MessageType::failed;
   Code code = Code::internal;
   std::string field, text;
-  Duration retry_after{0};                 // with busy and unavailable
-  std::vector<std::uint32_t> versions;     // with unknown_version: what is spoken here
+  Duration retry_after{0};             // with busy and unavailable
+  std::vector<std::uint32_t> versions; // with unknown_version: what is spoken here
   bool operator==(const Failed&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("code", &Failed::code, {.required = true});
     v("field", &Failed::field);
     v("text", &Failed::text);
@@ -142,25 +140,24 @@ struct Done {
   std::uint64_t changed = 0; // tasks, nodes, … changed
   std::string text;
   bool operator==(const Done&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("changed", &Done::changed);
     v("text", &Done::text);
   }
 };
 
-// ---- clients ---------------------------------------------------------------------------------------------------------------
+// ---- clients
+// ---------------------------------------------------------------------------------------------------------------
 
-/// New jobs. They get consecutive ids. `key` makes it idempotent: the same key again gives the same ids and no second jobs, as long as
-/// the first of them is kept.
+/// New jobs. They get consecutive ids. `key` makes it idempotent: the same key again gives the same
+/// ids and no second jobs, as long as the first of them is kept.
 struct Submit {
   static constexpr MessageType type = MessageType::submit;
   Bytes key; // empty: not idempotent
   std::vector<JobSpec> jobs;
   bool dry_run = false; // check only; nothing is stored
   bool operator==(const Submit&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("key", &Submit::key, {.max = 64});
     v("jobs", &Submit::jobs, {.required = true, .min = 1, .max = 100'000});
     v("dry_run", &Submit::dry_run);
@@ -173,8 +170,7 @@ struct Submitted {
   bool duplicate = false; // the key was known: these are the jobs of the first time
   std::string text;       // dry run: where it would go
   bool operator==(const Submitted&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("first", &Submitted::first);
     v("count", &Submitted::count);
     v("duplicate", &Submitted::duplicate);
@@ -182,7 +178,13 @@ struct Submitted {
   }
 };
 
-enum class JobAction : std::uint8_t { cancel = 0, retry = 1, hold = 2, release = 3, last_ = release };
+enum class JobAction : std::uint8_t {
+  cancel = 0,
+  retry = 1,
+  hold = 2,
+  release = 3,
+  last_ = release
+};
 /// Acts on whole jobs and on chosen tasks. Answer: Done with the number of tasks changed.
 struct ActOnJobs {
   static constexpr MessageType type = MessageType::act_on_jobs;
@@ -191,8 +193,7 @@ struct ActOnJobs {
   std::vector<JobRuns> tasks; // attempt is ignored
   std::string reason;
   bool operator==(const ActOnJobs&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("action", &ActOnJobs::action, {.required = true});
     v("jobs", &ActOnJobs::jobs, {.max = 100'000});
     v("tasks", &ActOnJobs::tasks, {.max = 10'000});
@@ -204,11 +205,12 @@ struct ActOnJobs {
 struct JobProgress {
   JobId job;
   JobState state = JobState::pending;
-  std::uint32_t total = 0, pending = 0, assigned = 0, succeeded = 0, failed = 0, cancelled = 0, held = 0, interrupted = 0;
-  std::int32_t exit_code = 0; // of the first task that failed with an exit code, else 128 + signal, else 1 when failed
+  std::uint32_t total = 0, pending = 0, assigned = 0, succeeded = 0, failed = 0, cancelled = 0,
+                held = 0, interrupted = 0;
+  std::int32_t exit_code =
+    0; // of the first task that failed with an exit code, else 128 + signal, else 1 when failed
   bool operator==(const JobProgress&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &JobProgress::job);
     v("state", &JobProgress::state);
     v("total", &JobProgress::total);
@@ -222,15 +224,15 @@ struct JobProgress {
     v("exit_code", &JobProgress::exit_code);
   }
 };
-/// Tell me when these have ended. Answers: Progress with `last` false at most every `every` while something changed (0: none), then
-/// one with `last` true. A job that is not known ends the wait with Failed{not_found}.
+/// Tell me when these have ended. Answers: Progress with `last` false at most every `every` while
+/// something changed (0: none), then one with `last` true. A job that is not known ends the wait
+/// with Failed{not_found}.
 struct Wait {
   static constexpr MessageType type = MessageType::wait;
   std::vector<JobId> jobs;
   Duration every{0};
   bool operator==(const Wait&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("jobs", &Wait::jobs, {.required = true, .min = 1, .max = 100'000});
     v("every_us", &Wait::every, {.min = 0});
   }
@@ -240,14 +242,14 @@ struct Progress {
   std::vector<JobProgress> jobs;
   bool last = false;
   bool operator==(const Progress&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("jobs", &Progress::jobs);
     v("last", &Progress::last);
   }
 };
 
-/// Active allocation: hold resources of a node without a task. Granted at once or refused with the reason.
+/// Active allocation: hold resources of a node without a task. Granted at once or refused with the
+/// reason.
 struct Allocate {
   static constexpr MessageType type = MessageType::allocate;
   std::string node;  // name; empty: any node with room
@@ -256,8 +258,7 @@ struct Allocate {
   Duration duration{0}; // until it must be renewed; 0: until released
   Bytes key;            // idempotent as in Submit
   bool operator==(const Allocate&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &Allocate::node, {.max = 256});
     v("owner", &Allocate::owner, {.max = 256});
     v("resources", &Allocate::resources, {.required = true});
@@ -271,8 +272,7 @@ struct LeaseView {
   Resources resources;
   TimePoint granted, expires; // expires 0: until released
   bool operator==(const LeaseView&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("lease", &LeaseView::lease);
     v("node", &LeaseView::node);
     v("owner", &LeaseView::owner);
@@ -286,8 +286,7 @@ struct Granted {
   LeaseView lease;
   Resources available; // on that node, afterwards
   bool operator==(const Granted&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("lease", &Granted::lease);
     v("available", &Granted::available);
   }
@@ -298,8 +297,7 @@ struct Release {
   LeaseId lease;
   std::string node, owner;
   bool operator==(const Release&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("lease", &Release::lease);
     v("node", &Release::node, {.max = 256});
     v("owner", &Release::owner, {.max = 256});
@@ -310,14 +308,19 @@ struct Renew {
   LeaseId lease;
   Duration duration{0};
   bool operator==(const Renew&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("lease", &Renew::lease, {.required = true, .min = 1});
     v("duration_us", &Renew::duration, {.min = 0});
   }
 };
 
-enum class NodeAction : std::uint8_t { drain = 0, undrain = 1, label = 2, remove = 3, last_ = remove };
+enum class NodeAction : std::uint8_t {
+  drain = 0,
+  undrain = 1,
+  label = 2,
+  remove = 3,
+  last_ = remove
+};
 /// Answer: Done with the number of nodes changed.
 struct ActOnNodes {
   static constexpr MessageType type = MessageType::act_on_nodes;
@@ -326,36 +329,33 @@ struct ActOnNodes {
   std::string reason;
   std::map<std::string, std::string> labels; // label: an empty value removes one
   bool operator==(const ActOnNodes&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("action", &ActOnNodes::action, {.required = true});
     v("nodes", &ActOnNodes::nodes, {.required = true, .min = 1, .max = 100'000});
     v("reason", &ActOnNodes::reason, {.max = 1024});
     v("labels", &ActOnNodes::labels, {.max = 64});
   }
 };
-/// Changes run-time settings, all or none. Names and allowed values: docs/configuration.md. Answer: Done.
+/// Changes run-time settings, all or none. Names and allowed values: docs/configuration.md. Answer:
+/// Done.
 struct SetConfig {
   static constexpr MessageType type = MessageType::set_config;
   std::map<std::string, std::string> values;
   bool operator==(const SetConfig&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("values", &SetConfig::values, {.required = true, .min = 1, .max = 256});
   }
 };
 struct GetConfig {
   static constexpr MessageType type = MessageType::get_config;
   bool operator==(const GetConfig&) const = default;
-  template<class V>
-  static void fields(V&) {}
+  template<class V> static void fields(V&) {}
 };
 struct ConfigValues {
   static constexpr MessageType type = MessageType::config_values;
   std::map<std::string, std::string> values, defaults;
   bool operator==(const ConfigValues&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("values", &ConfigValues::values);
     v("defaults", &ConfigValues::defaults);
   }
@@ -365,13 +365,11 @@ struct Step {
   static constexpr MessageType type = MessageType::step;
   MasterAction action = MasterAction::snapshot;
   bool operator==(const Step&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("action", &Step::action, {.required = true});
-  }
+  template<class V> static void fields(V& v) { v("action", &Step::action, {.required = true}); }
 };
 
-// ---- questions -------------------------------------------------------------------------------------------------------------
+// ---- questions
+// -------------------------------------------------------------------------------------------------------------
 
 struct JobView {
   JobProgress progress;
@@ -379,11 +377,10 @@ struct JobView {
   std::int32_t priority = 0;
   TimePoint submitted, started, ended; // 0: not yet
   std::map<std::string, std::string> labels;
-  std::string reason;  // why it waits, is held, or ended as it did
-  Raw spec;            // the JobSpec, when asked for
+  std::string reason; // why it waits, is held, or ended as it did
+  Raw spec;           // the JobSpec, when asked for
   bool operator==(const JobView&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("progress", &JobView::progress);
     v("name", &JobView::name);
     v("user", &JobView::user);
@@ -400,7 +397,7 @@ struct JobView {
 /// Jobs that the master still holds (older ones: QueryHistory), newest first.
 struct ListJobs {
   static constexpr MessageType type = MessageType::list_jobs;
-  std::vector<JobId> jobs; // empty: all
+  std::vector<JobId> jobs;       // empty: all
   std::string name, user, queue; // empty: any; name may end in *
   std::map<std::string, std::string> labels;
   std::vector<JobState> states; // empty: any
@@ -408,8 +405,7 @@ struct ListJobs {
   std::uint32_t limit = 100;
   bool spec = false;
   bool operator==(const ListJobs&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("jobs", &ListJobs::jobs, {.max = 100'000});
     v("name", &ListJobs::name, {.max = 256});
     v("user", &ListJobs::user, {.max = 64});
@@ -427,8 +423,7 @@ struct JobList {
   bool more = false;
   Seq seq; // the state shown is that after this entry
   bool operator==(const JobList&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("jobs", &JobList::jobs);
     v("more", &JobList::more);
     v("seq", &JobList::seq);
@@ -438,15 +433,14 @@ struct TaskView {
   JobId job;
   TaskIndex index = 0;
   TaskState state = TaskState::pending;
-  Attempt attempt = 0;   // the current or last one; 0: none yet
-  std::string node;      // where it is or was
-  std::string reason;    // why it waits or is held
-  TaskResult last;       // of the last attempt that ended, when `ended`
+  Attempt attempt = 0; // the current or last one; 0: none yet
+  std::string node;    // where it is or was
+  std::string reason;  // why it waits or is held
+  TaskResult last;     // of the last attempt that ended, when `ended`
   bool ended = false;
-  TimePoint not_before;  // backoff; 0: none
+  TimePoint not_before; // backoff; 0: none
   bool operator==(const TaskView&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &TaskView::job);
     v("index", &TaskView::index);
     v("state", &TaskView::state);
@@ -465,8 +459,7 @@ struct ListTasks {
   std::vector<TaskState> states;
   std::uint32_t limit = 100;
   bool operator==(const ListTasks&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &ListTasks::job, {.required = true, .min = 1});
     v("from", &ListTasks::from);
     v("states", &ListTasks::states, {.max = 16});
@@ -479,8 +472,7 @@ struct TaskList {
   bool more = false;
   TaskIndex next = 0; // `from` of the next page
   bool operator==(const TaskList&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("tasks", &TaskList::tasks);
     v("more", &TaskList::more);
     v("next", &TaskList::next);
@@ -491,7 +483,7 @@ struct NodeView {
   std::string name;
   NodeState state = NodeState::up;
   bool draining = false;
-  std::string reason; // of the drain or the loss
+  std::string reason;                  // of the drain or the loss
   Resources capacity, available, used; // used: measured by the agent
   std::uint32_t tasks = 0, leases = 0; // in flight there
   std::map<std::string, std::string> labels;
@@ -499,8 +491,7 @@ struct NodeView {
   TimePoint registered, heard;
   Incarnation incarnation;
   bool operator==(const NodeView&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &NodeView::node);
     v("name", &NodeView::name);
     v("state", &NodeView::state);
@@ -522,18 +513,14 @@ struct ListNodes {
   static constexpr MessageType type = MessageType::list_nodes;
   std::vector<std::string> names; // empty: all
   bool operator==(const ListNodes&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("names", &ListNodes::names, {.max = 100'000});
-  }
+  template<class V> static void fields(V& v) { v("names", &ListNodes::names, {.max = 100'000}); }
 };
 struct NodeList {
   static constexpr MessageType type = MessageType::node_list;
   std::vector<NodeView> nodes;
   Seq seq;
   bool operator==(const NodeList&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("nodes", &NodeList::nodes);
     v("seq", &NodeList::seq);
   }
@@ -541,22 +528,22 @@ struct NodeList {
 struct GetStats {
   static constexpr MessageType type = MessageType::get_stats;
   bool operator==(const GetStats&) const = default;
-  template<class V>
-  static void fields(V&) {}
+  template<class V> static void fields(V&) {}
 };
 struct Stats {
   static constexpr MessageType type = MessageType::stats;
   std::uint64_t jobs = 0, jobs_pending = 0, jobs_running = 0;
   std::uint64_t tasks_pending = 0, tasks_assigned = 0, tasks_held = 0;
-  std::uint64_t submitted = 0, placed = 0, succeeded = 0, failed = 0, cancelled = 0, requeued = 0; // tasks, since the first start
+  std::uint64_t submitted = 0, placed = 0, succeeded = 0, failed = 0, cancelled = 0,
+                requeued = 0; // tasks, since the first start
   std::uint32_t nodes_up = 0, nodes_suspect = 0, nodes_lost = 0, nodes_draining = 0;
   Resources capacity, available;
   Seq seq;
   Duration uptime{0};
-  std::map<std::string, std::int64_t> counters; // of the running program: messages, commits, refusals …
+  std::map<std::string, std::int64_t>
+    counters; // of the running program: messages, commits, refusals …
   bool operator==(const Stats&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("jobs", &Stats::jobs);
     v("jobs_pending", &Stats::jobs_pending);
     v("jobs_running", &Stats::jobs_running);
@@ -583,8 +570,7 @@ struct Stats {
 struct GetMaster {
   static constexpr MessageType type = MessageType::get_master;
   bool operator==(const GetMaster&) const = default;
-  template<class V>
-  static void fields(V&) {}
+  template<class V> static void fields(V&) {}
 };
 struct MasterStatus {
   static constexpr MessageType type = MessageType::master_status;
@@ -596,8 +582,7 @@ struct MasterStatus {
   TimePoint started;
   std::uint64_t state_hash = 0;
   bool operator==(const MasterStatus&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("cluster", &MasterStatus::cluster);
     v("master", &MasterStatus::master);
     v("program", &MasterStatus::program);
@@ -615,19 +600,21 @@ struct MasterStatus {
 struct ListLeases {
   static constexpr MessageType type = MessageType::list_leases;
   bool operator==(const ListLeases&) const = default;
-  template<class V>
-  static void fields(V&) {}
+  template<class V> static void fields(V&) {}
 };
 struct LeaseList {
   static constexpr MessageType type = MessageType::lease_list;
   std::vector<LeaseView> leases;
   bool operator==(const LeaseList&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("leases", &LeaseList::leases);
-  }
+  template<class V> static void fields(V& v) { v("leases", &LeaseList::leases); }
 };
-enum class HistoryKind : std::uint8_t { jobs = 0, attempts = 1, nodes = 2, config = 3, last_ = config };
+enum class HistoryKind : std::uint8_t {
+  jobs = 0,
+  attempts = 1,
+  nodes = 2,
+  config = 3,
+  last_ = config
+};
 /// Rows of the history database, newest first. Empty fields do not filter.
 struct QueryHistory {
   static constexpr MessageType type = MessageType::query_history;
@@ -638,8 +625,7 @@ struct QueryHistory {
   std::uint32_t limit = 100;
   std::uint64_t before = 0; // row id, for paging
   bool operator==(const QueryHistory&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("kind", &QueryHistory::kind);
     v("since_us", &QueryHistory::since);
     v("until_us", &QueryHistory::until);
@@ -660,8 +646,7 @@ struct HistoryRows {
   std::vector<std::vector<std::string>> rows;
   std::uint64_t next = 0; // `before` of the next page; 0: that was all
   bool operator==(const HistoryRows&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("columns", &HistoryRows::columns);
     v("rows", &HistoryRows::rows);
     v("next", &HistoryRows::next);
@@ -677,8 +662,7 @@ struct ReadLog {
   std::uint64_t offset = 0;
   std::uint32_t limit = 65'536;
   bool operator==(const ReadLog&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &ReadLog::job, {.required = true, .min = 1});
     v("index", &ReadLog::index);
     v("attempt", &ReadLog::attempt);
@@ -687,7 +671,8 @@ struct ReadLog {
     v("limit", &ReadLog::limit, {.min = 1, .max = 1 << 20});
   }
 };
-/// A piece of a task's output. Only a head and a tail are kept: [head_end, tail_begin) was dropped when tail_begin > head_end.
+/// A piece of a task's output. Only a head and a tail are kept: [head_end, tail_begin) was dropped
+/// when tail_begin > head_end.
 struct LogChunk {
   static constexpr MessageType type = MessageType::log_chunk;
   Bytes data;                // from `offset`
@@ -696,8 +681,7 @@ struct LogChunk {
   bool ended = false;        // the attempt is over: nothing will follow
   Attempt attempt = 0;
   bool operator==(const LogChunk&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("data", &LogChunk::data);
     v("offset", &LogChunk::offset);
     v("written", &LogChunk::written);
@@ -711,42 +695,41 @@ struct Explain {
   JobId job;
   TaskIndex index = 0;
   bool operator==(const Explain&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &Explain::job, {.required = true, .min = 1});
     v("index", &Explain::index);
   }
 };
 struct Explained {
   static constexpr MessageType type = MessageType::explained;
-  std::string summary;                       // one sentence
+  std::string summary;                        // one sentence
   std::map<std::string, std::uint32_t> nodes; // refusal reason -> how many nodes
   std::vector<std::string> notes;
   bool operator==(const Explained&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("summary", &Explained::summary);
     v("nodes", &Explained::nodes);
     v("notes", &Explained::notes);
   }
 };
 
-// ---- agents ----------------------------------------------------------------------------------------------------------------
+// ---- agents
+// ----------------------------------------------------------------------------------------------------------------
 
 /// First message of an agent on every connection, and the answer to RegisterAgain.
 struct RegisterNode {
   static constexpr MessageType type = MessageType::register_node;
   std::string name;
-  Incarnation incarnation;   // one run of the keeper: it changes exactly when running tasks were lost
+  Incarnation incarnation; // one run of the keeper: it changes exactly when running tasks were lost
   std::uint64_t session = 0; // random, new for every registration message
   Resources capacity;
   std::map<std::string, std::string> labels;
   std::vector<std::string> executors;
-  std::string program;             // "reeve-agent 0.1.0"
-  std::vector<JobRuns> attempts;   // everything it has: waiting, running, or ended and not acknowledged
+  std::string program; // "reeve-agent 0.1.0"
+  std::vector<JobRuns>
+    attempts; // everything it has: waiting, running, or ended and not acknowledged
   bool operator==(const RegisterNode&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("name", &RegisterNode::name, {.required = true, .min = 1, .max = 256});
     v("incarnation", &RegisterNode::incarnation, {.required = true, .min = 1});
     v("session", &RegisterNode::session, {.required = true});
@@ -764,8 +747,7 @@ struct Heartbeat {
   Resources used;                // measured: by the tasks and everything else on the machine
   std::uint32_t running = 0, waiting = 0;
   bool operator==(const Heartbeat&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("session", &Heartbeat::session, {.required = true});
     v("assign_seen", &Heartbeat::assign_seen);
     v("used", &Heartbeat::used);
@@ -781,8 +763,7 @@ struct TaskOutput {
   Attempt attempt = 1;
   Bytes out, err; // first 4 KiB at most of each
   bool operator==(const TaskOutput&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &TaskOutput::job, {.required = true});
     v("index", &TaskOutput::index, {.required = true});
     v("attempt", &TaskOutput::attempt, {.required = true});
@@ -798,8 +779,7 @@ struct Results {
   std::vector<JobResults> jobs;
   std::vector<TaskOutput> outputs;
   bool operator==(const Results&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("session", &Results::session, {.required = true});
     v("number", &Results::number, {.required = true});
     v("jobs", &Results::jobs, {.required = true, .max = 100'000});
@@ -812,8 +792,7 @@ struct Leave {
   std::uint64_t session = 0;
   std::string reason;
   bool operator==(const Leave&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("session", &Leave::session, {.required = true});
     v("reason", &Leave::reason, {.max = 1024});
   }
@@ -824,8 +803,7 @@ struct LogReply {
   std::optional<LogChunk> chunk; // none: `text` says why
   std::string text;
   bool operator==(const LogReply&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("request", &LogReply::request, {.required = true});
     v("chunk", &LogReply::chunk);
     v("text", &LogReply::text, {.max = 1024});
@@ -837,10 +815,10 @@ struct Registered {
   NodeId node;
   std::uint64_t session = 0; // of the RegisterNode answered
   Duration heartbeat{0};
-  std::vector<JobRuns> stop; // attempts that are no longer this node's: kill and forget, report nothing
+  std::vector<JobRuns>
+    stop; // attempts that are no longer this node's: kill and forget, report nothing
   bool operator==(const Registered&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &Registered::node);
     v("session", &Registered::session);
     v("heartbeat_us", &Registered::heartbeat);
@@ -852,8 +830,7 @@ struct AssignedSpec {
   JobId job;
   Raw spec; // a JobSpec without items
   bool operator==(const AssignedSpec&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &AssignedSpec::job, {.required = true});
     v("spec", &AssignedSpec::spec, {.required = true});
   }
@@ -865,8 +842,7 @@ struct AssignedJob {
   std::vector<TaskRun> runs;
   std::vector<std::string> items; // one per task of `runs`, when the job has items
   bool operator==(const AssignedJob&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &AssignedJob::job, {.required = true});
     v("slots", &AssignedJob::slots);
     v("runs", &AssignedJob::runs);
@@ -881,8 +857,7 @@ struct Assign {
   std::vector<AssignedSpec> specs;
   std::vector<AssignedJob> jobs;
   bool operator==(const Assign&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("session", &Assign::session, {.required = true});
     v("number", &Assign::number, {.required = true});
     v("specs", &Assign::specs);
@@ -893,19 +868,16 @@ struct ResultsAck {
   static constexpr MessageType type = MessageType::results_ack;
   std::vector<std::uint64_t> numbers;
   bool operator==(const ResultsAck&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("numbers", &ResultsAck::numbers);
-  }
+  template<class V> static void fields(V& v) { v("numbers", &ResultsAck::numbers); }
 };
-/// Stop these attempts: TERM, grace, KILL; then report them with cause cancelled (or as they ended).
+/// Stop these attempts: TERM, grace, KILL; then report them with cause cancelled (or as they
+/// ended).
 struct StopTasks {
   static constexpr MessageType type = MessageType::stop_tasks;
   std::vector<JobRuns> tasks;
   std::string reason;
   bool operator==(const StopTasks&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("tasks", &StopTasks::tasks);
     v("reason", &StopTasks::reason);
   }
@@ -919,12 +891,11 @@ struct Beacon {
   std::uint32_t nodes_up = 0, nodes_down = 0;
   Resources capacity, available;
   std::uint64_t tasks_pending = 0, tasks_assigned = 0;
-  std::vector<JobProgress> jobs; // running ones, the largest 20
+  std::vector<JobProgress> jobs;   // running ones, the largest 20
   NodeState state = NodeState::up; // of the node that reads this
   bool draining = false;
   bool operator==(const Beacon&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("cluster", &Beacon::cluster);
     v("master", &Beacon::master);
     v("seq", &Beacon::seq);
@@ -945,8 +916,7 @@ struct LogRequest {
   std::uint64_t request = 0;
   ReadLog log;
   bool operator==(const LogRequest&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("request", &LogRequest::request);
     v("log", &LogRequest::log);
   }
@@ -956,26 +926,25 @@ struct RegisterAgain {
   static constexpr MessageType type = MessageType::register_again;
   std::string reason;
   bool operator==(const RegisterAgain&) const = default;
-  template<class V>
-  static void fields(V& v) {
-    v("reason", &RegisterAgain::reason);
-  }
+  template<class V> static void fields(V& v) { v("reason", &RegisterAgain::reason); }
 };
 
-// ---- events ----------------------------------------------------------------------------------------------------------------
+// ---- events
+// ----------------------------------------------------------------------------------------------------------------
 
-/// One thing that happened, as operators see it. Published on topic `<kind>.<job or node>`; numbered by journal position.
+/// One thing that happened, as operators see it. Published on topic `<kind>.<job or node>`;
+/// numbered by journal position.
 struct Event {
   Seq seq;
   std::uint32_t part = 0; // an entry can tell several things
   TimePoint time;
-  std::string kind; // job.submitted, job.ended, task.failed, task.requeued, node.registered, node.lost, …
+  std::string
+    kind; // job.submitted, job.ended, task.failed, task.requeued, node.registered, node.lost, …
   JobId job;
   std::string node, name, text;
   std::map<std::string, std::int64_t> numbers;
   bool operator==(const Event&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("seq", &Event::seq, {.required = true});
     v("part", &Event::part);
     v("time_us", &Event::time);
@@ -990,7 +959,8 @@ struct Event {
 
 /// The bytes of both frames.
 template<class M>
-std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlation = 0, Epoch epoch = {}) {
+std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlation = 0,
+                                           Epoch epoch = {}) {
   return {encode(Header{protocol_version, M::type, correlation, epoch}), encode(body)};
 }
 

@@ -7,10 +7,13 @@
 
 namespace reeve {
 namespace {
-constexpr std::array task_state_names{"pending", "assigned", "interrupted", "succeeded", "failed", "cancelled", "held"};
-constexpr std::array job_state_names{"pending", "running", "succeeded", "failed", "cancelled", "held"};
-constexpr std::array cause_names{"none",       "exit_code", "signal",    "time_limit",   "out_of_memory", "cancelled",
-                                 "lost_node",  "start_failed", "executor_error", "drained", "unknown_executor"};
+constexpr std::array task_state_names{"pending", "assigned",  "interrupted", "succeeded",
+                                      "failed",  "cancelled", "held"};
+constexpr std::array job_state_names{"pending", "running",   "succeeded",
+                                     "failed",  "cancelled", "held"};
+constexpr std::array cause_names{"none",           "exit_code", "signal",          "time_limit",
+                                 "out_of_memory",  "cancelled", "lost_node",       "start_failed",
+                                 "executor_error", "drained",   "unknown_executor"};
 constexpr std::array node_state_names{"up", "suspect", "lost", "gone"};
 
 template<std::size_t N, class E>
@@ -44,46 +47,65 @@ std::string milli_text(std::int64_t n) {
 }
 } // namespace
 
-std::string_view name_of(TaskState state) { return pick(task_state_names, state); }
-std::string_view name_of(JobState state) { return pick(job_state_names, state); }
-std::string_view name_of(Cause cause) { return pick(cause_names, cause); }
-std::string_view name_of(NodeState state) { return pick(node_state_names, state); }
+std::string_view name_of(TaskState state) {
+  return pick(task_state_names, state);
+}
+std::string_view name_of(JobState state) {
+  return pick(job_state_names, state);
+}
+std::string_view name_of(Cause cause) {
+  return pick(cause_names, cause);
+}
+std::string_view name_of(NodeState state) {
+  return pick(node_state_names, state);
+}
 
 Result<void> validate(const Resources& r, std::string_view path) {
   for (const auto& [name, amount] : r.named_milli) {
     if (name.empty() || name.size() > 64 || !good_name(name))
-      return fail(Code::bad_field, join(path, "named_milli"), "a name must have 1 to 64 printable characters");
+      return fail(Code::bad_field, join(path, "named_milli"),
+                  "a name must have 1 to 64 printable characters");
     if (amount < 0 || amount > (std::int64_t{1} << 50))
-      return fail(Code::bad_field, join(path, "named_milli." + name), "must be from 0 to 2^50, got " + std::to_string(amount));
+      return fail(Code::bad_field, join(path, "named_milli." + name),
+                  "must be from 0 to 2^50, got " + std::to_string(amount));
   }
   return {};
 }
 
 Result<void> validate(const JobSpec& spec, std::string_view path) {
   if (spec.executor == "process" && spec.command.empty())
-    return fail(Code::bad_field, join(path, "command"), "required for executor process: the program and its arguments");
+    return fail(Code::bad_field, join(path, "command"),
+                "required for executor process: the program and its arguments");
   if (spec.executor == "process" && spec.command[0].empty())
     return fail(Code::bad_field, join(path, "command[0]"), "must name a program");
   for (std::size_t i = 0; i < spec.command.size(); ++i)
     if (spec.command[i].find('\0') != std::string::npos)
-      return fail(Code::bad_field, join(path, "command[" + std::to_string(i) + "]"), "must not contain a zero byte");
+      return fail(Code::bad_field, join(path, "command[" + std::to_string(i) + "]"),
+                  "must not contain a zero byte");
   for (const auto& [key, value] : spec.env)
     if (key.empty() || key.find('=') != std::string::npos || key.find('\0') != std::string::npos ||
         value.find('\0') != std::string::npos)
-      return fail(Code::bad_field, join(path, "env"), "names must not be empty or contain '=' or zero bytes");
+      return fail(Code::bad_field, join(path, "env"),
+                  "names must not be empty or contain '=' or zero bytes");
   if (!spec.items.empty() && spec.items.size() != spec.count)
     return fail(Code::bad_field, join(path, "items"),
-                "must have one entry for each of " + std::to_string(spec.count) + " tasks, or none");
+                "must have one entry for each of " + std::to_string(spec.count) +
+                  " tasks, or none");
   for (const char* field : {"name", "queue", "user"}) {
-    const std::string& value = field[0] == 'n' ? spec.name : field[0] == 'q' ? spec.queue : spec.user;
+    const std::string& value = field[0] == 'n'   ? spec.name
+                               : field[0] == 'q' ? spec.queue
+                                                 : spec.user;
     if (!good_name(value))
       return fail(Code::bad_field, join(path, field), "must not contain control characters");
   }
   if (spec.executor == "sleep") {
-    const bool number = spec.command.size() == 1 && !spec.command[0].empty() && spec.command[0].size() <= 15 &&
-                        std::all_of(spec.command[0].begin(), spec.command[0].end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool number = spec.command.size() == 1 && !spec.command[0].empty() &&
+                        spec.command[0].size() <= 15 &&
+                        std::all_of(spec.command[0].begin(), spec.command[0].end(),
+                                    [](char c) { return c >= '0' && c <= '9'; });
     if (!number)
-      return fail(Code::bad_field, join(path, "command"), "for executor sleep: one whole number, the microseconds to sleep");
+      return fail(Code::bad_field, join(path, "command"),
+                  "for executor sleep: one whole number, the microseconds to sleep");
   }
   return validate(spec.resources, join(path, "resources"));
 }
@@ -97,9 +119,15 @@ Resources& operator+=(Resources& a, const Resources& b) {
       a.named_milli.erase(at);
   return a;
 }
-Resources& operator-=(Resources& a, const Resources& b) { return a += b * -1; }
-Resources operator+(Resources a, const Resources& b) { return a += b; }
-Resources operator-(Resources a, const Resources& b) { return a -= b; }
+Resources& operator-=(Resources& a, const Resources& b) {
+  return a += b * -1;
+}
+Resources operator+(Resources a, const Resources& b) {
+  return a += b;
+}
+Resources operator-(Resources a, const Resources& b) {
+  return a -= b;
+}
 Resources operator*(const Resources& a, std::int64_t n) {
   Resources r;
   r.cpu_milli = a.cpu_milli * n;
@@ -111,7 +139,8 @@ Resources operator*(const Resources& a, std::int64_t n) {
   return r;
 }
 bool fits(const Resources& need, const Resources& have) {
-  if (need.cpu_milli > have.cpu_milli || need.memory_bytes > have.memory_bytes || need.disk_bytes > have.disk_bytes)
+  if (need.cpu_milli > have.cpu_milli || need.memory_bytes > have.memory_bytes ||
+      need.disk_bytes > have.disk_bytes)
     return false;
   for (const auto& [name, amount] : need.named_milli) {
     const auto at = have.named_milli.find(name);
@@ -136,7 +165,8 @@ std::int64_t times_fitting(const Resources& need, const Resources& have, std::in
 }
 bool is_zero(const Resources& r) {
   return r.cpu_milli == 0 && r.memory_bytes == 0 && r.disk_bytes == 0 &&
-         std::all_of(r.named_milli.begin(), r.named_milli.end(), [](const auto& e) { return e.second == 0; });
+         std::all_of(r.named_milli.begin(), r.named_milli.end(),
+                     [](const auto& e) { return e.second == 0; });
 }
 std::string to_text(const Resources& r) {
   std::string out;
@@ -152,11 +182,14 @@ std::string to_text(const Resources& r) {
       add(milli_text(amount) + " " + name);
   return out.empty() ? "nothing" : out;
 }
-std::string shortage(const Resources& asked, const Resources& available, const Resources& capacity) {
+std::string shortage(const Resources& asked, const Resources& available,
+                     const Resources& capacity) {
   std::string out;
-  const auto add = [&](const std::string& name, std::int64_t a, std::int64_t v, std::int64_t c, auto text) {
+  const auto add = [&](const std::string& name, std::int64_t a, std::int64_t v, std::int64_t c,
+                       auto text) {
     if (a > v)
-      out += (out.empty() ? "" : "; ") + name + ": asked " + text(a) + ", available " + text(v) + ", capacity " + text(c);
+      out += (out.empty() ? "" : "; ") + name + ": asked " + text(a) + ", available " + text(v) +
+             ", capacity " + text(c);
   };
   const auto of = [](const Resources& r, const std::string& name) {
     const auto at = r.named_milli.find(name);

@@ -1,13 +1,14 @@
-// The nouns of the protocol: resources, job specifications, runs of tasks, results. Plain data, shared by the wire, the journal and
-// every part of the program. Must never do I/O or read a clock.
+// The nouns of the protocol: resources, job specifications, runs of tasks, results. Plain data,
+// shared by the wire, the journal and every part of the program. Must never do I/O or read a clock.
 #pragma once
 
 #include "messages/schema.hpp"
 
 namespace reeve {
 
-/// An amount for each kind of resource. vcores in milli-cores, memory and disk in bytes, named generic resources (`gpu`, licences) in
-/// thousandths, so that half a GPU is 500. Amounts are >= 0 on the wire.
+/// An amount for each kind of resource. vcores in milli-cores, memory and disk in bytes, named
+/// generic resources (`gpu`, licences) in thousandths, so that half a GPU is 500. Amounts are >= 0
+/// on the wire.
 struct Resources {
   std::int64_t cpu_milli = 0;
   std::int64_t memory_bytes = 0;
@@ -15,13 +16,13 @@ struct Resources {
   std::map<std::string, std::int64_t> named_milli;
 
   bool operator==(const Resources&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     constexpr std::int64_t most = std::int64_t{1} << 50;
     v("cpu_milli", &Resources::cpu_milli, {.min = 0, .max = most});
     v("memory_bytes", &Resources::memory_bytes, {.min = 0, .max = most});
     v("disk_bytes", &Resources::disk_bytes, {.min = 0, .max = most});
-    v("named_milli", &Resources::named_milli, {.max = 32}); // each value: 0 <= n <= 2^50, checked by validate()
+    v("named_milli", &Resources::named_milli,
+      {.max = 32}); // each value: 0 <= n <= 2^50, checked by validate()
   }
 };
 
@@ -33,8 +34,7 @@ struct TaskRun {
   Attempt attempt = 1;
 
   bool operator==(const TaskRun&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("first", &TaskRun::first, {.required = true});
     v("count", &TaskRun::count, {.min = 1});
     v("attempt", &TaskRun::attempt, {.min = 1});
@@ -43,36 +43,37 @@ struct TaskRun {
 
 constexpr std::uint32_t tasks_max = 10'000'000; // tasks of one job
 
-/// What a client submits. One task (`count` 1) or an array. Everything a worker needs to run any of its tasks is here.
+/// What a client submits. One task (`count` 1) or an array. Everything a worker needs to run any of
+/// its tasks is here.
 struct JobSpec {
   std::string name;
-  std::string user;                 // who it belongs to; the command line fills in the login name
+  std::string user; // who it belongs to; the command line fills in the login name
   std::string queue = "default";
   std::string executor = "process"; // process | noop | sleep | a name that the agent has registered
   std::vector<std::string> command; // process: argv; sleep: one duration in microseconds
   std::map<std::string, std::string> env;
   std::string cwd;        // empty: a fresh working directory per task
   std::string stdin_file; // path on the node; empty: no input
-  Bytes payload;          // for executors that are functions; process: given in the file $REEVE_PAYLOAD
+  Bytes payload; // for executors that are functions; process: given in the file $REEVE_PAYLOAD
   std::vector<std::string> items; // one per task or none; process: $REEVE_ITEM, and `{}` in command
   std::uint32_t count = 1;
   std::int64_t index_first = 0; // $REEVE_ARRAY_INDEX = index_first + task * index_step
   std::int64_t index_step = 1;
-  std::uint32_t max_parallel = 0; // at most so many of its tasks at once; 0: no limit
-  Resources resources;            // of one task
-  std::int32_t priority = 0;      // higher first, where the queue's order looks at it
-  Duration time_limit{0};         // 0: none
-  Duration estimate{0};           // expected run time of one task; 0: unknown
+  std::uint32_t max_parallel = 0;            // at most so many of its tasks at once; 0: no limit
+  Resources resources;                       // of one task
+  std::int32_t priority = 0;                 // higher first, where the queue's order looks at it
+  Duration time_limit{0};                    // 0: none
+  Duration estimate{0};                      // expected run time of one task; 0: unknown
   Duration grace = std::chrono::seconds(10); // between TERM and KILL
   std::uint32_t retries = 0;                 // tries after a failure of the task itself
   std::uint32_t lost_retries = 5;            // tries after the node was lost
-  std::uint32_t output_limit = 65'536;       // bytes kept of the head, and again of the tail, of stdout and of stderr each
+  std::uint32_t output_limit =
+    65'536; // bytes kept of the head, and again of the tail, of stdout and of stderr each
   std::map<std::string, std::string> labels; // free text for selecting and grouping, shown in lists
   std::map<std::string, std::string> node_labels; // only nodes that carry all of these
 
   bool operator==(const JobSpec&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     constexpr std::int64_t year_us = 366LL * 24 * 3600 * 1'000'000;
     v("name", &JobSpec::name, {.max = 256});
     v("user", &JobSpec::user, {.max = 64});
@@ -101,8 +102,8 @@ struct JobSpec {
   }
 };
 
-/// Where a task stands. `assigned`: given to a node, resources booked there as the node's slots allow. Interrupted: its node was lost and
-/// recovery has not decided yet.
+/// Where a task stands. `assigned`: given to a node, resources booked there as the node's slots
+/// allow. Interrupted: its node was lost and recovery has not decided yet.
 enum class TaskState : std::uint8_t {
   pending = 0,
   assigned = 1,
@@ -117,7 +118,8 @@ constexpr bool is_final(TaskState s) {
   return s == TaskState::succeeded || s == TaskState::failed || s == TaskState::cancelled;
 }
 
-/// A job is pending until a task was placed, running until all are final, then ended with the worst of its tasks' states.
+/// A job is pending until a task was placed, running until all are final, then ended with the worst
+/// of its tasks' states.
 enum class JobState : std::uint8_t {
   pending = 0,
   running = 1,
@@ -161,8 +163,7 @@ struct Usage {
   Duration wall{0}, user_cpu{0}, system_cpu{0};
   std::int64_t max_rss_bytes = 0;
   bool operator==(const Usage&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("wall_us", &Usage::wall);
     v("user_cpu_us", &Usage::user_cpu);
     v("system_cpu_us", &Usage::system_cpu);
@@ -181,12 +182,12 @@ struct TaskResult {
   TimePoint started, ended;   // by the node's clock
   Usage usage;
   std::string text; // one line for a person; empty when all is well
-  Bytes result;     // small result, at most 64 KiB: what the task wrote to $REEVE_RESULT or the function returned
+  Bytes result;     // small result, at most 64 KiB: what the task wrote to $REEVE_RESULT or the
+                    // function returned
   std::uint64_t stdout_bytes = 0, stderr_bytes = 0; // written by the task, kept or not
 
   bool operator==(const TaskResult&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("index", &TaskResult::index, {.required = true});
     v("attempt", &TaskResult::attempt, {.min = 1});
     v("cause", &TaskResult::cause);
@@ -202,15 +203,14 @@ struct TaskResult {
   }
 };
 
-/// Tasks that ended well with nothing to tell (cause none, no result, no output), many in a few bytes. Only executors without a
-/// process of their own report this way.
+/// Tasks that ended well with nothing to tell (cause none, no result, no output), many in a few
+/// bytes. Only executors without a process of their own report this way.
 struct QuietRun {
   static constexpr bool as_array = true;
   TaskRun run;
   TimePoint started, ended; // of the first and the last task of the run
   bool operator==(const QuietRun&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("run", &QuietRun::run, {.required = true});
     v("started_us", &QuietRun::started);
     v("ended_us", &QuietRun::ended);
@@ -224,8 +224,7 @@ struct JobResults {
   std::vector<QuietRun> quiet;
   std::vector<TaskResult> tasks;
   bool operator==(const JobResults&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &JobResults::job, {.required = true, .min = 1});
     v("quiet", &JobResults::quiet, {.max = 100'000});
     v("tasks", &JobResults::tasks, {.max = 100'000});
@@ -238,8 +237,7 @@ struct JobRuns {
   JobId job;
   std::vector<TaskRun> runs;
   bool operator==(const JobRuns&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("job", &JobRuns::job, {.required = true, .min = 1});
     v("runs", &JobRuns::runs, {.max = 1'000'000});
   }
@@ -250,11 +248,13 @@ std::string_view name_of(JobState state);
 std::string_view name_of(Cause cause);
 std::string_view name_of(NodeState state);
 
-/// Rules that need more than one field, or every entry of a list. Errors name the field below `path` (such as `jobs[3]`).
+/// Rules that need more than one field, or every entry of a list. Errors name the field below
+/// `path` (such as `jobs[3]`).
 Result<void> validate(const JobSpec& spec, std::string_view path);
 Result<void> validate(const Resources& resources, std::string_view path);
 
-// Resource arithmetic. A missing name counts as 0; a name whose amount falls to 0 is erased, so equal vectors compare equal.
+// Resource arithmetic. A missing name counts as 0; a name whose amount falls to 0 is erased, so
+// equal vectors compare equal.
 Resources& operator+=(Resources& a, const Resources& b);
 Resources& operator-=(Resources& a, const Resources& b);
 Resources operator+(Resources a, const Resources& b);
@@ -267,7 +267,8 @@ std::int64_t times_fitting(const Resources& need, const Resources& have, std::in
 bool is_zero(const Resources& r);
 /// "2 vcores, 1.5 GiB memory, 1 gpu"; "nothing" when empty.
 std::string to_text(const Resources& r);
-/// Which resource is short, as "memory: asked 4 GiB, available 1 GiB, capacity 2 GiB"; every short one, joined by "; ".
+/// Which resource is short, as "memory: asked 4 GiB, available 1 GiB, capacity 2 GiB"; every short
+/// one, joined by "; ".
 std::string shortage(const Resources& asked, const Resources& available, const Resources& capacity);
 
 } // namespace reeve

@@ -1,4 +1,5 @@
-// What each fact does to the state. Deterministic, and unable to fail: decide.cpp has refused whatever does not fit. See state.hpp.
+// What each fact does to the state. Deterministic, and unable to fail: decide.cpp has refused
+// whatever does not fit. See state.hpp.
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -8,7 +9,9 @@ namespace reeve::core {
 void Applier::fact(const Fact& fact) {
   std::visit(
     [this](const auto& f) {
-      if constexpr (!std::is_same_v<std::decay_t<decltype(f)>, JobsSubmitted>) // its specs are taken apart by the caller: submit()
+      if constexpr (!std::is_same_v<std::decay_t<decltype(f)>,
+                                    JobsSubmitted>) // its specs are taken apart by the caller:
+                                                    // submit()
         on(f);
     },
     fact);
@@ -35,7 +38,8 @@ void Applier::count_state(JobState before, JobState after) {
     ++s_.totals.jobs_running;
 }
 
-// ---- epoch, configuration, leases ------------------------------------------------------------------------------------------
+// ---- epoch, configuration, leases
+// ------------------------------------------------------------------------------------------
 
 void Applier::on(const EpochStarted& f) {
   s_.epoch = f.epoch;
@@ -79,11 +83,12 @@ void Applier::on(const LeasesEnded& f) {
   }
 }
 
-// ---- nodes -----------------------------------------------------------------------------------------------------------------
+// ---- nodes
+// -----------------------------------------------------------------------------------------------------------------
 
 void Applier::node_changed(const Node& n) {
-  changes_.push_back(
-    NodeChanged{n.id, n.name, n.state, n.draining, n.incarnation, n.capacity, n.available(), n.labels, n.executors, n.since});
+  changes_.push_back(NodeChanged{n.id, n.name, n.state, n.draining, n.incarnation, n.capacity,
+                                 n.available(), n.labels, n.executors, n.since});
 }
 
 namespace {
@@ -167,7 +172,8 @@ void Applier::on(const NodesRemoved& f) {
 void Applier::interrupt_all(Node& node, Cause cause) {
   std::vector<JobId> jobs(node.jobs.begin(), node.jobs.end());
   std::sort(jobs.begin(), jobs.end()); // the set's order is not the same everywhere
-  const std::string reason = cause == Cause::drained ? "node " + node.name + " left" : "node " + node.name + " was lost";
+  const std::string reason =
+    cause == Cause::drained ? "node " + node.name + " left" : "node " + node.name + " was lost";
   for (const JobId id : jobs) {
     Job& job = *s_.jobs.find(id);
     const JobState before = job.state();
@@ -193,7 +199,8 @@ void Applier::end_leases_on(Node& node) {
   on(ended);
 }
 
-// ---- jobs ------------------------------------------------------------------------------------------------------------------
+// ---- jobs
+// ------------------------------------------------------------------------------------------------------------------
 
 void Applier::submit(const JobsSubmitted& f, std::vector<JobDraft> drafts) {
   JobId id = f.first;
@@ -228,7 +235,8 @@ std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run) {
   const std::uint64_t end = std::uint64_t{run.first} + run.count;
   const std::uint64_t fresh = std::max<std::uint64_t>(run.first, job.next);
   if (fresh < std::min<std::uint64_t>(end, job.count))
-    out.push_back({static_cast<TaskIndex>(fresh), static_cast<std::uint32_t>(std::min<std::uint64_t>(end, job.count) - fresh), 1});
+    out.push_back({static_cast<TaskIndex>(fresh),
+                   static_cast<std::uint32_t>(std::min<std::uint64_t>(end, job.count) - fresh), 1});
   return out;
 }
 
@@ -270,7 +278,8 @@ void Applier::place(const Placement& p) {
       job.next = run.first + run.count;
     } else {
       std::vector<std::pair<TaskIndex, Mark>> marked;
-      extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
+      extra.marks.each_in(run.first, run.count,
+                          [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
       for (auto& [first, mark] : marked) {
         if (mark.attempt == 0 && mark.failures == 0 && mark.losses == 0) {
           extra.marks.erase(first, mark.count);
@@ -318,7 +327,8 @@ std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun
   s_.totals.assigned -= n;
   const std::uint32_t slots = std::min(allocation.slots, allocation.in_flight);
   if (slots != allocation.slots) {
-    node.booked -= job.kind->kind->resources * (static_cast<std::int64_t>(allocation.slots) - slots);
+    node.booked -=
+      job.kind->kind->resources * (static_cast<std::int64_t>(allocation.slots) - slots);
     allocation.slots = slots;
   }
   changes_.push_back(FlightChanged{node.id, id, allocation.in_flight, allocation.slots});
@@ -340,7 +350,8 @@ void Applier::succeeded(Job& job, JobId, const TaskRun& run) {
   s_.totals.succeeded += run.count;
 }
 
-void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, const TaskResult& result) {
+void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
+                          const TaskResult& result) {
   JobExtra& extra = *job.extra;
   const std::int32_t code = result.cause == Cause::exit_code ? result.exit_code : result.signal;
   // Tasks of one run may have different pasts: take it apart by what was marked.
@@ -349,16 +360,21 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, c
   const std::uint64_t end = at + run.count;
   extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& mark) {
     if (first > at)
-      parts.emplace_back(TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(first - at), run.attempt}, Mark{});
+      parts.emplace_back(
+        TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(first - at), run.attempt},
+        Mark{});
     parts.emplace_back(TaskRun{first, mark.count, run.attempt}, mark);
     at = std::uint64_t{first} + mark.count;
   });
   if (at < end)
-    parts.emplace_back(TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(end - at), run.attempt}, Mark{});
+    parts.emplace_back(
+      TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(end - at), run.attempt},
+      Mark{});
 
   for (auto& [part, past] : parts) {
     const std::vector<TaskRun> stopped =
-      job.cancelling ? std::vector<TaskRun>{part} : take_from(extra.stopping, TaskRun{part.first, part.count, 1});
+      job.cancelling ? std::vector<TaskRun>{part}
+                     : take_from(extra.stopping, TaskRun{part.first, part.count, 1});
     Mark mark;
     mark.attempt = run.attempt;
     mark.failures = past.failures;
@@ -393,7 +409,9 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, c
       failed.failures = failures;
       extra.marks.set(r.first, std::move(failed));
       if (extra.failed == 0) {
-        extra.exit_code = result.cause == Cause::exit_code ? result.exit_code : result.signal > 0 ? 128 + result.signal : 1;
+        extra.exit_code = result.cause == Cause::exit_code ? result.exit_code
+                          : result.signal > 0              ? 128 + result.signal
+                                                           : 1;
         extra.reason = result.text;
       }
       extra.failed += r.count;
@@ -402,8 +420,9 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, c
   }
 }
 
-void Applier::interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause, std::uint32_t failures, std::uint32_t losses,
-                          std::int32_t exit_code, const std::string& reason) {
+void Applier::interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause,
+                          std::uint32_t failures, std::uint32_t losses, std::int32_t exit_code,
+                          const std::string& reason) {
   Mark mark;
   mark.count = run.count;
   mark.state = TaskState::interrupted;
@@ -417,11 +436,13 @@ void Applier::interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, C
   job.extra->interrupted += run.count;
   if (!changes_.empty()) // neighbours of one loss are told together
     if (auto* last = std::get_if<TasksInterrupted>(&changes_.back());
-        last && last->job == id && last->node == node && last->cause == cause && last->failures == failures && last->losses == losses) {
+        last && last->job == id && last->node == node && last->cause == cause &&
+        last->failures == failures && last->losses == losses) {
       last->runs.push_back(run);
       return;
     }
-  changes_.push_back(TasksInterrupted{id, job.kind->kind, {run}, node, cause, failures, losses, now_});
+  changes_.push_back(
+    TasksInterrupted{id, job.kind->kind, {run}, node, cause, failures, losses, now_});
 }
 
 void Applier::on(const TasksFinished& f) {
@@ -437,7 +458,8 @@ void Applier::finish(NodeId node_id, const JobResults& results) {
     for (const TaskRun& run : land(job, results.job, node, quiet.run))
       succeeded(job, results.job, run);
   for (const TaskResult& result : results.tasks)
-    for (const TaskRun& run : land(job, results.job, node, TaskRun{result.index, 1, result.attempt})) {
+    for (const TaskRun& run :
+         land(job, results.job, node, TaskRun{result.index, 1, result.attempt})) {
       if (result.cause == Cause::none)
         succeeded(job, results.job, run);
       else
@@ -461,7 +483,8 @@ void Applier::on(const TasksRequeued& f) {
   const JobState before = job.state();
   for (const TaskRun& run : f.runs) {
     std::vector<std::pair<TaskIndex, Mark>> marked;
-    extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
+    extra.marks.each_in(run.first, run.count,
+                        [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
     for (auto& [first, mark] : marked) {
       mark.state = TaskState::pending;
       mark.not_before = f.not_before;
@@ -484,12 +507,15 @@ void Applier::on(const TasksGivenUp& f) {
   const JobState before = job.state();
   for (const TaskRun& run : f.runs) {
     std::vector<std::pair<TaskIndex, Mark>> marked;
-    extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
+    extra.marks.each_in(run.first, run.count,
+                        [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
     for (auto& [first, mark] : marked) {
       mark.state = f.hold ? TaskState::held : TaskState::failed;
       mark.reason = f.reason;
       if (!f.hold && extra.failed == 0) {
-        extra.exit_code = mark.cause == Cause::exit_code ? mark.exit_code : mark.exit_code > 0 ? 128 + mark.exit_code : 1;
+        extra.exit_code = mark.cause == Cause::exit_code ? mark.exit_code
+                          : mark.exit_code > 0           ? 128 + mark.exit_code
+                                                         : 1;
         extra.reason = f.reason;
       }
       extra.marks.set(first, std::move(mark));
@@ -517,7 +543,8 @@ void Applier::on(const TasksCancelled& f) {
   for (const TaskRun& run : runs) {
     // Everything that waits, is held or interrupted ends here and now.
     std::vector<std::pair<TaskIndex, Mark>> marked;
-    extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
+    extra.marks.each_in(run.first, run.count,
+                        [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
     const std::uint64_t end = std::uint64_t{run.first} + run.count;
     if (const std::uint64_t fresh = std::max<std::uint64_t>(run.first, job.next); fresh < end) {
       if (fresh > job.next) { // a gap before it keeps waiting
@@ -590,10 +617,12 @@ void Applier::on(const TasksRetried& f) {
   const JobState before = job.state();
   reopen(job, f.job);
   job.cancelling = false;
-  const std::vector<TaskRun> runs = f.runs.empty() ? std::vector<TaskRun>{{0, job.count, 1}} : f.runs;
+  const std::vector<TaskRun> runs =
+    f.runs.empty() ? std::vector<TaskRun>{{0, job.count, 1}} : f.runs;
   for (const TaskRun& run : runs) {
     std::vector<std::pair<TaskIndex, Mark>> marked;
-    extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
+    extra.marks.each_in(run.first, run.count,
+                        [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
     for (auto& [first, mark] : marked) {
       if (mark.state == TaskState::failed) {
         extra.failed -= mark.count;

@@ -1,5 +1,6 @@
-// Changes: what an entry did to the cluster, as the deciders need it. Made by `apply`, delivered in seq order once durable. Also what a new
-// decider is told first (`Cluster::describe`), so that there is one way to build a view. Plain data; no I/O, no clock.
+// Changes: what an entry did to the cluster, as the deciders need it. Made by `apply`, delivered in
+// seq order once durable. Also what a new decider is told first (`Cluster::describe`), so that
+// there is one way to build a view. Plain data; no I/O, no clock.
 #pragma once
 
 #include "messages/entries.hpp"
@@ -9,7 +10,8 @@
 
 namespace reeve::core {
 
-/// What the scheduler and recovery need of a job's specification; shared by all jobs that are alike in it.
+/// What the scheduler and recovery need of a job's specification; shared by all jobs that are alike
+/// in it.
 struct Kind {
   std::string queue, user, executor;
   Resources resources; // of one task
@@ -19,8 +21,7 @@ struct Kind {
   std::uint32_t retries = 0, lost_retries = 5;
   std::map<std::string, std::string> node_labels;
   bool operator==(const Kind&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("queue", &Kind::queue);
     v("user", &Kind::user);
     v("executor", &Kind::executor);
@@ -36,7 +37,8 @@ struct Kind {
 };
 using KindPtr = std::shared_ptr<const Kind>;
 
-/// A node is new, or anything but its bookings changed. Work may go there when `state` is up and it is not draining.
+/// A node is new, or anything but its bookings changed. Work may go there when `state` is up and it
+/// is not draining.
 struct NodeChanged {
   NodeId node;
   std::string name;
@@ -71,7 +73,8 @@ struct TasksReady {
   TaskRun run;
   TimePoint not_before;
 };
-/// Waiting tasks wait no longer (cancelled, held one by one). Empty runs: none of the job's tasks waits any more.
+/// Waiting tasks wait no longer (cancelled, held one by one). Empty runs: none of the job's tasks
+/// waits any more.
 struct TasksWithdrawn {
   JobId job;
   std::vector<TaskRun> runs;
@@ -90,7 +93,8 @@ struct FlightChanged {
   JobId job;
   std::uint32_t in_flight = 0, slots = 0;
 };
-/// Attempts that ended without a result that counts as final: recovery decides what becomes of them. All of `runs` share the counts.
+/// Attempts that ended without a result that counts as final: recovery decides what becomes of
+/// them. All of `runs` share the counts.
 struct TasksInterrupted {
   JobId job;
   KindPtr kind;
@@ -132,14 +136,16 @@ struct ConfigUpdated {
   std::map<std::string, std::string> values; // all that differ from the defaults
 };
 
-using Change = std::variant<NodeChanged, NodeForgotten, NodeAvailable, JobArrived, TasksReady, TasksWithdrawn, HoldChanged, TasksTaken,
-                            FlightChanged, TasksInterrupted, TasksToStop, JobEnded, JobReopened, JobForgotten, LeaseChanged, LeaseEnded,
-                            ConfigUpdated>;
+using Change =
+  std::variant<NodeChanged, NodeForgotten, NodeAvailable, JobArrived, TasksReady, TasksWithdrawn,
+               HoldChanged, TasksTaken, FlightChanged, TasksInterrupted, TasksToStop, JobEnded,
+               JobReopened, JobForgotten, LeaseChanged, LeaseEnded, ConfigUpdated>;
 using Changes = std::vector<Change>;
 
-/// What the ledger hands to the deciders, the publisher and the archivist when it has become durable.
+/// What the ledger hands to the deciders, the publisher and the archivist when it has become
+/// durable.
 struct Committed {
-  Seq first;                    // entries[i] has seq first + i
+  Seq first; // entries[i] has seq first + i
   std::vector<Entry> entries;
   Changes changes;
   std::vector<TaskOutput> outputs; // heads of output that came with results; not journalled

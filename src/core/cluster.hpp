@@ -1,6 +1,7 @@
-// The cluster's whole state and the only rules by which it changes: decide (may a wish become a fact?), apply (what a fact does).
-// Owned by the ledger (src/ledger), the journal's compactor and the simulator. Has no clock, thread, I/O or randomness: the same entries
-// give the same state, byte for byte. Nothing read from a socket reaches a check: decide refuses, so apply cannot fail.
+// The cluster's whole state and the only rules by which it changes: decide (may a wish become a
+// fact?), apply (what a fact does). Owned by the ledger (src/ledger), the journal's compactor and
+// the simulator. Has no clock, thread, I/O or randomness: the same entries give the same state,
+// byte for byte. Nothing read from a socket reaches a check: decide refuses, so apply cannot fail.
 #pragma once
 
 #include "src/core/changes.hpp"
@@ -18,7 +19,8 @@ struct RefusedPlacement {
   Error error;
 };
 
-/// What became of a command. `entry` is already applied. Neither entry nor error: all was as wished before.
+/// What became of a command. `entry` is already applied. Neither entry nor error: all was as wished
+/// before.
 struct Outcome {
   std::optional<Entry> entry;
   std::optional<Error> error;            // refused whole
@@ -44,9 +46,11 @@ public:
   Cluster(Cluster&&) noexcept;
   Cluster& operator=(Cluster&&) noexcept;
 
-  /// decide + apply. `now` becomes the entry's time. Appends to `changes` what the deciders must hear.
+  /// decide + apply. `now` becomes the entry's time. Appends to `changes` what the deciders must
+  /// hear.
   Outcome execute(const Command& command, TimePoint now, Changes& changes);
-  /// Replays a fact. `seq` is its position; must be last_seq() + 1. Errors: corrupt when the entry does not fit the state.
+  /// Replays a fact. `seq` is its position; must be last_seq() + 1. Errors: corrupt when the entry
+  /// does not fit the state.
   Result<void> replay(Seq seq, const Entry& entry, Changes& changes);
 
   [[nodiscard]] Seq last_seq() const;
@@ -72,7 +76,8 @@ public:
   [[nodiscard]] LeaseView view(const Lease& lease) const;
   [[nodiscard]] Stats stats() const;
 
-  /// The spec (without items) that goes to agents, and the items of a run. Empty when there is no such job.
+  /// The spec (without items) that goes to agents, and the items of a run. Empty when there is no
+  /// such job.
   [[nodiscard]] Raw spec_for_agents(JobId job) const;
   [[nodiscard]] std::vector<std::string> items_of(JobId job, std::span<const TaskRun> runs) const;
   /// Compares what a registering node says it has with what it should have.
@@ -86,7 +91,8 @@ public:
   static Result<Cluster> restore(std::string_view bytes);
   /// XXH3 of the snapshot: equal states, equal hashes.
   [[nodiscard]] std::uint64_t state_hash() const;
-  /// The promises that can be checked on one state; empty when all hold. For tests and the simulator.
+  /// The promises that can be checked on one state; empty when all hold. For tests and the
+  /// simulator.
   [[nodiscard]] std::vector<std::string> check_invariants() const;
 
   struct State; // state.hpp, for this folder only

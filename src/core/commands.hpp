@@ -1,5 +1,6 @@
-// Commands: wishes that the ledger may refuse. Sent by the deciders and, through the gateway, by clients and agents. A wish that has the
-// shape of the fact it asks for is that type under another name. Plain data; no I/O, no clock.
+// Commands: wishes that the ledger may refuse. Sent by the deciders and, through the gateway, by
+// clients and agents. A wish that has the shape of the fact it asks for is that type under another
+// name. Plain data; no I/O, no clock.
 #pragma once
 
 #include "messages/entries.hpp"
@@ -7,12 +8,14 @@
 namespace reeve::core {
 
 using BeginEpoch = EpochStarted;
-/// `node` is ignored: the ledger knows the name or gives a new id. Nothing is journalled when all is as it was.
+/// `node` is ignored: the ledger knows the name or gives a new id. Nothing is journalled when all
+/// is as it was.
 using RegisterNode = NodeRegistered;
-using MarkLost = NodesLost;   // nodes that are not up are left out
+using MarkLost = NodesLost; // nodes that are not up are left out
 using RemoveNodes = NodesRemoved;
-using Place = TasksPlaced;    // each placement is judged by itself
-using Finish = TasksFinished; // results of attempts that are not in flight on that node are left out
+using Place = TasksPlaced; // each placement is judged by itself
+using Finish =
+  TasksFinished; // results of attempts that are not in flight on that node are left out
 using Requeue = TasksRequeued;
 using GiveUp = TasksGivenUp;
 using Cancel = TasksCancelled;
@@ -51,7 +54,9 @@ struct ReleaseLeases {
   std::string node, owner;
 };
 
-using Command = std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs, Place, Finish, Requeue,
-                             GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease, ReleaseLeases, EndLeases, ChangeConfig>;
+using Command =
+  std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs,
+               Place, Finish, Requeue, GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease,
+               ReleaseLeases, EndLeases, ChangeConfig>;
 
 } // namespace reeve::core

@@ -1,5 +1,5 @@
-// May a wish become a fact? Checks every command against the present state; what passes is applied at once. A refusal changes nothing.
-// See cluster.hpp.
+// May a wish become a fact? Checks every command against the present state; what passes is applied
+// at once. A refusal changes nothing. See cluster.hpp.
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -55,13 +55,19 @@ Result<JobDraft> draft_of(const Raw& raw) {
 
 namespace {
 
-std::string number(std::uint64_t n) { return std::to_string(n); }
+std::string number(std::uint64_t n) {
+  return std::to_string(n);
+}
 
-Error refusal(Code code, std::string field, std::string text) { return {code, std::move(field), std::move(text)}; }
+Error refusal(Code code, std::string field, std::string text) {
+  return {code, std::move(field), std::move(text)};
+}
 
 std::optional<Error> node_refusal(const Node& node) {
   if (node.state == NodeState::lost || node.state == NodeState::gone)
-    return refusal(Code::node_down, "node", "node " + node.name + " is " + std::string(name_of(node.state)) + ": " + node.reason);
+    return refusal(Code::node_down, "node",
+                   "node " + node.name + " is " + std::string(name_of(node.state)) + ": " +
+                     node.reason);
   if (node.draining)
     return refusal(Code::node_down, "node", "node " + node.name + " is draining: " + node.reason);
   return {};
@@ -72,8 +78,8 @@ std::optional<Error> runs_refusal(const Job& job, const std::vector<TaskRun>& ru
   for (const TaskRun& run : runs) {
     if (run.count == 0 || std::uint64_t{run.first} + run.count > job.count)
       return refusal(Code::bad_field, "runs",
-                     "task " + number(std::uint64_t{run.first} + run.count - (run.count ? 1 : 0)) + " does not exist; the job has " +
-                       number(job.count) + " tasks");
+                     "task " + number(std::uint64_t{run.first} + run.count - (run.count ? 1 : 0)) +
+                       " does not exist; the job has " + number(job.count) + " tasks");
     if (run.first < end)
       return refusal(Code::bad_field, "runs", "must be sorted and must not overlap");
     end = std::uint64_t{run.first} + run.count;
@@ -82,7 +88,8 @@ std::optional<Error> runs_refusal(const Job& job, const std::vector<TaskRun>& ru
 }
 
 std::vector<TaskRun> sorted(std::vector<TaskRun> runs) {
-  std::sort(runs.begin(), runs.end(), [](const TaskRun& a, const TaskRun& b) { return a.first < b.first; });
+  std::sort(runs.begin(), runs.end(),
+            [](const TaskRun& a, const TaskRun& b) { return a.first < b.first; });
   return runs;
 }
 
@@ -107,7 +114,8 @@ bool all_interrupted(const Job& job, const std::vector<TaskRun>& runs) {
 /// One execute() call: holds what the checks and the applier share.
 class Decider {
 public:
-  Decider(Cluster::State& state, TimePoint now, Changes& changes) : s_(state), now_(now), apply_(state, now, changes) {}
+  Decider(Cluster::State& state, TimePoint now, Changes& changes)
+      : s_(state), now_(now), apply_(state, now, changes) {}
 
   Outcome run(const Command& command) {
     std::visit([this](const auto& c) { on(c); }, command);
@@ -119,18 +127,20 @@ public:
   }
 
 private:
-  template<class F>
-  void accept(F fact, std::uint64_t changed) {
+  template<class F> void accept(F fact, std::uint64_t changed) {
     apply_.fact(Fact(fact));
     out_.entry = Entry{now_, std::move(fact)};
     out_.changed = changed;
   }
-  void refuse(Code code, std::string field, std::string text) { out_.error = refusal(code, std::move(field), std::move(text)); }
+  void refuse(Code code, std::string field, std::string text) {
+    out_.error = refusal(code, std::move(field), std::move(text));
+  }
   void refuse(Error error) { out_.error = std::move(error); }
   Job* known(JobId id) {
     Job* job = s_.jobs.find(id);
     if (!job)
-      refuse(Code::not_found, "job", "no job " + number(id.value) + " (ended jobs are kept in history)");
+      refuse(Code::not_found, "job",
+             "no job " + number(id.value) + " (ended jobs are kept in history)");
     return job;
   }
   std::optional<std::vector<NodeId>> named(const std::vector<std::string>& names) {
@@ -150,7 +160,8 @@ private:
 
   void on(const BeginEpoch& c) {
     if (c.epoch <= s_.epoch)
-      return refuse(Code::stale_epoch, "epoch", "epoch " + number(c.epoch.value) + " is not above " + number(s_.epoch.value));
+      return refuse(Code::stale_epoch, "epoch",
+                    "epoch " + number(c.epoch.value) + " is not above " + number(s_.epoch.value));
     accept(c, 1);
   }
 
@@ -160,8 +171,9 @@ private:
     fact.node = at == s_.node_names.end() ? s_.newest_node.next() : at->second;
     out_.node = fact.node;
     if (const Node* node = s_.node(fact.node);
-        node && node->state == NodeState::up && node->incarnation == c.incarnation && node->capacity == c.capacity &&
-        node->program == c.program && node->executors == c.executors && same_labels(*node, c.labels))
+        node && node->state == NodeState::up && node->incarnation == c.incarnation &&
+        node->capacity == c.capacity && node->program == c.program &&
+        node->executors == c.executors && same_labels(*node, c.labels))
       return; // it only reconnected
     accept(std::move(fact), 1);
   }
@@ -178,7 +190,8 @@ private:
   void on(const MarkLost& c) {
     MarkLost fact{{}, c.reason, c.left};
     for (const NodeId id : c.nodes)
-      if (const Node* node = s_.node(id); node && (node->state == NodeState::up || node->state == NodeState::suspect))
+      if (const Node* node = s_.node(id);
+          node && (node->state == NodeState::up || node->state == NodeState::suspect))
         fact.nodes.push_back(id);
     std::sort(fact.nodes.begin(), fact.nodes.end());
     fact.nodes.erase(std::unique(fact.nodes.begin(), fact.nodes.end()), fact.nodes.end());
@@ -211,7 +224,8 @@ private:
       if (!node)
         continue;
       if (node->state == NodeState::up || node->state == NodeState::suspect)
-        return refuse(Code::refused, "nodes", "node " + node->name + " is up: stop its agent first");
+        return refuse(Code::refused, "nodes",
+                      "node " + node->name + " is up: stop its agent first");
       fact.nodes.push_back(id);
     }
     if (!fact.nodes.empty())
@@ -227,7 +241,8 @@ private:
       out_.first_job = known;
       out_.jobs = job.batch;
       if (job.batch != c.specs.size())
-        refuse(Code::conflict, "key", "this key was used for a submission of " + number(job.batch) + " jobs");
+        refuse(Code::conflict, "key",
+               "this key was used for a submission of " + number(job.batch) + " jobs");
       return;
     }
     std::vector<JobDraft> drafts;
@@ -236,7 +251,9 @@ private:
       auto draft = draft_of(c.specs[i]);
       if (!draft) {
         const std::string path = "jobs[" + number(i) + "]";
-        return refuse(draft.error().code, draft.error().field.empty() ? path : path + "." + draft.error().field, draft.error().text);
+        return refuse(draft.error().code,
+                      draft.error().field.empty() ? path : path + "." + draft.error().field,
+                      draft.error().text);
       }
       drafts.push_back(std::move(*draft));
     }
@@ -275,15 +292,20 @@ private:
     }
     const Kind& kind = *job->kind->kind;
     if (kind.max_parallel > 0 && job->assigned() + n > kind.max_parallel)
-      return refusal(Code::refused, "max_parallel", "at most " + number(kind.max_parallel) + " of its tasks at once");
+      return refusal(Code::refused, "max_parallel",
+                     "at most " + number(kind.max_parallel) + " of its tasks at once");
     for (const auto& [name, value] : kind.node_labels)
       if (const auto at = node->labels.find(name); at == node->labels.end() || at->second != value)
-        return refusal(Code::refused, "node_labels", "node " + node->name + " has no label " + name + "=" + value);
-    if (std::find(node->executors.begin(), node->executors.end(), kind.executor) == node->executors.end())
-      return refusal(Code::refused, "executor", "node " + node->name + " has no executor " + kind.executor);
+        return refusal(Code::refused, "node_labels",
+                       "node " + node->name + " has no label " + name + "=" + value);
+    if (std::find(node->executors.begin(), node->executors.end(), kind.executor) ==
+        node->executors.end())
+      return refusal(Code::refused, "executor",
+                     "node " + node->name + " has no executor " + kind.executor);
     const Growth growth = growth_of(*job, p.node, static_cast<std::uint32_t>(n), p.slots);
     if (const Resources available = node->available(); !fits(growth.delta, available))
-      return refusal(Code::no_capacity, "resources", shortage(growth.delta, available, node->capacity));
+      return refusal(Code::no_capacity, "resources",
+                     shortage(growth.delta, available, node->capacity));
     return {};
   }
   void on(const Place& c) {
@@ -336,8 +358,7 @@ private:
       out_.entry = Entry{now_, std::move(fact)};
   }
 
-  template<class F>
-  void on_interrupted(const F& c) {
+  template<class F> void on_interrupted(const F& c) {
     Job* job = known(c.job);
     if (!job)
       return;
@@ -366,7 +387,8 @@ private:
       run.attempt = 1;
     if (auto error = runs_refusal(*job, fact.runs))
       return refuse(std::move(*error));
-    const std::vector<TaskRun> all = fact.runs.empty() ? std::vector<TaskRun>{{0, job->count, 1}} : fact.runs;
+    const std::vector<TaskRun> all =
+      fact.runs.empty() ? std::vector<TaskRun>{{0, job->count, 1}} : fact.runs;
     std::uint64_t n = 0;
     for (const TaskRun& run : all) {
       const std::uint64_t end = std::uint64_t{run.first} + run.count;
@@ -374,12 +396,14 @@ private:
       if (!job->extra)
         continue;
       job->extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& m) {
-        if (m.state == TaskState::pending || m.state == TaskState::held || m.state == TaskState::interrupted)
+        if (m.state == TaskState::pending || m.state == TaskState::held ||
+            m.state == TaskState::interrupted)
           n += m.count;
       });
       for (const auto& [node, allocation] : job->extra->allocations)
         for (const TaskRun& flying : allocation.runs)
-          for (const TaskRun& part : common({flying}, TaskRun{run.first, run.count, flying.attempt}))
+          for (const TaskRun& part :
+               common({flying}, TaskRun{run.first, run.count, flying.attempt}))
             n += job->cancelling ? 0 : part.count - overlap(job->extra->stopping, part);
     }
     if (n > 0)
@@ -402,9 +426,11 @@ private:
       return refuse(std::move(*error));
     std::uint64_t n = 0;
     if (job->extra)
-      for (const TaskRun& run : fact.runs.empty() ? std::vector<TaskRun>{{0, job->count, 1}} : fact.runs)
+      for (const TaskRun& run :
+           fact.runs.empty() ? std::vector<TaskRun>{{0, job->count, 1}} : fact.runs)
         job->extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& m) {
-          if (m.state == TaskState::failed || m.state == TaskState::cancelled || m.state == TaskState::held)
+          if (m.state == TaskState::failed || m.state == TaskState::cancelled ||
+              m.state == TaskState::held)
             n += m.count;
         });
     if (n > 0)
@@ -448,13 +474,19 @@ private:
       node = s_.node(at->second);
     }
     if (!node)
-      return refuse(Code::no_capacity, "resources", "no node has " + to_text(c.resources) + " available");
+      return refuse(Code::no_capacity, "resources",
+                    "no node has " + to_text(c.resources) + " available");
     if (auto error = node_refusal(*node))
       return refuse(std::move(*error));
     if (const Resources available = node->available(); !fits(c.resources, available))
-      return refuse(Code::no_capacity, "resources", shortage(c.resources, available, node->capacity));
-    const LeaseGranted fact{s_.newest_lease.next(), node->id, c.owner, c.resources,
-                            c.duration.count() > 0 ? now_ + c.duration : TimePoint{}, c.key};
+      return refuse(Code::no_capacity, "resources",
+                    shortage(c.resources, available, node->capacity));
+    const LeaseGranted fact{s_.newest_lease.next(),
+                            node->id,
+                            c.owner,
+                            c.resources,
+                            c.duration.count() > 0 ? now_ + c.duration : TimePoint{},
+                            c.key};
     out_.lease = fact.lease;
     out_.node = fact.node;
     accept(fact, 1);
@@ -465,7 +497,8 @@ private:
     for (const auto& [id, node] : s_.nodes) {
       if (!node.takes_work())
         continue;
-      if (const std::int64_t times = times_fitting(need, node.available(), 1'000'000'000); times > most) {
+      if (const std::int64_t times = times_fitting(need, node.available(), 1'000'000'000);
+          times > most) {
         most = times;
         best = &node;
       }
@@ -475,7 +508,9 @@ private:
   void on(const RenewLease& c) {
     const auto at = s_.leases.find(c.lease);
     if (at == s_.leases.end())
-      return refuse(Code::not_found, "lease", "no lease " + number(c.lease.value) + " (expired, released, or its node was lost)");
+      return refuse(Code::not_found, "lease",
+                    "no lease " + number(c.lease.value) +
+                      " (expired, released, or its node was lost)");
     out_.lease = c.lease;
     out_.node = at->second.node;
     accept(LeaseRenewed{c.lease, c.duration.count() > 0 ? now_ + c.duration : TimePoint{}}, 1);
@@ -484,7 +519,9 @@ private:
     LeasesEnded fact;
     if (c.lease) {
       if (!s_.leases.contains(c.lease))
-        return refuse(Code::not_found, "lease", "no lease " + number(c.lease.value) + " (expired, released, or its node was lost)");
+        return refuse(Code::not_found, "lease",
+                      "no lease " + number(c.lease.value) +
+                        " (expired, released, or its node was lost)");
       fact.leases.push_back(c.lease);
     } else if (c.node.empty()) {
       return refuse(Code::bad_field, "lease", "name a lease or a node");

@@ -6,7 +6,8 @@
 
 namespace reeve::core {
 
-SpecBlob::SpecBlob(std::string_view bytes) : bytes_(new char[sizeof(std::uint32_t) + bytes.size()]) {
+SpecBlob::SpecBlob(std::string_view bytes)
+    : bytes_(new char[sizeof(std::uint32_t) + bytes.size()]) {
   const auto size = static_cast<std::uint32_t>(bytes.size());
   std::memcpy(bytes_.get(), &size, sizeof size);
   std::memcpy(bytes_.get() + sizeof size, bytes.data(), bytes.size());
@@ -34,7 +35,8 @@ JobState Job::state() const {
       return JobState::cancelled;
     return JobState::succeeded;
   }
-  if (assigned() == 0 && (held || (extra && extra->held > 0 && pending() + extra->interrupted == 0)))
+  if (assigned() == 0 &&
+      (held || (extra && extra->held > 0 && pending() + extra->interrupted == 0)))
     return JobState::held;
   return extra && extra->started != TimePoint{} ? JobState::running : JobState::pending;
 }
@@ -42,8 +44,8 @@ JobState Job::state() const {
 Job& JobTable::add(JobId id) {
   const std::uint64_t page = id.value / page_jobs;
   if (const std::uint64_t last = newest_.value / page_jobs;
-      last != page && last >= first_page_ && last - first_page_ < pages_.size() && pages_[last - first_page_] &&
-      pages_[last - first_page_]->live == 0)
+      last != page && last >= first_page_ && last - first_page_ < pages_.size() &&
+      pages_[last - first_page_] && pages_[last - first_page_]->live == 0)
     pages_[last - first_page_].reset();
   if (pages_.empty())
     first_page_ = page;

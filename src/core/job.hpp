@@ -1,5 +1,5 @@
-// A job as the ledger keeps it: 64 bytes and its encoded specification while it waits, more once it runs. Owned by Cluster's JobTable.
-// Only apply changes it.
+// A job as the ledger keeps it: 64 bytes and its encoded specification while it waits, more once it
+// runs. Owned by Cluster's JobTable. Only apply changes it.
 #pragma once
 
 #include "src/core/changes.hpp"
@@ -68,10 +68,13 @@ struct Job {
   bool ended = false;
 
   [[nodiscard]] std::uint32_t fresh() const { return count - next; }
-  [[nodiscard]] std::uint32_t final_tasks() const { return extra ? extra->succeeded + extra->failed + extra->cancelled : 0; }
+  [[nodiscard]] std::uint32_t final_tasks() const {
+    return extra ? extra->succeeded + extra->failed + extra->cancelled : 0;
+  }
   [[nodiscard]] std::uint32_t assigned() const { return extra ? extra->assigned : 0; }
   [[nodiscard]] std::uint32_t pending() const {
-    return extra ? count - final_tasks() - extra->assigned - extra->held - extra->interrupted : count;
+    return extra ? count - final_tasks() - extra->assigned - extra->held - extra->interrupted
+                 : count;
   }
   JobExtra& more() {
     if (!extra)
@@ -82,7 +85,8 @@ struct Job {
 };
 static_assert(sizeof(Job) <= 72, "a pending job must stay small");
 
-/// Jobs by id, in pages that are freed when all their jobs are forgotten. Ids are given in order, so looking one up is two indexings.
+/// Jobs by id, in pages that are freed when all their jobs are forgotten. Ids are given in order,
+/// so looking one up is two indexings.
 class JobTable {
 public:
   Job& add(JobId id); // id must be newest() + 1
@@ -94,8 +98,7 @@ public:
   [[nodiscard]] JobId newest() const { return newest_; }
   [[nodiscard]] JobId oldest() const; // newest() + 1 when empty
   [[nodiscard]] std::uint64_t size() const { return size_; }
-  template<class F>
-  void each(F&& f) const { // in id order
+  template<class F> void each(F&& f) const { // in id order
     for (std::size_t p = 0; p < pages_.size(); ++p)
       if (pages_[p])
         for (std::size_t i = 0; i < page_jobs; ++i)

@@ -42,14 +42,16 @@ void Marks::erase(TaskIndex first, std::uint32_t count) {
 void Marks::set(TaskIndex first, Mark mark) {
   erase(first, mark.count);
   auto at = map_.insert_or_assign(first, std::move(mark)).first;
-  if (auto next = std::next(at); next != map_.end() && std::uint64_t{at->first} + at->second.count == next->first &&
+  if (auto next = std::next(at); next != map_.end() &&
+                                 std::uint64_t{at->first} + at->second.count == next->first &&
                                  at->second.same_but_count(next->second)) {
     at->second.count += next->second.count;
     map_.erase(next);
   }
   if (at != map_.begin()) {
     auto before = std::prev(at);
-    if (std::uint64_t{before->first} + before->second.count == at->first && before->second.same_but_count(at->second)) {
+    if (std::uint64_t{before->first} + before->second.count == at->first &&
+        before->second.same_but_count(at->second)) {
       before->second.count += at->second.count;
       map_.erase(at);
     }
@@ -59,7 +61,8 @@ void Marks::set(TaskIndex first, Mark mark) {
 namespace {
 // The runs are sorted by first: the earliest that can touch `first`.
 std::size_t start_of(const std::vector<TaskRun>& runs, TaskIndex first) {
-  auto at = std::upper_bound(runs.begin(), runs.end(), first, [](TaskIndex f, const TaskRun& r) { return f < r.first; });
+  auto at = std::upper_bound(runs.begin(), runs.end(), first,
+                             [](TaskIndex f, const TaskRun& r) { return f < r.first; });
   return static_cast<std::size_t>(at - runs.begin()) - (at == runs.begin() ? 0 : 1);
 }
 } // namespace
@@ -71,9 +74,11 @@ std::vector<TaskRun> common(const std::vector<TaskRun>& runs, const TaskRun& run
     if (runs[i].attempt != run.attempt)
       continue;
     const std::uint64_t from = std::max(runs[i].first, run.first);
-    const std::uint64_t to = std::min<std::uint64_t>(std::uint64_t{runs[i].first} + runs[i].count, end);
+    const std::uint64_t to =
+      std::min<std::uint64_t>(std::uint64_t{runs[i].first} + runs[i].count, end);
     if (from < to)
-      out.push_back({static_cast<TaskIndex>(from), static_cast<std::uint32_t>(to - from), run.attempt});
+      out.push_back(
+        {static_cast<TaskIndex>(from), static_cast<std::uint32_t>(to - from), run.attempt});
   }
   return out;
 }
@@ -102,7 +107,8 @@ std::vector<TaskRun> take_from(std::vector<TaskRun>& runs, const TaskRun& run) {
 }
 
 void add_to(std::vector<TaskRun>& runs, const TaskRun& run) {
-  auto at = std::lower_bound(runs.begin(), runs.end(), run.first, [](const TaskRun& r, TaskIndex f) { return r.first < f; });
+  auto at = std::lower_bound(runs.begin(), runs.end(), run.first,
+                             [](const TaskRun& r, TaskIndex f) { return r.first < f; });
   if (at != runs.begin()) {
     auto before = std::prev(at);
     if (before->attempt == run.attempt && before->first + before->count == run.first) {

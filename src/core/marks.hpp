@@ -1,6 +1,7 @@
-// Marks: what must be remembered of tasks that are not plain, run-length coded. A task without a mark has never been placed (its index is at or
-// above the job's `next`), is in flight for the first time, or succeeded. So an array of 10 M tasks that all go well needs none.
-// Owned by Job. Knows no cluster.
+// Marks: what must be remembered of tasks that are not plain, run-length coded. A task without a
+// mark has never been placed (its index is at or above the job's `next`), is in flight for the
+// first time, or succeeded. So an array of 10 M tasks that all go well needs none. Owned by Job.
+// Knows no cluster.
 #pragma once
 
 #include "messages/types.hpp"
@@ -18,12 +19,12 @@ struct Mark {
   std::string reason;
 
   [[nodiscard]] bool same_but_count(const Mark& o) const {
-    return state == o.state && attempt == o.attempt && failures == o.failures && losses == o.losses && cause == o.cause &&
-           exit_code == o.exit_code && not_before == o.not_before && reason == o.reason;
+    return state == o.state && attempt == o.attempt && failures == o.failures &&
+           losses == o.losses && cause == o.cause && exit_code == o.exit_code &&
+           not_before == o.not_before && reason == o.reason;
   }
   bool operator==(const Mark&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("count", &Mark::count);
     v("state", &Mark::state);
     v("attempt", &Mark::attempt);
@@ -46,16 +47,17 @@ public:
   /// Replaces whatever covered [first, first + mark.count) and joins equal neighbours.
   void set(TaskIndex first, Mark mark);
   void erase(TaskIndex first, std::uint32_t count);
-  /// Calls f(first, mark) for the part of each mark inside [first, first + count), in order. `mark.count` is that of the part.
-  template<class F>
-  void each_in(TaskIndex first, std::uint32_t count, F&& f) const {
+  /// Calls f(first, mark) for the part of each mark inside [first, first + count), in order.
+  /// `mark.count` is that of the part.
+  template<class F> void each_in(TaskIndex first, std::uint32_t count, F&& f) const {
     const std::uint64_t end = std::uint64_t{first} + count;
     auto at = map_.upper_bound(first);
     if (at != map_.begin())
       --at;
     for (; at != map_.end() && at->first < end; ++at) {
       const std::uint64_t from = std::max<std::uint64_t>(at->first, first);
-      const std::uint64_t to = std::min<std::uint64_t>(std::uint64_t{at->first} + at->second.count, end);
+      const std::uint64_t to =
+        std::min<std::uint64_t>(std::uint64_t{at->first} + at->second.count, end);
       if (from >= to)
         continue;
       Mark part = at->second;
@@ -71,7 +73,8 @@ private:
   Map map_;
 };
 
-/// Sorted, disjoint runs. Removes those parts of `run` (same attempt) that `runs` holds; returns them.
+/// Sorted, disjoint runs. Removes those parts of `run` (same attempt) that `runs` holds; returns
+/// them.
 std::vector<TaskRun> take_from(std::vector<TaskRun>& runs, const TaskRun& run);
 /// The same without changing anything.
 std::vector<TaskRun> common(const std::vector<TaskRun>& runs, const TaskRun& run);

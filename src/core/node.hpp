@@ -19,8 +19,8 @@ struct Node {
   std::map<std::string, std::string> set_labels; // by operators; an empty value hides the agent's
   std::vector<std::string> executors;
   std::string program;
-  TimePoint registered, since;     // since: when `state` began
-  std::unordered_set<JobId> jobs;  // that have tasks in flight here
+  TimePoint registered, since;    // since: when `state` began
+  std::unordered_set<JobId> jobs; // that have tasks in flight here
   std::uint32_t tasks = 0, leases = 0;
 
   [[nodiscard]] Resources available() const { return capacity - booked; }

@@ -1,5 +1,6 @@
-// Replaying a journalled fact: the same application as the first time, behind checks, because the bytes come from a disk. A fact that does not
-// fit the state means that the journal is not what was written. See cluster.hpp.
+// Replaying a journalled fact: the same application as the first time, behind checks, because the
+// bytes come from a disk. A fact that does not fit the state means that the journal is not what was
+// written. See cluster.hpp.
 #include "src/core/state.hpp"
 
 namespace reeve::core {
@@ -29,7 +30,9 @@ Check marked(const Cluster::State& s, JobId id, const std::vector<TaskRun>& runs
   for (const TaskRun& run : runs) {
     std::uint32_t found = 0;
     if (job.extra)
-      job.extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& m) { found += m.state == state ? m.count : 0; });
+      job.extra->marks.each_in(run.first, run.count, [&](TaskIndex, const Mark& m) {
+        found += m.state == state ? m.count : 0;
+      });
     if (found != run.count)
       return "tasks of job " + std::to_string(id.value) + " are not " + std::string(name_of(state));
   }
@@ -37,7 +40,8 @@ Check marked(const Cluster::State& s, JobId id, const std::vector<TaskRun>& runs
 }
 
 Check check(const Cluster::State& s, const EpochStarted& f) {
-  return f.epoch > s.epoch ? Check{} : Check{"epoch " + std::to_string(f.epoch.value) + " does not grow"};
+  return f.epoch > s.epoch ? Check{}
+                           : Check{"epoch " + std::to_string(f.epoch.value) + " does not grow"};
 }
 Check check(const Cluster::State& s, const NodeRegistered& f) {
   const auto named = s.node_names.find(f.name);
@@ -45,10 +49,18 @@ Check check(const Cluster::State& s, const NodeRegistered& f) {
     return "node " + f.name + " has another id";
   return {};
 }
-Check check(const Cluster::State& s, const NodesLost& f) { return nodes_known(s, f.nodes); }
-Check check(const Cluster::State& s, const NodesDrained& f) { return nodes_known(s, f.nodes); }
-Check check(const Cluster::State& s, const NodesLabelled& f) { return nodes_known(s, f.nodes); }
-Check check(const Cluster::State& s, const NodesRemoved& f) { return nodes_known(s, f.nodes); }
+Check check(const Cluster::State& s, const NodesLost& f) {
+  return nodes_known(s, f.nodes);
+}
+Check check(const Cluster::State& s, const NodesDrained& f) {
+  return nodes_known(s, f.nodes);
+}
+Check check(const Cluster::State& s, const NodesLabelled& f) {
+  return nodes_known(s, f.nodes);
+}
+Check check(const Cluster::State& s, const NodesRemoved& f) {
+  return nodes_known(s, f.nodes);
+}
 Check check(const Cluster::State& s, const Placement& p) {
   if (auto bad = job_known(s, p.job, p.runs))
     return bad;
@@ -82,11 +94,21 @@ Check check(const Cluster::State& s, const NodeId node, const JobResults& result
       return "a finished task of job " + std::to_string(results.job.value) + " was not in flight";
   return {};
 }
-Check check(const Cluster::State& s, const TasksRequeued& f) { return marked(s, f.job, f.runs, TaskState::interrupted); }
-Check check(const Cluster::State& s, const TasksGivenUp& f) { return marked(s, f.job, f.runs, TaskState::interrupted); }
-Check check(const Cluster::State& s, const TasksCancelled& f) { return job_known(s, f.job, f.runs); }
-Check check(const Cluster::State& s, const TasksRetried& f) { return job_known(s, f.job, f.runs); }
-Check check(const Cluster::State& s, const JobHeld& f) { return job_known(s, f.job, {}); }
+Check check(const Cluster::State& s, const TasksRequeued& f) {
+  return marked(s, f.job, f.runs, TaskState::interrupted);
+}
+Check check(const Cluster::State& s, const TasksGivenUp& f) {
+  return marked(s, f.job, f.runs, TaskState::interrupted);
+}
+Check check(const Cluster::State& s, const TasksCancelled& f) {
+  return job_known(s, f.job, f.runs);
+}
+Check check(const Cluster::State& s, const TasksRetried& f) {
+  return job_known(s, f.job, f.runs);
+}
+Check check(const Cluster::State& s, const JobHeld& f) {
+  return job_known(s, f.job, {});
+}
 Check check(const Cluster::State& s, const JobsForgotten& f) {
   for (const JobId id : f.jobs)
     if (const Job* job = s.jobs.find(id); !job || !job->ended)
@@ -98,20 +120,25 @@ Check check(const Cluster::State& s, const LeaseGranted& f) {
     return "lease ids do not grow";
   return nodes_known(s, {f.node});
 }
-Check check(const Cluster::State& s, const LeaseRenewed& f) { return s.leases.contains(f.lease) ? Check{} : Check{"lease is unknown"}; }
+Check check(const Cluster::State& s, const LeaseRenewed& f) {
+  return s.leases.contains(f.lease) ? Check{} : Check{"lease is unknown"};
+}
 Check check(const Cluster::State& s, const LeasesEnded& f) {
   for (const LeaseId id : f.leases)
     if (!s.leases.contains(id))
       return "lease " + std::to_string(id.value) + " is unknown";
   return {};
 }
-Check check(const Cluster::State&, const ConfigChanged&) { return {}; }
+Check check(const Cluster::State&, const ConfigChanged&) {
+  return {};
+}
 
 } // namespace
 
 Result<void> Cluster::replay(Seq seq, const Entry& entry, Changes& changes) {
   const auto corrupt = [&](const std::string& why) {
-    return fail(Code::corrupt, "entry " + std::to_string(seq.value), std::string(name_of(entry.fact)) + " does not fit the state: " + why);
+    return fail(Code::corrupt, "entry " + std::to_string(seq.value),
+                std::string(name_of(entry.fact)) + " does not fit the state: " + why);
   };
   if (seq != state_->seq.next())
     return corrupt("expected entry " + std::to_string(state_->seq.value + 1));
@@ -134,7 +161,8 @@ Result<void> Cluster::replay(Seq seq, const Entry& entry, Changes& changes) {
   } else if (const auto* submitted = std::get_if<JobsSubmitted>(&entry.fact)) {
     if (submitted->first != state_->jobs.newest().next())
       return corrupt("job ids do not continue");
-    std::vector<JobDraft> drafts; // taken apart once: a million of these decide how long a cold start takes
+    std::vector<JobDraft>
+      drafts; // taken apart once: a million of these decide how long a cold start takes
     drafts.reserve(submitted->specs.size());
     for (const Raw& spec : submitted->specs) {
       auto draft = draft_of(spec);
@@ -147,7 +175,8 @@ Result<void> Cluster::replay(Seq seq, const Entry& entry, Changes& changes) {
     const Check bad = std::visit(
       [&](const auto& fact) -> Check {
         using F = std::decay_t<decltype(fact)>;
-        if constexpr (std::is_same_v<F, TasksPlaced> || std::is_same_v<F, TasksFinished> || std::is_same_v<F, JobsSubmitted>)
+        if constexpr (std::is_same_v<F, TasksPlaced> || std::is_same_v<F, TasksFinished> ||
+                      std::is_same_v<F, JobsSubmitted>)
           return {};
         else
           return check(*state_, fact);

@@ -1,5 +1,6 @@
-// The whole state as bytes and back, the same bytes for the same state: everything is written in id or name order. A list of msgpack values,
-// each with its length before it, so that a million jobs load without one huge message. See cluster.hpp.
+// The whole state as bytes and back, the same bytes for the same state: everything is written in id
+// or name order. A list of msgpack values, each with its length before it, so that a million jobs
+// load without one huge message. See cluster.hpp.
 #include "src/core/state.hpp"
 
 #include <cstring>
@@ -22,8 +23,7 @@ struct Head {
   std::map<std::string, std::string> config;
   Totals totals;
   std::uint64_t kinds = 0, nodes = 0, leases = 0, jobs = 0;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("version", &Head::version, {.required = true});
     v("seq", &Head::seq);
     v("epoch", &Head::epoch);
@@ -52,8 +52,7 @@ struct StoredNode {
   std::vector<std::string> executors;
   std::string program;
   TimePoint registered, since;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("id", &StoredNode::id);
     v("name", &StoredNode::name);
     v("state", &StoredNode::state);
@@ -77,8 +76,7 @@ struct StoredLease {
   Resources resources;
   TimePoint granted, expires;
   Bytes key;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("id", &StoredLease::id);
     v("node", &StoredLease::node);
     v("owner", &StoredLease::owner);
@@ -93,8 +91,7 @@ struct StoredMark {
   TaskIndex first = 0;
   Mark mark;
   bool operator==(const StoredMark&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("first", &StoredMark::first);
     v("mark", &StoredMark::mark);
   }
@@ -105,8 +102,7 @@ struct StoredFlight {
   std::uint32_t slots = 0;
   std::vector<TaskRun> runs;
   bool operator==(const StoredFlight&) const = default;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("node", &StoredFlight::node);
     v("slots", &StoredFlight::slots);
     v("runs", &StoredFlight::runs);
@@ -131,8 +127,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
   std::vector<TaskRun> stopping;
   std::vector<std::string> items;
   std::string reason;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("id", &StoredJob::id);
     v("kind", &StoredJob::kind);
     v("spec", &StoredJob::spec);
@@ -157,8 +152,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
   }
 };
 
-template<class T>
-void put(std::string& out, const T& value) {
+template<class T> void put(std::string& out, const T& value) {
   const std::size_t at = out.size();
   out.append(4, '\0');
   encode_to(out, value);
@@ -169,8 +163,7 @@ void put(std::string& out, const T& value) {
 class In {
 public:
   explicit In(std::string_view bytes) : rest_(bytes) {}
-  template<class T>
-  Result<T> take() {
+  template<class T> Result<T> take() {
     std::uint32_t size = 0;
     if (rest_.size() < 4)
       return fail(Code::corrupt, "snapshot", "ends too early");
@@ -178,7 +171,8 @@ public:
     if (rest_.size() - 4 < size)
       return fail(Code::corrupt, "snapshot", "ends too early");
     // Our own bytes behind a checksum: items of a big job may be many.
-    auto value = decode<T>(rest_.substr(4, size), DecodeLimits{.bytes = 1u << 30, .depth = 16, .tokens = 100'000'000});
+    auto value = decode<T>(rest_.substr(4, size),
+                           DecodeLimits{.bytes = 1u << 30, .depth = 16, .tokens = 100'000'000});
     rest_.remove_prefix(4 + size);
     if (!value)
       return fail(Code::corrupt, "snapshot", value.error().message());
@@ -198,8 +192,9 @@ std::string Cluster::snapshot() const {
   std::map<std::string_view, const KindEntry*> kinds; // in the order of their encoded form
   for (const auto& [key, entry] : s.kinds)
     kinds.emplace(key, &entry);
-  Head head{snapshot_version, s.seq,    s.epoch,       s.master,       s.newest_node,   s.jobs.newest(), s.newest_lease,
-            s.config,         s.totals, kinds.size(), s.nodes.size(), s.leases.size(), s.jobs.size()};
+  Head head{snapshot_version, s.seq,           s.epoch,      s.master, s.newest_node,
+            s.jobs.newest(),  s.newest_lease,  s.config,     s.totals, kinds.size(),
+            s.nodes.size(),   s.leases.size(), s.jobs.size()};
   put(out, head);
   std::unordered_map<const KindEntry*, std::uint32_t> index;
   for (const auto& [key, entry] : kinds) {
@@ -207,8 +202,8 @@ std::string Cluster::snapshot() const {
     put(out, *entry->kind);
   }
   for (const auto& [id, n] : s.nodes)
-    put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity, n.labels, n.set_labels, n.executors, n.program,
-                        n.registered, n.since});
+    put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity,
+                        n.labels, n.set_labels, n.executors, n.program, n.registered, n.since});
   for (const auto& [id, l] : s.leases)
     put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key});
   s.jobs.each([&](JobId id, const Job& job) {
@@ -255,7 +250,8 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     return tl::unexpected<Error>(head.error());
   if (head->version != snapshot_version)
     return fail(Code::unknown_version, "snapshot",
-                "has version " + std::to_string(head->version) + "; this program reads " + std::to_string(snapshot_version));
+                "has version " + std::to_string(head->version) + "; this program reads " +
+                  std::to_string(snapshot_version));
   Cluster cluster;
   State& s = *cluster.state_;
   s.seq = head->seq;
@@ -302,7 +298,8 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
       return fail(Code::corrupt, "snapshot", "a lease names an unknown node");
     node->booked += l->resources;
     ++node->leases;
-    s.leases.emplace(l->id, Lease{l->id, l->node, l->owner, l->resources, l->granted, l->expires, l->key});
+    s.leases.emplace(l->id,
+                     Lease{l->id, l->node, l->owner, l->resources, l->granted, l->expires, l->key});
   }
   JobId last;
   for (std::uint64_t i = 0; i < head->jobs; ++i) {
@@ -325,7 +322,8 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     job.cancelling = stored->cancelling;
     job.ended = stored->ended;
     s.keys.add(job.key, stored->id, s.jobs);
-    if (stored->started == TimePoint{} && stored->next == 0 && stored->items.empty() && stored->reason.empty() && !stored->ended)
+    if (stored->started == TimePoint{} && stored->next == 0 && stored->items.empty() &&
+        stored->reason.empty() && !stored->ended)
       continue;
     JobExtra& extra = job.more();
     for (StoredFlight& f : stored->flights) {

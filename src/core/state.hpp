@@ -1,11 +1,12 @@
-// The inside of Cluster, shared by decide.cpp, apply.cpp, views.cpp and snapshot.cpp and by nobody else.
+// The inside of Cluster, shared by decide.cpp, apply.cpp, views.cpp and snapshot.cpp and by nobody
+// else.
 #pragma once
 
 #include "src/core/cluster.hpp"
 
 namespace reeve::core {
 
-struct JobDraft { // a submitted spec, taken apart
+struct JobDraft {   // a submitted spec, taken apart
   std::string blob; // encoded, without items
   Kind kind;
   std::uint32_t count = 1;
@@ -20,8 +21,7 @@ struct Totals { // tasks and jobs, kept up to date by apply
   std::uint64_t submitted = 0, placed = 0, succeeded = 0, failed = 0, cancelled = 0, requeued = 0;
   bool operator==(const Totals&) const = default;
   static constexpr bool as_array = true;
-  template<class V>
-  static void fields(V& v) {
+  template<class V> static void fields(V& v) {
     v("jobs_pending", &Totals::jobs_pending);
     v("jobs_running", &Totals::jobs_running);
     v("pending", &Totals::pending);
@@ -42,7 +42,8 @@ struct Cluster::State {
   std::string master;
   JobTable jobs;
   KeyIndex keys;
-  std::unordered_map<std::string, KindEntry> kinds; // by their encoded form; pointers to entries are stable
+  std::unordered_map<std::string, KindEntry>
+    kinds; // by their encoded form; pointers to entries are stable
   std::map<NodeId, Node> nodes;
   std::unordered_map<std::string, NodeId> node_names;
   NodeId newest_node;
@@ -66,10 +67,12 @@ struct Growth {
 };
 Growth growth_of(const Job& job, NodeId node, std::uint32_t more, std::uint32_t slots);
 
-/// Applies facts. One object an entry: it gathers touched nodes and jobs, so that each is reported once.
+/// Applies facts. One object an entry: it gathers touched nodes and jobs, so that each is reported
+/// once.
 class Applier {
 public:
-  Applier(Cluster::State& state, TimePoint now, Changes& changes) : s_(state), now_(now), changes_(changes) {}
+  Applier(Cluster::State& state, TimePoint now, Changes& changes)
+      : s_(state), now_(now), changes_(changes) {}
   void fact(const Fact& fact);
   void submit(const JobsSubmitted& fact, std::vector<JobDraft> drafts);
   void place(const Placement& placement);
@@ -100,12 +103,14 @@ private:
   void node_changed(const Node& node);
   void interrupt_all(Node& node, Cause cause);
   void end_leases_on(Node& node);
-  /// Takes tasks out of an allocation and unbooks what that frees. Returns those that really were in flight.
+  /// Takes tasks out of an allocation and unbooks what that frees. Returns those that really were
+  /// in flight.
   std::vector<TaskRun> land(Job& job, JobId id, Node& node, const TaskRun& run);
   void succeeded(Job& job, JobId id, const TaskRun& run);
   void ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, const TaskResult& result);
-  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause, std::uint32_t failures, std::uint32_t losses,
-                   std::int32_t exit_code, const std::string& reason);
+  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause,
+                   std::uint32_t failures, std::uint32_t losses, std::int32_t exit_code,
+                   const std::string& reason);
   void close_if_over(Job& job, JobId id);
   void reopen(Job& job, JobId id);
   void count_state(JobState before, JobState after);
@@ -116,7 +121,8 @@ private:
   std::vector<NodeId> touched_;
 };
 
-/// The parts of `run` that wait (never placed, or marked pending), each with the attempt its next placement gets.
+/// The parts of `run` that wait (never placed, or marked pending), each with the attempt its next
+/// placement gets.
 std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run);
 
 } // namespace reeve::core

@@ -1,5 +1,5 @@
-// Reading the cluster: answers to questions, the state as changes for a starting decider, and what agents are sent. Changes nothing.
-// See cluster.hpp.
+// Reading the cluster: answers to questions, the state as changes for a starting decider, and what
+// agents are sent. Changes nothing. See cluster.hpp.
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -7,20 +7,40 @@
 
 namespace reeve::core {
 
-Seq Cluster::last_seq() const { return state_->seq; }
-Epoch Cluster::epoch() const { return state_->epoch; }
-const Node* Cluster::find_node(NodeId id) const { return state_->node(id); }
+Seq Cluster::last_seq() const {
+  return state_->seq;
+}
+Epoch Cluster::epoch() const {
+  return state_->epoch;
+}
+const Node* Cluster::find_node(NodeId id) const {
+  return state_->node(id);
+}
 const Node* Cluster::find_node(std::string_view name) const {
   const auto at = state_->node_names.find(std::string(name));
   return at == state_->node_names.end() ? nullptr : state_->node(at->second);
 }
-const Job* Cluster::find_job(JobId id) const { return state_->jobs.find(id); }
-const std::map<NodeId, Node>& Cluster::nodes() const { return state_->nodes; }
-const std::map<LeaseId, Lease>& Cluster::leases() const { return state_->leases; }
-const std::map<std::string, std::string>& Cluster::config() const { return state_->config; }
-JobId Cluster::newest_job() const { return state_->jobs.newest(); }
-JobId Cluster::oldest_job() const { return state_->jobs.oldest(); }
-const Kind& Cluster::kind_of(const Job& job) const { return *job.kind->kind; }
+const Job* Cluster::find_job(JobId id) const {
+  return state_->jobs.find(id);
+}
+const std::map<NodeId, Node>& Cluster::nodes() const {
+  return state_->nodes;
+}
+const std::map<LeaseId, Lease>& Cluster::leases() const {
+  return state_->leases;
+}
+const std::map<std::string, std::string>& Cluster::config() const {
+  return state_->config;
+}
+JobId Cluster::newest_job() const {
+  return state_->jobs.newest();
+}
+JobId Cluster::oldest_job() const {
+  return state_->jobs.oldest();
+}
+const Kind& Cluster::kind_of(const Job& job) const {
+  return *job.kind->kind;
+}
 
 namespace {
 
@@ -57,7 +77,8 @@ JobProgress progress_of(JobId id, const Job& job) {
 }
 
 Error no_job(JobId id) {
-  return {Code::not_found, "job", "no job " + std::to_string(id.value) + " (ended jobs are kept in history)"};
+  return {Code::not_found, "job",
+          "no job " + std::to_string(id.value) + " (ended jobs are kept in history)"};
 }
 
 bool matches(const std::string& pattern, const std::string& name) {
@@ -115,7 +136,8 @@ JobList Cluster::list(const ListJobs& q) const {
     const Kind& kind = *job->kind->kind;
     if ((!q.user.empty() && kind.user != q.user) || (!q.queue.empty() && kind.queue != q.queue))
       return true;
-    if (!q.states.empty() && std::find(q.states.begin(), q.states.end(), job->state()) == q.states.end())
+    if (!q.states.empty() &&
+        std::find(q.states.begin(), q.states.end(), job->state()) == q.states.end())
       return true;
     std::optional<JobSpec> spec;
     const auto decoded = [&]() -> const JobSpec& {
@@ -127,7 +149,8 @@ JobList Cluster::list(const ListJobs& q) const {
       if (!q.name.empty() && !matches(q.name, decoded().name))
         return true;
       for (const auto& [name, value] : q.labels)
-        if (const auto at = decoded().labels.find(name); at == decoded().labels.end() || at->second != value)
+        if (const auto at = decoded().labels.find(name);
+            at == decoded().labels.end() || at->second != value)
           return true;
     }
     if (out.jobs.size() >= q.limit) {
@@ -147,7 +170,8 @@ JobList Cluster::list(const ListJobs& q) const {
     return out;
   }
   const JobId oldest = state_->jobs.oldest();
-  JobId id = q.before && q.before <= state_->jobs.newest() ? JobId(q.before.value - 1) : state_->jobs.newest();
+  JobId id = q.before && q.before <= state_->jobs.newest() ? JobId(q.before.value - 1)
+                                                           : state_->jobs.newest();
   for (; id >= oldest && id.value > 0; id = JobId(id.value - 1))
     if (!consider(id))
       break;
@@ -160,12 +184,14 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
     return tl::unexpected<Error>(no_job(q.job));
   if (q.from >= job->count)
     return fail(Code::not_found, "from",
-                "job " + std::to_string(q.job.value) + " has tasks 0 to " + std::to_string(job->count - 1));
+                "job " + std::to_string(q.job.value) + " has tasks 0 to " +
+                  std::to_string(job->count - 1));
   TaskList out;
   const auto wanted = [&](TaskState s) {
     return q.states.empty() || std::find(q.states.begin(), q.states.end(), s) != q.states.end();
   };
-  // A filtered page looks at a bounded number of tasks, so that one question about an array of millions stays short.
+  // A filtered page looks at a bounded number of tasks, so that one question about an array of
+  // millions stays short.
   std::uint64_t looked = 0;
   for (TaskIndex index = q.from; index < job->count; ++index) {
     if (out.tasks.size() >= q.limit || ++looked > 200'000) {
@@ -201,7 +227,9 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         v.last.text = mark.reason;
       }
     if (job->held && state == TaskState::pending)
-      v.reason = "the job is held" + (job->extra && !job->extra->reason.empty() ? ": " + job->extra->reason : std::string());
+      v.reason =
+        "the job is held" +
+        (job->extra && !job->extra->reason.empty() ? ": " + job->extra->reason : std::string());
     out.tasks.push_back(std::move(v));
   }
   return out;
@@ -241,7 +269,8 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
 
 LeaseView Cluster::view(const Lease& lease) const {
   const Node* node = state_->node(lease.node);
-  return {lease.id, node ? node->name : "", lease.owner, lease.resources, lease.granted, lease.expires};
+  return {lease.id,        node ? node->name : "", lease.owner,
+          lease.resources, lease.granted,          lease.expires};
 }
 LeaseList Cluster::list(const ListLeases&) const {
   LeaseList out;
@@ -294,7 +323,8 @@ std::vector<std::string> Cluster::items_of(JobId id, std::span<const TaskRun> ru
     return out;
   const auto& items = job->extra->items;
   for (const TaskRun& run : runs)
-    for (std::uint64_t i = run.first; i < std::uint64_t{run.first} + run.count && i < items.size(); ++i)
+    for (std::uint64_t i = run.first; i < std::uint64_t{run.first} + run.count && i < items.size();
+         ++i)
       out.push_back(items[i]);
   return out;
 }
@@ -314,26 +344,29 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
       if (at != missing.end())
         for (const TaskRun& known : take_from(at->second, run)) {
           if (known.first > from)
-            stop.runs.push_back({static_cast<TaskIndex>(from), static_cast<std::uint32_t>(known.first - from), run.attempt});
+            stop.runs.push_back({static_cast<TaskIndex>(from),
+                                 static_cast<std::uint32_t>(known.first - from), run.attempt});
           from = std::uint64_t{known.first} + known.count;
         }
       if (from < end)
-        stop.runs.push_back({static_cast<TaskIndex>(from), static_cast<std::uint32_t>(end - from), run.attempt});
+        stop.runs.push_back(
+          {static_cast<TaskIndex>(from), static_cast<std::uint32_t>(end - from), run.attempt});
     }
     if (!stop.runs.empty())
       out.stop.push_back(std::move(stop));
   }
   for (auto& [job_id, runs] : missing)
     if (!runs.empty())
-      out.resend.push_back({id, job_id, state_->jobs.find(job_id)->extra->allocations.at(id).slots, std::move(runs)});
+      out.resend.push_back(
+        {id, job_id, state_->jobs.find(job_id)->extra->allocations.at(id).slots, std::move(runs)});
   return out;
 }
 
 void Cluster::describe(Changes& changes) const {
   changes.push_back(ConfigUpdated{state_->config});
   for (const auto& [id, n] : state_->nodes)
-    changes.push_back(
-      NodeChanged{id, n.name, n.state, n.draining, n.incarnation, n.capacity, n.available(), n.labels, n.executors, n.since});
+    changes.push_back(NodeChanged{id, n.name, n.state, n.draining, n.incarnation, n.capacity,
+                                  n.available(), n.labels, n.executors, n.since});
   for (const auto& [id, lease] : state_->leases)
     changes.push_back(LeaseChanged{id, lease.node, lease.expires});
   state_->jobs.each([&](JobId id, const Job& job) {
@@ -341,15 +374,22 @@ void Cluster::describe(Changes& changes) const {
       changes.push_back(JobEnded{id, job.state(), job.count, job.extra->ended});
       return;
     }
-    changes.push_back(JobArrived{id, job.kind->kind, job.submitted, job.next, job.fresh(), job.held});
+    changes.push_back(
+      JobArrived{id, job.kind->kind, job.submitted, job.next, job.fresh(), job.held});
     if (!job.extra)
       return;
     for (const auto& [first, mark] : job.extra->marks.map()) {
       if (mark.state == TaskState::pending)
         changes.push_back(TasksReady{id, {first, mark.count, mark.attempt + 1}, mark.not_before});
       else if (mark.state == TaskState::interrupted)
-        changes.push_back(
-          TasksInterrupted{id, job.kind->kind, {{first, mark.count, mark.attempt}}, {}, mark.cause, mark.failures, mark.losses, {}});
+        changes.push_back(TasksInterrupted{id,
+                                           job.kind->kind,
+                                           {{first, mark.count, mark.attempt}},
+                                           {},
+                                           mark.cause,
+                                           mark.failures,
+                                           mark.losses,
+                                           {}});
     }
     for (const auto& [node, allocation] : job.extra->allocations) {
       changes.push_back(FlightChanged{node, id, allocation.in_flight, allocation.slots});
@@ -368,7 +408,8 @@ std::vector<std::string> Cluster::check_invariants() const {
   Totals sum;
   state_->jobs.each([&](JobId id, const Job& job) {
     const std::string name = "job " + std::to_string(id.value);
-    std::uint32_t pending = job.fresh(), held = 0, interrupted = 0, failed = 0, cancelled = 0, assigned = 0;
+    std::uint32_t pending = job.fresh(), held = 0, interrupted = 0, failed = 0, cancelled = 0,
+                  assigned = 0;
     if (job.extra) {
       for (const auto& [first, mark] : job.extra->marks.map()) {
         expect(std::uint64_t{first} + mark.count <= job.next, name + " has marks above next");
@@ -388,15 +429,17 @@ std::vector<std::string> Cluster::check_invariants() const {
         tasks[node] += n;
         assigned += n;
         const Node* at = state_->node(node);
-        expect(at && at->state == NodeState::up && at->jobs.contains(id), name + " is in flight on a node that is not up");
+        expect(at && at->state == NodeState::up && at->jobs.contains(id),
+               name + " is in flight on a node that is not up");
       }
       expect(assigned == job.extra->assigned, name + " miscounts assigned");
-      expect(held == job.extra->held && interrupted == job.extra->interrupted && failed == job.extra->failed &&
-               cancelled == job.extra->cancelled,
+      expect(held == job.extra->held && interrupted == job.extra->interrupted &&
+               failed == job.extra->failed && cancelled == job.extra->cancelled,
              name + " miscounts its marks");
     }
     expect(pending == job.pending(), name + " miscounts pending");
-    expect(job.ended == (job.final_tasks() == job.count), name + " is over or not, and says otherwise");
+    expect(job.ended == (job.final_tasks() == job.count),
+           name + " is over or not, and says otherwise");
     sum.pending += pending;
     sum.assigned += assigned;
     sum.held += held;
@@ -410,11 +453,14 @@ std::vector<std::string> Cluster::check_invariants() const {
   }
   for (const auto& [id, node] : state_->nodes) {
     expect(booked[id] == node.booked, "node " + node.name + " miscounts what is booked");
-    expect(tasks[id] == node.tasks && leases[id] == node.leases, "node " + node.name + " miscounts tasks or leases");
+    expect(tasks[id] == node.tasks && leases[id] == node.leases,
+           "node " + node.name + " miscounts tasks or leases");
   }
   const Totals& t = state_->totals;
-  expect(sum.pending == t.pending && sum.assigned == t.assigned && sum.held == t.held, "totals of tasks are wrong");
-  expect(sum.jobs_pending == t.jobs_pending && sum.jobs_running == t.jobs_running, "totals of jobs are wrong");
+  expect(sum.pending == t.pending && sum.assigned == t.assigned && sum.held == t.held,
+         "totals of tasks are wrong");
+  expect(sum.jobs_pending == t.jobs_pending && sum.jobs_running == t.jobs_running,
+         "totals of jobs are wrong");
   return bad;
 }
 

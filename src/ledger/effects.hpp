@@ -1,5 +1,6 @@
-// What leaves the master because of an entry, or as the answer to a question. Made by the ledger, released once everything it depends on is
-// durable, carried out by the gateway and the archivist. Plain data.
+// What leaves the master because of an entry, or as the answer to a question. Made by the ledger,
+// released once everything it depends on is durable, carried out by the gateway and the archivist.
+// Plain data.
 #pragma once
 
 #include "messages/protocol.hpp"
@@ -15,8 +16,8 @@ struct ToPeer { // one message
   std::uint64_t correlation = 0;
   std::string body;
 };
-/// A node has registered: from now on the peer is that node's only connection and Assign numbers start at 1 again. The gateway sends
-/// `reply`, and forgets the node's former peer.
+/// A node has registered: from now on the peer is that node's only connection and Assign numbers
+/// start at 1 again. The gateway sends `reply`, and forgets the node's former peer.
 struct NodeBound {
   Peer peer = 0;
   std::uint64_t correlation = 0;
@@ -24,13 +25,14 @@ struct NodeBound {
   Incarnation incarnation;
   Registered reply;
 };
-/// The node is lost, gone or forgotten: its peer is nobody until it registers again; the gateway answers its frames with RegisterAgain.
+/// The node is lost, gone or forgotten: its peer is nobody until it registers again; the gateway
+/// answers its frames with RegisterAgain.
 struct NodeUnbound {
   NodeId node;
   std::string reason;
 };
-/// Work for a node; the gateway gathers what it has for a node into numbered Assign messages. Dropped when the node is not bound: it is
-/// sent again when the node registers.
+/// Work for a node; the gateway gathers what it has for a node into numbered Assign messages.
+/// Dropped when the node is not bound: it is sent again when the node registers.
 struct AssignToNode {
   NodeId node;
   std::optional<AssignedSpec> spec;
@@ -45,7 +47,8 @@ struct ToAllNodes { // the gateway fills in `state` and `draining` of each reade
   Beacon beacon;
   std::map<NodeId, std::pair<NodeState, bool>> states; // only those that are not simply up
 };
-/// The gateway asks the node and passes the answer to the peer. On no answer, or node 0, it asks the archivist.
+/// The gateway asks the node and passes the answer to the peer. On no answer, or node 0, it asks
+/// the archivist.
 struct AskForLog {
   Peer peer = 0;
   std::uint64_t correlation = 0;
@@ -59,6 +62,7 @@ struct CompleteTasks {
   TaskList list;
 };
 
-using Effect = std::variant<ToPeer, NodeBound, NodeUnbound, AssignToNode, StopOnNode, ToAllNodes, AskForLog, CompleteTasks>;
+using Effect = std::variant<ToPeer, NodeBound, NodeUnbound, AssignToNode, StopOnNode, ToAllNodes,
+                            AskForLog, CompleteTasks>;
 
 } // namespace reeve::ledger

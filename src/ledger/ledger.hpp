@@ -1,8 +1,10 @@
-// The ledger without its actor: takes commands and requests, decides and applies at once, and lets effects go when their entries are durable
-// (group commit). Owned by the ledger actor and the simulator. Never reads a clock, never touches a socket or a disk.
+// The ledger without its actor: takes commands and requests, decides and applies at once, and lets
+// effects go when their entries are durable (group commit). Owned by the ledger actor and the
+// simulator. Never reads a clock, never touches a socket or a disk.
 //
 //   request / wish ──► Cluster::execute ──► entries ──► take_batches() ──► the journal's writer
-//                                            └► effects wait ◄── durable(seq) / append_failed(error)
+//                                            └► effects wait ◄── durable(seq) /
+//                                            append_failed(error)
 #pragma once
 
 #include "src/core/cluster.hpp"
@@ -19,8 +21,9 @@ struct SubmitRequest { // a Submit whose specs have been validated and encoded b
   bool dry_run = false;
   std::optional<JobSpec> sample; // dry run: the first job, to say where it would go
 };
-using Request = std::variant<SubmitRequest, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig, GetConfig, ListJobs, ListTasks,
-                             ListNodes, GetStats, GetMaster, ListLeases, ReadLog>;
+using Request =
+  std::variant<SubmitRequest, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig,
+               GetConfig, ListJobs, ListTasks, ListNodes, GetStats, GetMaster, ListLeases, ReadLog>;
 
 struct Identity {
   std::string cluster, master, program;
@@ -49,7 +52,8 @@ public:
 
   // ---- inputs
   void request(Peer peer, std::uint64_t correlation, const Request& request, TimePoint now);
-  void register_node(Peer peer, std::uint64_t correlation, const RegisterNode& message, Duration heartbeat, TimePoint now);
+  void register_node(Peer peer, std::uint64_t correlation, const RegisterNode& message,
+                     Duration heartbeat, TimePoint now);
   /// Results of a bound node. Acknowledged (ResultsAck) when durable, duplicates too.
   void results(Peer peer, NodeId node, Results message, TimePoint now);
   void leave(NodeId node, const std::string& reason, TimePoint now);
@@ -63,13 +67,15 @@ public:
   void send_beacon(TimePoint now);
 
   // ---- the journal's side
-  /// Closed batches to append, in order; empty when there is nothing. After `append_failed` until `reload`: empty.
+  /// Closed batches to append, in order; empty when there is nothing. After `append_failed` until
+  /// `reload`: empty.
   std::vector<journal::Batch> take_batches();
   [[nodiscard]] bool has_batches() const;
   /// Everything up to `seq` is durable: its effects are released.
   void durable(Seq seq);
-  /// Speculative state is worthless now: waiting effects become errors to whoever asked, and every command is refused with `error` until
-  /// `reload`. Call `reload` with the cluster as the journal has it.
+  /// Speculative state is worthless now: waiting effects become errors to whoever asked, and every
+  /// command is refused with `error` until `reload`. Call `reload` with the cluster as the journal
+  /// has it.
   void append_failed(const Error& error, TimePoint now);
   /// Also starts accepting again. The deciders must be reset from `describe()`.
   void reload(core::Cluster cluster);
@@ -81,10 +87,13 @@ public:
 
   [[nodiscard]] const core::Cluster& cluster() const { return cluster_; }
   [[nodiscard]] Seq durable_seq() const { return durable_; }
-  [[nodiscard]] std::size_t undurable() const; // entries decided and not yet durable: the gateway's measure for Busy
+  [[nodiscard]] std::size_t
+  undurable() const; // entries decided and not yet durable: the gateway's measure for Busy
   void note_snapshot(Seq seq) { snapshot_ = seq; }
   void note_journal(std::string health) { journal_health_ = std::move(health); }
-  void count(const std::string& name, std::int64_t value) { counters_[name] = value; } // shown by stats
+  void count(const std::string& name, std::int64_t value) {
+    counters_[name] = value;
+  } // shown by stats
 
 private:
   struct Measured {
@@ -99,9 +108,9 @@ private:
   core::Outcome execute(const core::Command& command, TimePoint now);
   void after_changes(std::size_t first_change, TimePoint now);
   void effect(Effect effect);
-  template<class M>
-  void reply(Peer peer, std::uint64_t correlation, const M& message);
-  void reply_error(Peer peer, std::uint64_t correlation, const Error& error, Duration retry_after = {});
+  template<class M> void reply(Peer peer, std::uint64_t correlation, const M& message);
+  void reply_error(Peer peer, std::uint64_t correlation, const Error& error,
+                   Duration retry_after = {});
   void dispatch(const Placement& placement, bool with_spec);
   void close_batch();
 
@@ -130,10 +139,10 @@ private:
   std::optional<Trouble> trouble_;
 
   std::vector<TaskOutput> open_outputs_;
-  core::Committed open_;                  // entries decided since the last batch was closed
-  journal::Batch open_batch_;             // the same, encoded
+  core::Committed open_;      // entries decided since the last batch was closed
+  journal::Batch open_batch_; // the same, encoded
   std::size_t open_bytes_ = 0;
-  std::vector<journal::Batch> closed_;    // not yet taken by the writer
+  std::vector<journal::Batch> closed_;     // not yet taken by the writer
   std::deque<core::CommittedPtr> pending_; // closed, not yet durable
   std::deque<Waiting> waiting_;
   std::vector<Effect> released_;

@@ -1,6 +1,7 @@
-// From stored bytes to a cluster: newest good snapshot, then every entry after it, each checked. And the other way: compaction, which replays
-// the journal on the side and makes the next snapshot without stopping the ledger. Called by reeved's main, the ledger actor after a
-// failed append, `reeve journal` and tests.
+// From stored bytes to a cluster: newest good snapshot, then every entry after it, each checked.
+// And the other way: compaction, which replays the journal on the side and makes the next snapshot
+// without stopping the ledger. Called by reeved's main, the ledger actor after a failed append,
+// `reeve journal` and tests.
 #pragma once
 
 #include "src/core/cluster.hpp"
@@ -16,7 +17,8 @@ struct Recovered {
 /// Errors: corrupt (names the seq), unknown_version, io.
 Result<Recovered> recover(journal::Journal& journal);
 
-/// A snapshot of the state after the newest durable entry, from a reader of its own. Run it on a thread of its own.
+/// A snapshot of the state after the newest durable entry, from a reader of its own. Run it on a
+/// thread of its own.
 Result<journal::Snapshot> make_snapshot(journal::Journal& journal);
 
 } // namespace reeve::ledger

@@ -1,5 +1,6 @@
-// Who waits for the end of which jobs (the Wait message). Owned by the ledger. Soft state: a client repeats its wait after a restart, and at
-// least every 30 s; one not repeated for two minutes is forgotten. Knows no socket and no clock.
+// Who waits for the end of which jobs (the Wait message). Owned by the ledger. Soft state: a client
+// repeats its wait after a restart, and at least every 30 s; one not repeated for two minutes is
+// forgotten. Knows no socket and no clock.
 #pragma once
 
 #include "src/ledger/effects.hpp"
@@ -19,8 +20,10 @@ public:
     Progress progress;
   };
 
-  /// Waits until none of `open` (jobs of `wait` that have not ended) is left. The same peer and correlation again: replaced.
-  void add(Peer peer, std::uint64_t correlation, const Wait& wait, std::vector<JobId> open, TimePoint now);
+  /// Waits until none of `open` (jobs of `wait` that have not ended) is left. The same peer and
+  /// correlation again: replaced.
+  void add(Peer peer, std::uint64_t correlation, const Wait& wait, std::vector<JobId> open,
+           TimePoint now);
   /// A job ended. Answers for those that waited for nothing else.
   std::vector<Answer> ended(JobId job, const ProgressOf& progress);
   /// A job moved: its waits will get a progress message on the next tick.

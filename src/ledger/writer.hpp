@@ -1,5 +1,6 @@
-// The journal's writer thread: appends what the ledger hands it, all queued batches in one commit, and reports. Owns the Journal; nobody else
-// may write to it. Owned by the ledger actor. Never decides anything.
+// The journal's writer thread: appends what the ledger hands it, all queued batches in one commit,
+// and reports. Owns the Journal; nobody else may write to it. Owned by the ledger actor. Never
+// decides anything.
 #pragma once
 
 #include "src/journal/journal.hpp"
@@ -15,10 +16,12 @@ namespace reeve::ledger {
 class Writer {
 public:
   struct Report {
-    Result<Seq> durable;  // everything up to it, or why the append failed; after a failure everything queued is dropped
-    Seq snapshot;         // not 0: a snapshot at this seq was stored and the journal truncated
+    Result<Seq> durable; // everything up to it, or why the append failed; after a failure
+                         // everything queued is dropped
+    Seq snapshot;        // not 0: a snapshot at this seq was stored and the journal truncated
   };
-  using OnReport = std::function<void(Report)>; // called on the writer's thread: must only pass a message on
+  using OnReport =
+    std::function<void(Report)>; // called on the writer's thread: must only pass a message on
 
   Writer(std::unique_ptr<journal::Journal> journal, OnReport on_report);
   ~Writer(); // finishes what is queued, then joins
@@ -28,7 +31,8 @@ public:
   void save(journal::Snapshot snapshot);
   /// After a failed append: forget the failure, take work again.
   void resume();
-  /// Waits until the queue is empty, then runs `work` with the journal on the writer's thread (recovery after a failure, verification).
+  /// Waits until the queue is empty, then runs `work` with the journal on the writer's thread
+  /// (recovery after a failure, verification).
   void run(std::function<void(journal::Journal&)> work);
 
 private:
