@@ -443,3 +443,11 @@ template<class T> Result<T> decode(std::string_view bytes, const DecodeLimits& l
 }
 
 } // namespace reeve
+
+/// `REEVE_CODEC_DECLARE(Submit)` after a type: its bytes are read and written by code that one file
+/// holds (REEVE_CODEC_DEFINE there), instead of being compiled again wherever it is used.
+#define REEVE_CODEC_DECLARE(T) REEVE_CODEC_INSTANCE(extern template, T)
+#define REEVE_CODEC_DEFINE(T) REEVE_CODEC_INSTANCE(template, T)
+#define REEVE_CODEC_INSTANCE(kind, T)                                                              \
+  kind bool codec::read<T>(codec::Cursor&, T&, const FieldRule&);                                  \
+  kind void codec::write<T>(std::string&, const T&);

@@ -13,4 +13,6 @@ std::string_view name_of(const Fact& fact) {
   static_assert(names.size() == std::variant_size_v<Fact>);
   return names[fact.index()];
 }
+REEVE_FACTS(REEVE_CODEC_DEFINE)
+
 } // namespace reeve

@@ -103,4 +103,6 @@ std::string_view name_of(MessageType type) {
   }
   return "unknown";
 }
+REEVE_MESSAGES(REEVE_CODEC_DEFINE)
+
 } // namespace reeve

@@ -203,4 +203,6 @@ std::string shortage(const Resources& asked, const Resources& available,
   return out;
 }
 
+REEVE_NOUNS(REEVE_CODEC_DEFINE)
+
 } // namespace reeve

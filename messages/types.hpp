@@ -2,7 +2,7 @@
 // shared by the wire, the journal and every part of the program. Must never do I/O or read a clock.
 #pragma once
 
-#include "messages/schema.hpp"
+#include "messages/codec.hpp"
 
 namespace reeve {
 
@@ -270,5 +270,10 @@ std::string to_text(const Resources& r);
 /// Which resource is short, as "memory: asked 4 GiB, available 1 GiB, capacity 2 GiB"; every short
 /// one, joined by "; ".
 std::string shortage(const Resources& asked, const Resources& available, const Resources& capacity);
+
+/// Every type above whose bytes are read and written in one place.
+#define REEVE_NOUNS(X)                                                                             \
+  X(Resources) X(TaskRun) X(JobSpec) X(Usage) X(TaskResult) X(QuietRun) X(JobResults) X(JobRuns)
+REEVE_NOUNS(REEVE_CODEC_DECLARE)
 
 } // namespace reeve
