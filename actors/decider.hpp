@@ -1,6 +1,7 @@
 // What all deciders have in common: a view fed by committed batches, a refusal that is news, and
-// wishes for the ledger. `Core` is a plain class with reset(changes), apply(changes), refused(wish)
-// and decide(now); the shells that derive from this add what else they take.
+// wishes for the ledger. `Core` is a plain class with reset(changes), apply(changes), decide(now)
+// and refused(command, error), or refused(placements) when it places; the shells that derive from
+// this add what else they take.
 #pragma once
 
 #include "actors/shell.hpp"
@@ -47,7 +48,10 @@ private:
         think_soon();
       },
       [this](const Refused& refused) {
-        core_.refused(*refused.wish);
+        if constexpr (requires { core_.refused(refused.wish->placements); })
+          core_.refused(refused.wish->placements);
+        else if (refused.command)
+          core_.refused(*refused.command, *refused.wish->error);
         think_soon();
       },
       [this](tick_atom) {

@@ -126,8 +126,13 @@ void LedgerActor::wish(std::vector<core::Command> commands) {
     if (refused.placements.empty() && !refused.error)
       continue;
     refusals_ += static_cast<std::int64_t>(refused.placements.size()) + (refused.error ? 1 : 0);
-    if (from)
-      send(from, Refused{std::make_shared<const ledger::RefusedWish>(std::move(refused))});
+    if (!from)
+      continue;
+    Refused news;
+    if (refused.error)
+      news.command = std::make_shared<const core::Command>(command);
+    news.wish = std::make_shared<const ledger::RefusedWish>(std::move(refused));
+    send(from, news);
   }
 }
 

@@ -80,6 +80,11 @@ struct Described { // the whole state: build your view from it
 };
 struct Refused {
   std::shared_ptr<const ledger::RefusedWish> wish;
+  std::shared_ptr<const core::Command> command; // what was wished, when it was refused whole
+};
+/// From the watchdog, whenever it changes: every node that may be dead. No new work goes there.
+struct Suspicion {
+  std::vector<NodeId> nodes; // in id order
 };
 
 struct Counted { // numbers for `stats`
