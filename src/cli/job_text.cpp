@@ -1,0 +1,171 @@
+// Text about jobs. See job_text.hpp.
+#include "src/cli/job_text.hpp"
+
+#include "src/cli/selector.hpp"
+#include "src/util/text.hpp"
+
+#include <algorithm>
+
+namespace reeve::cli {
+
+Result<void> apply_array(JobSpec& spec, std::string_view text, std::string_view field) {
+  const std::size_t percent = text.find('%');
+  if (percent != std::string_view::npos) {
+    const auto most = parse_integer(text.substr(percent + 1), field, 1, tasks_max);
+    if (!most)
+      return tl::unexpected<Error>(most.error());
+    spec.max_parallel = static_cast<std::uint32_t>(*most);
+  }
+  if (text.find(',') != std::string_view::npos)
+    return fail(Code::bad_field, std::string(field),
+                "must be one range such as 0-9, 1-100:2 or 0-9%4; for a list use --each-line");
+  auto spans = parse_spans(text.substr(0, percent), field, std::uint64_t{1} << 40U);
+  if (!spans)
+    return tl::unexpected<Error>(spans.error());
+  const Span span = spans->front();
+  if (span.size() > tasks_max)
+    return fail(Code::bad_field, std::string(field),
+                "has more than " + std::to_string(tasks_max) + " tasks");
+  if (span.step > (std::uint64_t{1} << 30U))
+    return fail(Code::bad_field, std::string(field), "the step is beyond 2^30");
+  spec.count = static_cast<std::uint32_t>(span.size());
+  spec.index_first = static_cast<std::int64_t>(span.first);
+  spec.index_step = static_cast<std::int64_t>(span.step);
+  return {};
+}
+
+Result<void> apply_lines(JobSpec& spec, std::string_view text, std::string_view field) {
+  spec.items.clear();
+  for (std::string& line : split(text, '\n')) {
+    if (!line.empty() && line.back() == '\r')
+      line.pop_back();
+    if (!trim(line).empty())
+      spec.items.push_back(std::move(line));
+  }
+  if (spec.items.empty())
+    return fail(Code::bad_field, std::string(field), "has no line that is not empty");
+  if (spec.items.size() > 2'000'000)
+    return fail(Code::bad_field, std::string(field),
+                "size must be at most 2000000, got " + std::to_string(spec.items.size()));
+  spec.count = static_cast<std::uint32_t>(spec.items.size());
+  return {};
+}
+
+Result<void> apply_resource(JobSpec& spec, std::string_view text, std::string_view field) {
+  const auto pair = parse_pair(text, field);
+  if (!pair)
+    return tl::unexpected<Error>(pair.error());
+  const auto& [name, value] = *pair;
+  const std::string where = std::string(field) + " " + name;
+  const bool bytes = name == "memory" || name == "disk";
+  const auto amount = bytes ? parse_size(value, where) : parse_milli(value, where);
+  if (!amount)
+    return tl::unexpected<Error>(amount.error());
+  Resources& r = spec.resources;
+  (name == "memory"   ? r.memory_bytes
+   : name == "disk"   ? r.disk_bytes
+   : name == "vcores" ? r.cpu_milli
+                      : r.named_milli[name]) = *amount;
+  return {};
+}
+
+Result<void> finish_command(JobSpec& spec, std::string_view field) {
+  if (spec.executor != "sleep" || spec.command.size() != 1)
+    return {};
+  std::string& word = spec.command[0];
+  if (!word.empty() && word.find_first_not_of("0123456789") == std::string::npos)
+    return {}; // microseconds already
+  const auto time = parse_duration(word, field);
+  if (!time)
+    return tl::unexpected<Error>(time.error());
+  word = std::to_string(time->count());
+  return {};
+}
+
+void default_name(JobSpec& spec) {
+  if (!spec.name.empty())
+    return;
+  spec.name = spec.executor;
+  if (spec.executor == "process" && !spec.command.empty())
+    spec.name = printable(spec.command[0].substr(spec.command[0].rfind('/') + 1).substr(0, 64));
+}
+
+Result<std::vector<std::string>> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  std::string word;
+  bool inside = false;
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote == '\'' || quote == '"') {
+      if (c == quote)
+        quote = 0;
+      else if (c == '\\' && quote == '"' && i + 1 < text.size() &&
+               (text[i + 1] == '"' || text[i + 1] == '\\'))
+        word += text[++i];
+      else
+        word += c;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+      inside = true;
+    } else if (c == '\\' && i + 1 < text.size()) {
+      word += text[++i];
+      inside = true;
+    } else if (c == ' ' || c == '\t' || c == '\r') {
+      if (inside)
+        words.push_back(std::move(word));
+      word.clear();
+      inside = false;
+    } else {
+      word += c;
+      inside = true;
+    }
+  }
+  if (quote != 0)
+    return fail(Code::bad_field, "", std::string("a quote (") + quote + ") does not end");
+  if (inside)
+    words.push_back(std::move(word));
+  return words;
+}
+
+Result<std::optional<Script>> parse_script(std::string_view text) {
+  constexpr std::string_view mark = "#REEVE";
+  if (text.rfind("#!", 0) != 0)
+    return std::nullopt;
+  Script script;
+  script.interpreter = trim(text.substr(2, text.find('\n') - 2));
+  bool any = false;
+  std::size_t number = 0;
+  for (const std::string& line : split(text, '\n')) {
+    ++number;
+    const bool marked =
+      line.rfind(mark, 0) == 0 &&
+      (line.size() == mark.size() || line[mark.size()] == ' ' || line[mark.size()] == '\t');
+    if (!marked)
+      continue;
+    any = true;
+    auto words = split_words(std::string_view(line).substr(mark.size()));
+    if (!words)
+      return fail(Code::bad_field, "line " + std::to_string(number), words.error().text);
+    for (std::string& word : *words) {
+      if (word.rfind('#', 0) == 0) // the rest is a comment
+        break;
+      script.options.push_back(std::move(word));
+    }
+  }
+  if (!any || script.interpreter.empty())
+    return std::nullopt;
+  return script;
+}
+
+void run_script(JobSpec& spec, const Script& script, std::string text) {
+  std::vector<std::string> command{"/bin/sh", "-c",
+                                   "exec " + script.interpreter + R"( "$REEVE_PAYLOAD" "$@")"};
+  command.insert(command.end(), spec.command.begin(),
+                 spec.command.end()); // the script's own name is $0
+  default_name(spec);
+  spec.command = std::move(command);
+  spec.payload.data = std::move(text);
+}
+
+} // namespace reeve::cli

@@ -1,0 +1,39 @@
+// What people write about a job, turned into a JobSpec: option values, array forms, lines of items,
+// `#REEVE` lines of a script. Used by submit and by job files. Errors name the option or field.
+// Pure: files are read by the callers.
+#pragma once
+
+#include "messages/types.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace reeve::cli {
+
+/// `0-9`, `1-100:2`, `7`, `0-9%4`: count, index_first, index_step and max_parallel of `spec`.
+Result<void> apply_array(JobSpec& spec, std::string_view text, std::string_view field);
+/// One task per line that is not empty. Error: bad_field when there is none.
+Result<void> apply_lines(JobSpec& spec, std::string_view text, std::string_view field);
+/// `gpu=1`, into named_milli; vcores, memory and disk are understood as well.
+Result<void> apply_resource(JobSpec& spec, std::string_view text, std::string_view field);
+/// `sleep` takes microseconds; people write `500ms`.
+Result<void> finish_command(JobSpec& spec, std::string_view field);
+/// The last part of the program's path, when the job has no name.
+void default_name(JobSpec& spec);
+
+/// A script that says how it wants to be submitted.
+struct Script {
+  std::string interpreter;          // of its #! line, with options
+  std::vector<std::string> options; // of its #REEVE lines, as words
+};
+/// None when `text` is not a script with `#REEVE` lines. Error: bad_field for quotes that do not
+/// end.
+Result<std::optional<Script>> parse_script(std::string_view text);
+/// The script travels with the job: it need not exist on the node.
+void run_script(JobSpec& spec, const Script& script, std::string text);
+/// Words as a shell splits them: blanks, '…', "…" and backslashes; nothing is expanded.
+Result<std::vector<std::string>> split_words(std::string_view text);
+
+} // namespace reeve::cli

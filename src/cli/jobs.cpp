@@ -1,0 +1,233 @@
+// `reeve job …`: list, show, wait, cancel, retry, hold, release, logs.
+#include "src/cli/commands.hpp"
+#include "src/cli/logs.hpp"
+#include "src/cli/names.hpp"
+#include "src/cli/selector.hpp"
+#include "src/cli/views.hpp"
+#include "src/cli/wait.hpp"
+
+namespace reeve::cli {
+namespace {
+
+struct ListOptions {
+  std::vector<std::string> jobs, labels, states;
+  std::string name, user, queue;
+  std::size_t limit = 100;
+};
+
+Result<ListJobs> query_of(const ListOptions& o) {
+  ListJobs query;
+  query.name = o.name;
+  query.user = o.user;
+  query.queue = o.queue;
+  for (const std::string& text : o.labels) {
+    auto pair = parse_pair(text, "--label");
+    if (!pair)
+      return tl::unexpected<Error>(pair.error());
+    query.labels.insert(std::move(*pair));
+  }
+  auto states = parse_names<JobState>(o.states, "--state");
+  if (!states)
+    return tl::unexpected<Error>(states.error());
+  query.states = std::move(*states);
+  return query;
+}
+
+Exit list(Session& session, const ListOptions& o) {
+  auto query = query_of(o);
+  if (!query)
+    return session.usage(query.error());
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  if (!o.jobs.empty()) {
+    auto ids = resolve(**client, o.jobs, ResolveOptions{session.terminal.user, {}});
+    if (!ids)
+      return fail_selector(session, ids.error());
+    query->jobs = std::move(*ids);
+  }
+  const auto jobs = list_all(**client, *query, o.limit);
+  if (!jobs)
+    return session.fail(jobs.error());
+  if (jobs->jobs.empty() && !o.jobs.empty())
+    return session.fail(Error{Code::not_found, "JOB", "no such job"});
+  std::vector<std::string> ids;
+  for (const JobView& job : jobs->jobs)
+    ids.push_back(std::to_string(job.progress.job.value));
+  session.show_list(to_json(*jobs), "jobs", job_table(jobs->jobs, session.format == Format::wide),
+                    ids);
+  if (jobs->more)
+    session.note("(more than " + std::to_string(o.limit) + ": --limit 0 shows all)");
+  return Exit::good;
+}
+
+Exit show(Session& session, const std::vector<std::string>& selectors) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  auto ids = resolve(**client, selectors, ResolveOptions{session.terminal.user, {}});
+  if (!ids)
+    return fail_selector(session, ids.error());
+  ListJobs query;
+  query.jobs = *ids;
+  query.spec = true;
+  auto jobs = list_all(**client, query, 0);
+  if (!jobs)
+    return session.fail(jobs.error());
+  if (jobs->jobs.empty())
+    return session.fail(
+      Error{Code::not_found, "JOB",
+            "no job " + jobs_text(*ids) + " (older ones: reeve history --job ID)"});
+  bool first = true;
+  for (const JobView& job : jobs->jobs) {
+    if (session.human() && !first)
+      session.terminal.out << "\n";
+    first = false;
+    session.show_object(job_json(job), job_properties(job), std::to_string(job.progress.job.value));
+  }
+  return Exit::good;
+}
+
+Exit wait(Session& session, const std::vector<std::string>& selectors) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  ResolveOptions options{session.terminal.user,
+                         {JobState::pending, JobState::running, JobState::held}};
+  auto ids = resolve(**client, selectors, options);
+  if (!ids)
+    return fail_selector(session, ids.error());
+  return wait_for_jobs(session, **client, *ids);
+}
+
+Exit act(Session& session, JobAction action, const std::vector<std::string>& selectors,
+         const std::string& reason, const std::string& done) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  ResolveOptions options{session.terminal.user, {}};
+  if (action != JobAction::retry) // `all` and names mean what can still be acted on
+    options.states = {JobState::pending, JobState::running, JobState::held};
+  auto ids = resolve(**client, selectors, options);
+  if (!ids)
+    return fail_selector(session, ids.error());
+  ActOnJobs request;
+  request.action = action;
+  request.jobs = *ids;
+  request.reason = reason;
+  const auto answer = (*client)->act(request, session.timeout);
+  if (!answer)
+    return session.fail(answer.error());
+  Json body;
+  body["jobs"] = to_json(*ids);
+  body["tasks_changed"] = answer->changed;
+  session.show_done(body, (ids->size() == 1 ? "job " : "jobs ") + jobs_text(*ids) + " " + done +
+                            " (" + std::to_string(answer->changed) +
+                            (answer->changed == 1 ? " task)" : " tasks)"));
+  return Exit::good;
+}
+
+Exit logs(Session& session, const std::vector<std::string>& selectors, bool follow, bool only_out,
+          bool only_err) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  auto ids = resolve(**client, selectors, ResolveOptions{session.terminal.user, {}});
+  if (!ids)
+    return fail_selector(session, ids.error());
+  if (follow) {
+    const auto followed = follow_jobs(session, **client, *ids);
+    return followed ? Exit::good : session.fail(followed.error());
+  }
+  for (const JobId id : *ids)
+    if (const Exit exit =
+          print_task_logs(session, **client, TaskLogs{id, {}, 0, !only_err, !only_out, false});
+        exit != Exit::good)
+      return exit;
+  return Exit::good;
+}
+
+void add_action(CLI::App& noun, Session& session, JobAction action, const std::string& name,
+                const std::string& about, const std::string& done) {
+  auto jobs = std::make_shared<std::vector<std::string>>();
+  auto reason = std::make_shared<std::string>();
+  auto& c = add_command(noun, session, name, about, "reeve job " + name + " 5 7-9",
+                        [=, &session] { return act(session, action, *jobs, *reason, done); });
+  add_selectors(c, *jobs, false);
+  c.add_option("--reason", *reason, "Why, for those who ask later")->type_name("TEXT")->take_last();
+}
+
+} // namespace
+
+Exit fail_selector(Session& session, const Error& error) {
+  return error.code == Code::bad_field && (error.field == "JOB" || error.field == "TASK")
+           ? session.usage(error)
+           : session.fail(error);
+}
+
+void add_job_commands(CLI::App& root, Session& session) {
+  CLI::App& noun =
+    add_noun(root, "job", "Jobs: list, show, wait, cancel, retry, hold, release, logs");
+  {
+    auto o = std::make_shared<ListOptions>();
+    auto& c = add_command(noun, session, "list", "Shows jobs, newest first",
+                          "reeve job list --state running,pending -o wide",
+                          [&session, o] { return list(session, *o); });
+    add_selectors(c, o->jobs, true);
+    c.add_option("-n,--name", o->name, "Only of this name; may end in *")
+      ->type_name("NAME")
+      ->take_last();
+    c.add_option("-u,--user", o->user, "Only of this user")->type_name("USER")->take_last();
+    c.add_option("-q,--queue", o->queue, "Only in this queue")->type_name("QUEUE")->take_last();
+    c.add_option("-l,--label", o->labels, "Only with this label; repeatable")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+    c.add_option("-s,--state", o->states, "Only in these states, with commas")
+      ->type_name("STATE")
+      ->allow_extra_args(false);
+    c.add_option("--limit", o->limit, "At most so many; 0: all")
+      ->type_name("N")
+      ->take_last()
+      ->capture_default_str();
+  }
+  {
+    auto jobs = std::make_shared<std::vector<std::string>>();
+    add_selectors(add_command(noun, session, "show", "Shows everything about jobs",
+                              "reeve job show last",
+                              [&session, jobs] { return show(session, *jobs); }),
+                  *jobs, false);
+  }
+  {
+    auto jobs = std::make_shared<std::vector<std::string>>();
+    add_selectors(
+      add_command(noun, session, "wait",
+                  "Waits until jobs have ended, and prints their exit codes; 1 when a task failed",
+                  "reeve job wait 5 --timeout 10m",
+                  [&session, jobs] { return wait(session, *jobs); }),
+      *jobs, false);
+  }
+  add_action(noun, session, JobAction::cancel, "cancel",
+             "Ends jobs: waiting tasks never run, running ones are stopped", "cancelled");
+  add_action(noun, session, JobAction::retry, "retry",
+             "Runs failed, cancelled and held tasks again", "to be tried again");
+  add_action(noun, session, JobAction::hold, "hold", "Keeps waiting tasks from being placed",
+             "held");
+  add_action(noun, session, JobAction::release, "release", "Lets held jobs run", "released");
+  {
+    struct Options {
+      std::vector<std::string> jobs;
+      bool follow = false, out = false, err = false;
+    };
+    auto o = std::make_shared<Options>();
+    auto& c = add_command(noun, session, "logs", "Prints what the tasks of jobs printed",
+                          "reeve job logs last --follow", [&session, o] {
+                            return logs(session, o->jobs, o->follow, o->out, o->err);
+                          });
+    add_selectors(c, o->jobs, false);
+    c.add_flag("--follow", o->follow, "Until all tasks have ended");
+    auto* only_out = c.add_flag("--stdout", o->out, "Only standard output");
+    c.add_flag("--stderr", o->err, "Only standard error")->excludes(only_out);
+  }
+}
+
+} // namespace reeve::cli

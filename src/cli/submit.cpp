@@ -1,0 +1,423 @@
+// The submit command. See submit.hpp.
+#include "src/cli/submit.hpp"
+
+#include "src/cli/commands.hpp"
+#include "src/cli/job_file.hpp"
+#include "src/cli/wait.hpp"
+#include "src/util/text.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <iterator>
+
+namespace reeve::cli {
+namespace {
+
+constexpr std::size_t job_file_max = 64u << 20;
+constexpr std::size_t script_max = 1u << 20; // a payload's bound
+constexpr std::size_t one_message =
+  1'000; // jobs that go out together, so that `duplicate` is about all of them
+
+struct SubmitOptions {
+  JobOptions job;
+  std::string file, each_line, key;
+  bool wait = false, follow = false, dry_run = false;
+};
+
+void add_job_options(CLI::App& c, JobOptions& o) {
+  const auto text = [&](const char* flags, std::string& into, const char* about, const char* type) {
+    c.add_option(flags, into, about)->type_name(type)->take_last();
+  };
+  const auto list = [&](const char* flags, std::vector<std::string>& into, const char* about,
+                        const char* type) {
+    c.add_option(flags, into, about)
+      ->type_name(type)
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  };
+  text("-n,--name", o.name, "The job's name (else the program's)", "NAME");
+  text("-q,--queue", o.queue, "Queue", "QUEUE");
+  text("-a,--array", o.array,
+       "One task for each index: 0-9, 1-100:2, 0-9%4 (at most 4 at once); $REEVE_ARRAY_INDEX",
+       "RANGE");
+  c.add_option("--priority", o.priority, "Higher first, where the queue looks at it")
+    ->type_name("N")
+    ->take_last();
+  text("--vcores", o.vcores, "Cores of each task, such as 1 or 0.5 (else 1)", "N");
+  text("--memory", o.memory, "Memory of each task, such as 4GiB or 512M", "SIZE");
+  text("--disk", o.disk, "Disk of each task", "SIZE");
+  list("-r,--resource", o.resources, "Other resources of each task, such as gpu=1; repeatable",
+       "NAME=N");
+  text("--time-limit", o.time_limit, "End a task after so long, such as 10m or 1h30m", "DURATION");
+  text("--estimate", o.estimate, "Expected run time of a task", "DURATION");
+  text("--grace", o.grace, "Time between TERM and KILL (else 10s)", "DURATION");
+  c.add_option("--retries", o.retries, "Further tries after a task failed")
+    ->type_name("N")
+    ->take_last();
+  c.add_option("--lost-retries", o.lost_retries, "Further tries after a node was lost (else 5)")
+    ->type_name("N")
+    ->take_last();
+  c.add_option("--max-parallel", o.max_parallel, "At most so many tasks at once")
+    ->type_name("N")
+    ->take_last();
+  list("-e,--env", o.env, "Environment variable; repeatable", "KEY=VALUE");
+  text("--cwd", o.cwd, "Working directory on the node (else a fresh one per task)", "DIR");
+  text("--stdin", o.stdin_file, "File on the node that is the task's input", "FILE");
+  list("-l,--label", o.labels, "Label, for selecting and grouping; repeatable", "KEY=VALUE");
+  list("--node-label", o.node_labels, "Only nodes with this label; repeatable", "KEY=VALUE");
+  text("--executor", o.executor, "process, noop, sleep or a name that agents have registered",
+       "NAME");
+  text("--output-limit", o.output_limit,
+       "Bytes kept of the head, and of the tail, of stdout and stderr (else 64KiB)", "SIZE");
+  text("-u,--user", o.user, "Whose job it is (else the login name)", "USER");
+}
+
+Result<void> put_pairs(std::map<std::string, std::string>& into,
+                       const std::vector<std::string>& pairs, const char* field) {
+  for (const std::string& text : pairs) {
+    auto pair = parse_pair(text, field);
+    if (!pair)
+      return tl::unexpected<Error>(pair.error());
+    into.insert_or_assign(std::move(pair->first), std::move(pair->second));
+  }
+  return {};
+}
+
+Result<std::vector<JobSpec>> jobs_of_file(const std::string& path, Terminal& terminal) {
+  auto text = read_file(path, &terminal.in, job_file_max);
+  if (!text)
+    return fail(Code::bad_field, "--file", text.error().text);
+  const auto folder = std::filesystem::path(path).parent_path();
+  auto jobs = parse_job_file(*text, form_of(path, *text), [&](const std::string& name) {
+    return read_file((folder / name).string(), nullptr, job_file_max);
+  });
+  if (!jobs) // the file's own field, behind the file's name
+    return fail(jobs.error().code, jobs.error().field, jobs.error().text + " (in " + path + ")");
+  return jobs;
+}
+
+/// `blame`: the exit code when there is an error, usage for options, refused for what a job must
+/// not be.
+Result<std::vector<JobSpec>> make_jobs(const SubmitOptions& o, const SubmitCommand& command,
+                                       Terminal& terminal, Exit& blame) {
+  std::vector<JobSpec> jobs;
+  blame = Exit::usage;
+  if (o.file.empty() && command.words.empty() && o.job.executor != "noop")
+    return fail(Code::bad_field, "COMMAND", "give a command behind `--`, or --file");
+  if (!o.file.empty() && !command.words.empty())
+    return fail(Code::bad_field, "COMMAND", "give either a command or --file");
+  if (!o.file.empty()) {
+    auto read = jobs_of_file(o.file, terminal);
+    if (!read) {
+      blame = read.error().field == "--file" ? Exit::usage : Exit::refused;
+      return read;
+    }
+    jobs = std::move(*read);
+  } else {
+    JobSpec& spec = jobs.emplace_back();
+    spec.resources.cpu_milli = 1000;
+    spec.command = command.words;
+    if (command.script)
+      run_script(spec, *command.script, command.script_text);
+  }
+  std::optional<std::string> lines;
+  if (!o.each_line.empty()) {
+    auto text = read_file(o.each_line, &terminal.in, job_file_max);
+    if (!text)
+      return fail(Code::bad_field, "--each-line", text.error().text);
+    lines = std::move(*text);
+    if (!o.job.array.empty())
+      return fail(Code::bad_field, "--each-line", "give either --array or --each-line");
+  }
+  for (std::size_t k = 0; k < jobs.size(); ++k) {
+    blame = Exit::usage;
+    JobSpec& spec = jobs[k];
+    if (auto done = apply_options(spec, o.job); !done)
+      return tl::unexpected<Error>(done.error());
+    if (lines)
+      if (auto done = apply_lines(spec, *lines, "--each-line"); !done)
+        return tl::unexpected<Error>(done.error());
+    if (auto done = finish_command(spec, "COMMAND"); !done)
+      return tl::unexpected<Error>(done.error());
+    if (spec.user.empty())
+      spec.user = terminal.user;
+    default_name(spec);
+    blame = Exit::refused;
+    if (auto good = validate(spec, jobs.size() > 1 ? "jobs[" + std::to_string(k) + "]" : ""); !good)
+      return tl::unexpected<Error>(good.error());
+  }
+  return jobs;
+}
+
+struct Accepted {
+  std::vector<JobId> jobs;
+  bool duplicate = false;
+};
+
+Result<Accepted> send(Client& client, const std::vector<JobSpec>& jobs, const std::string& key,
+                      Duration timeout) {
+  Accepted out;
+  if (jobs.size() > one_message) {
+    auto ids = client.submit(jobs, key, timeout);
+    if (!ids)
+      return tl::unexpected<Error>(ids.error());
+    out.jobs = std::move(*ids);
+    return out;
+  }
+  Submit request;
+  request.key.data = key;
+  request.jobs = jobs;
+  const auto done = client.submit(std::move(request), timeout);
+  if (!done)
+    return tl::unexpected<Error>(done.error());
+  for (std::uint64_t k = 0; k < done->count; ++k)
+    out.jobs.emplace_back(done->first.value + k);
+  out.duplicate = done->duplicate;
+  return out;
+}
+
+std::string accepted_text(const Accepted& accepted, const std::vector<JobSpec>& jobs) {
+  std::uint64_t tasks = 0;
+  for (const JobSpec& job : jobs)
+    tasks += job.count;
+  std::string out = accepted.jobs.size() == 1 ? "job " : "jobs ";
+  out +=
+    jobs_text(accepted.jobs) + (accepted.duplicate ? " known by its key already" : " submitted");
+  if (jobs.size() == 1)
+    out += ": " + jobs[0].name;
+  return out + " (" + std::to_string(tasks) + (tasks == 1 ? " task)" : " tasks)");
+}
+
+void show_accepted(Session& session, const Accepted& accepted, const std::vector<JobSpec>& jobs,
+                   bool waits, bool follows) {
+  if (session.human()) {
+    (follows ? session.terminal.err : session.terminal.out) << accepted_text(accepted, jobs) << "\n"
+                                                            << std::flush;
+  } else if (session.format == Format::quiet) {
+    if (!waits && !follows)
+      for (const JobId id : accepted.jobs)
+        session.terminal.out << id.value << "\n";
+  } else if (!waits && !follows) {
+    Json body;
+    body["jobs"] = to_json(accepted.jobs);
+    body["duplicate"] = accepted.duplicate;
+    session.terminal.out << dump_json(versioned(body)) << "\n";
+  }
+}
+
+Exit dry_run(Session& session, Client& client, const std::vector<JobSpec>& jobs) {
+  Submit request;
+  request.jobs = jobs;
+  request.dry_run = true;
+  const auto answer = client.submit(std::move(request), session.timeout);
+  if (!answer)
+    return session.fail(answer.error());
+  Json body;
+  body["dry_run"] = true;
+  body["text"] = answer->text;
+  body["jobs"] = to_json(jobs);
+  session.show_done(body, answer->text.empty() ? "good; nothing was submitted"
+                                               : answer->text + " (nothing was submitted)");
+  return Exit::good;
+}
+
+Exit submit(Session& session, const SubmitOptions& o) {
+  if (o.key.size() > 48)
+    return session.usage(Error{Code::bad_field, "--key",
+                               "size must be at most 48, got " + std::to_string(o.key.size())});
+  Exit blame = Exit::usage;
+  const auto jobs = make_jobs(o, *session.submit_command, session.terminal, blame);
+  if (!jobs)
+    return blame == Exit::usage ? session.usage(jobs.error()) : session.fail(jobs.error());
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  if (o.dry_run)
+    return dry_run(session, **client, *jobs);
+  const auto accepted = send(**client, *jobs, o.key, session.timeout);
+  if (!accepted)
+    return session.fail(accepted.error());
+  show_accepted(session, *accepted, *jobs, o.wait, o.follow);
+  if (o.follow)
+    return follow_and_wait(session, **client, accepted->jobs);
+  if (o.wait)
+    return wait_for_jobs(session, **client, accepted->jobs);
+  return Exit::good;
+}
+
+bool takes_value(const CLI::App& app, const std::string& word) {
+  const CLI::Option* option = app.get_option_no_throw(word);
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
+/// Where the command begins: behind `--`, or at the first word that is no option and no option's
+/// value. args.size() when there is none.
+std::size_t command_begin(const CLI::App& app, const std::vector<std::string>& args,
+                          std::size_t& submit_at) {
+  const CLI::App* at = &app;
+  submit_at = args.size();
+  for (std::size_t k = 0; k < args.size(); ++k) {
+    const std::string& word = args[k];
+    if (word == "--")
+      return submit_at < k ? k : args.size();
+    if (word.size() > 1 && word[0] == '-') {
+      k += takes_value(*at, word) ? 1 : 0;
+    } else if (submit_at < k) {
+      return k;
+    } else if (word == "submit") {
+      submit_at = k;
+      at = app.get_subcommand("submit");
+    } else {
+      return args.size(); // another command
+    }
+  }
+  return args.size();
+}
+
+} // namespace
+
+Result<std::string> read_file(const std::string& path, std::istream* in, std::size_t bytes_max) {
+  std::string text;
+  const auto take = [&](std::istream& from) {
+    std::array<char, 65'536> buffer{};
+    while (text.size() <= bytes_max && (from.read(buffer.data(), buffer.size()), from.gcount() > 0))
+      text.append(buffer.data(), static_cast<std::size_t>(from.gcount()));
+  };
+  if (path == "-" && in != nullptr) {
+    take(*in);
+  } else {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored))
+      return fail(Code::io, "", path + ": is a directory");
+    errno = 0;
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+      return fail(Code::io, "", path + ": " + std::strerror(errno != 0 ? errno : EIO));
+    take(file);
+  }
+  if (text.size() > bytes_max)
+    return fail(Code::too_large, "",
+                path + ": more than " + format_size(static_cast<std::int64_t>(bytes_max)));
+  return text;
+}
+
+Result<void> apply_options(JobSpec& spec, const JobOptions& o) {
+  const auto text = [](std::string& field, const std::string& given) {
+    field = given.empty() ? field : given;
+  };
+  text(spec.name, o.name);
+  text(spec.queue, o.queue);
+  text(spec.executor, o.executor);
+  text(spec.user, o.user);
+  text(spec.cwd, o.cwd);
+  text(spec.stdin_file, o.stdin_file);
+  spec.priority = o.priority.value_or(spec.priority);
+  spec.retries = o.retries.value_or(spec.retries);
+  spec.lost_retries = o.lost_retries.value_or(spec.lost_retries);
+  spec.max_parallel = o.max_parallel.value_or(spec.max_parallel);
+  Result<void> good;
+  const auto also = [&](auto parsed, auto put) {
+    if (!good)
+      return;
+    if (parsed)
+      put(*parsed);
+    else
+      good = tl::unexpected<Error>(parsed.error());
+  };
+  Resources& r = spec.resources;
+  if (!o.vcores.empty())
+    also(parse_milli(o.vcores, "--vcores"), [&](std::int64_t n) { r.cpu_milli = n; });
+  if (!o.memory.empty())
+    also(parse_size(o.memory, "--memory"), [&](std::int64_t n) { r.memory_bytes = n; });
+  if (!o.disk.empty())
+    also(parse_size(o.disk, "--disk"), [&](std::int64_t n) { r.disk_bytes = n; });
+  if (!o.time_limit.empty())
+    also(parse_duration(o.time_limit, "--time-limit"), [&](Duration d) { spec.time_limit = d; });
+  if (!o.estimate.empty())
+    also(parse_duration(o.estimate, "--estimate"), [&](Duration d) { spec.estimate = d; });
+  if (!o.grace.empty())
+    also(parse_duration(o.grace, "--grace"), [&](Duration d) { spec.grace = d; });
+  if (!o.output_limit.empty())
+    also(parse_size(o.output_limit, "--output-limit"), [&](std::int64_t n) {
+      spec.output_limit = static_cast<std::uint32_t>(std::min<std::int64_t>(n, 16 << 20));
+    });
+  for (const std::string& resource : o.resources)
+    if (good)
+      good = apply_resource(spec, resource, "--resource");
+  if (good)
+    good = put_pairs(spec.env, o.env, "--env");
+  if (good)
+    good = put_pairs(spec.labels, o.labels, "--label");
+  if (good)
+    good = put_pairs(spec.node_labels, o.node_labels, "--node-label");
+  if (good && !o.array.empty())
+    good = apply_array(spec, o.array, "--array");
+  return good;
+}
+
+Result<SubmitCommand> take_command(const CLI::App& app, std::vector<std::string>& args) {
+  SubmitCommand out;
+  std::size_t submit_at = 0;
+  const std::size_t begin = command_begin(app, args, submit_at);
+  if (begin >= args.size())
+    return out;
+  const std::size_t words = begin + (args[begin] == "--" ? 1 : 0);
+  out.words.assign(args.begin() + static_cast<std::ptrdiff_t>(words), args.end());
+  args.resize(begin);
+  if (out.words.empty())
+    return out;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(out.words[0], ignored))
+    return out;
+  auto text = read_file(out.words[0], nullptr, script_max);
+  if (!text)
+    return out; // not ours to read: the node will say what is wrong with it
+  auto script = parse_script(*text);
+  if (!script)
+    return fail(Code::bad_field, out.words[0] + ", " + script.error().field, script.error().text);
+  if (!*script)
+    return out;
+  args.insert(args.begin() + static_cast<std::ptrdiff_t>(submit_at) + 1, (*script)->options.begin(),
+              (*script)->options.end());
+  out.script = std::move(*script);
+  out.script_text = std::move(*text);
+  return out;
+}
+
+void add_submit(CLI::App& root, Session& session) {
+  auto o = std::make_shared<SubmitOptions>();
+  auto& c =
+    add_command(root, session, "submit",
+                "Gives the cluster a job: a command, a script, an array of tasks or a job file",
+                "reeve submit --name render --array 0-99%8 --memory 2GiB --wait -- ./render.sh\n"
+                "  reeve submit --each-line urls.txt -- curl -O {}\n"
+                "  reeve submit --file examples/hello.json --follow",
+                [&session, o] { return submit(session, *o); });
+  static std::vector<std::string> unused; // only for the help: the words never get here
+  c.add_option(
+     "COMMAND", unused,
+     "Program and arguments, behind `--`. A script with #REEVE lines brings its own options")
+    ->type_name("");
+  c.add_option("-f,--file", o->file, "Job file, JSON or TOML; - is standard input")
+    ->type_name("FILE")
+    ->take_last();
+  c.add_option(
+     "--each-line", o->each_line,
+     "One task for each line of FILE (- is standard input): {} in the command, $REEVE_ITEM")
+    ->type_name("FILE")
+    ->take_last();
+  add_job_options(c, o->job);
+  c.add_flag("-w,--wait", o->wait, "Wait until it has ended; exit code 1 when a task failed");
+  c.add_flag("--follow", o->follow,
+             "Print what its tasks print until it has ended, then as --wait");
+  c.add_flag("--dry-run", o->dry_run, "Only check, and say where it would go");
+  c.add_option("--key", o->key, "The same key again makes no second job (else a random one)")
+    ->type_name("KEY")
+    ->take_last();
+}
+
+} // namespace reeve::cli

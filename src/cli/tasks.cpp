@@ -1,0 +1,295 @@
+// `reeve task …`: list, show, explain, logs, cancel.
+#include "src/cli/commands.hpp"
+#include "src/cli/logs.hpp"
+#include "src/cli/names.hpp"
+#include "src/cli/selector.hpp"
+#include "src/cli/views.hpp"
+
+#include <algorithm>
+
+namespace reeve::cli {
+namespace {
+
+constexpr std::uint32_t page = 1'000;
+constexpr std::size_t show_max = 100; // tasks shown one by one
+
+/// The job and the tasks of one selector; a label or name that matches several jobs is refused.
+struct Chosen {
+  JobId job;
+  std::vector<Span> tasks;
+};
+Result<Chosen> choose(Session& session, Client& client, const std::string& text) {
+  auto selector = parse_task_selector(text);
+  if (!selector)
+    return tl::unexpected<Error>(selector.error());
+  auto jobs = resolve(client, selector->job, ResolveOptions{session.terminal.user, {}});
+  if (!jobs)
+    return tl::unexpected<Error>(jobs.error());
+  if (jobs->empty())
+    return fail(Code::not_found, "JOB", "no job matches " + printable(text));
+  if (jobs->size() > 1)
+    return fail(Code::bad_field, "TASK", printable(text) + " means several jobs: name one");
+  return Chosen{jobs->front(), std::move(selector->tasks)};
+}
+
+bool wanted(const std::vector<Span>& spans, TaskIndex index) {
+  return spans.empty() || std::any_of(spans.begin(), spans.end(), [&](const Span& s) {
+           return index >= s.first && index <= s.last && (index - s.first) % s.step == 0;
+         });
+}
+
+/// The chosen tasks, page by page. `limit` 0: all.
+Result<TaskList> list_chosen(Client& client, const Chosen& chosen,
+                             const std::vector<TaskState>& states, std::size_t limit) {
+  TaskList all;
+  ListTasks query;
+  query.job = chosen.job;
+  query.states = states;
+  query.limit = page;
+  std::uint64_t last = tasks_max;
+  if (!chosen.tasks.empty()) {
+    last = 0;
+    query.from = tasks_max;
+    for (const Span& span : chosen.tasks) {
+      query.from = std::min(query.from, static_cast<TaskIndex>(span.first));
+      last = std::max(last, span.last);
+    }
+    query.limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(page, last - query.from + 1));
+  }
+  while (true) {
+    auto list = client.ask(query);
+    if (!list)
+      return list;
+    for (TaskView& task : list->tasks) {
+      if (!wanted(chosen.tasks, task.index))
+        continue;
+      if (limit > 0 && all.tasks.size() == limit) {
+        all.more = true;
+        all.next = task.index;
+        return all;
+      }
+      all.tasks.push_back(std::move(task));
+    }
+    if (!list->more || list->next > last || list->next <= query.from)
+      return all;
+    query.from = list->next;
+  }
+}
+
+Exit list(Session& session, const std::string& task, const std::vector<std::string>& state_texts,
+          std::size_t limit) {
+  const auto states = parse_names<TaskState>(state_texts, "--state");
+  if (!states)
+    return session.usage(states.error());
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto chosen = choose(session, **client, task);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  const auto tasks = list_chosen(**client, *chosen, *states, limit);
+  if (!tasks)
+    return session.fail(tasks.error());
+  std::vector<std::string> names;
+  for (const TaskView& view : tasks->tasks)
+    names.push_back(task_name(view.job, view.index));
+  session.show_list(to_json(*tasks), "tasks",
+                    task_table(tasks->tasks, session.format == Format::wide), names);
+  if (tasks->more)
+    session.note("(more than " + std::to_string(limit) + ": --limit 0 shows all)");
+  return Exit::good;
+}
+
+Exit show(Session& session, const std::string& task) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto chosen = choose(session, **client, task);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  const auto tasks = list_chosen(**client, *chosen, {}, show_max);
+  if (!tasks)
+    return session.fail(tasks.error());
+  if (tasks->tasks.empty())
+    return session.fail(Error{Code::not_found, "TASK", "no task " + printable(task)});
+  bool first = true;
+  for (const TaskView& view : tasks->tasks) {
+    if (session.human() && !first)
+      session.terminal.out << "\n";
+    first = false;
+    session.show_object(to_json(view), task_properties(view), task_name(view.job, view.index));
+  }
+  if (tasks->more)
+    session.note("(only the first " + std::to_string(show_max) + ")");
+  return Exit::good;
+}
+
+Exit explain(Session& session, const std::string& task) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto chosen = choose(session, **client, task);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  Explain request;
+  request.job = chosen->job;
+  request.index = chosen->tasks.empty() ? 0 : static_cast<TaskIndex>(chosen->tasks.front().first);
+  const auto why = (*client)->ask(request, session.timeout);
+  if (!why)
+    return session.fail(why.error());
+  Session::Properties properties{{"Task", task_name(request.job, request.index)},
+                                 {"Why", why->summary}};
+  for (const auto& [reason, nodes] : why->nodes)
+    properties.emplace_back("Nodes", std::to_string(nodes) + ": " + reason);
+  for (const std::string& note : why->notes)
+    properties.emplace_back("Note", note);
+  session.show_object(to_json(*why), properties, why->summary);
+  return Exit::good;
+}
+
+Exit cancel(Session& session, const std::vector<std::string>& texts, const std::string& reason) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  ActOnJobs request;
+  request.action = JobAction::cancel;
+  request.reason = reason;
+  for (const std::string& text : texts) {
+    const auto chosen = choose(session, **client, text);
+    if (!chosen)
+      return fail_selector(session, chosen.error());
+    if (chosen->tasks.empty())
+      return session.usage(Error{Code::bad_field, "TASK",
+                                 "name the tasks, such as " + printable(text) +
+                                   "/0-9 (the whole job: reeve job cancel)"});
+    auto runs = runs_of(chosen->tasks);
+    if (!runs)
+      return fail_selector(session, runs.error());
+    request.tasks.push_back(JobRuns{chosen->job, std::move(*runs)});
+  }
+  const auto answer = (*client)->act(request, session.timeout);
+  if (!answer)
+    return session.fail(answer.error());
+  session.show_done(Json{{"tasks_changed", answer->changed}},
+                    std::to_string(answer->changed) +
+                      (answer->changed == 1 ? " task cancelled" : " tasks cancelled"));
+  return Exit::good;
+}
+
+Exit logs(Session& session, const std::vector<std::string>& texts, TaskLogs wanted) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  for (const std::string& text : texts) {
+    const auto chosen = choose(session, **client, text);
+    if (!chosen)
+      return fail_selector(session, chosen.error());
+    wanted.job = chosen->job;
+    wanted.tasks = chosen->tasks;
+    if (const Exit exit = print_task_logs(session, **client, wanted); exit != Exit::good)
+      return exit;
+  }
+  return Exit::good;
+}
+
+} // namespace
+
+Exit print_task_logs(Session& session, Client& client, const TaskLogs& wanted) {
+  const auto tasks = list_chosen(client, Chosen{wanted.job, wanted.tasks}, {}, 0);
+  if (!tasks)
+    return session.fail(tasks.error());
+  if (tasks->tasks.empty())
+    return session.fail(
+      Error{Code::not_found, "TASK", "no such task of job " + std::to_string(wanted.job.value)});
+  const bool several = tasks->tasks.size() > 1;
+  for (const TaskView& task : tasks->tasks) {
+    const std::string name = task_name(task.job, task.index);
+    if (task.attempt == 0 && !wanted.follow) {
+      if (!several)
+        session.note("task " + name + " has not run yet");
+      continue;
+    }
+    const LogWanted log{task.job, task.index, wanted.attempt, wanted.out, wanted.err};
+    if (const auto printed =
+          print_log(session, client, log, several ? name + ": " : "", wanted.follow);
+        !printed) {
+      if (!several)
+        return session.fail(printed.error());
+      session.note("task " + name + ": " +
+                   printed.error().message()); // the others may well be readable
+    }
+  }
+  return Exit::good;
+}
+
+void add_task_commands(CLI::App& root, Session& session) {
+  constexpr const char* about_task = "5/3, 5/0-9, 5/1,3; the job as in job commands: last/0";
+  CLI::App& noun = add_noun(root, "task", "Tasks: list, show, explain, logs, cancel");
+  {
+    struct Options {
+      std::string task;
+      std::vector<std::string> states;
+      std::size_t limit = 100;
+    };
+    auto o = std::make_shared<Options>();
+    auto& c = add_command(noun, session, "list", "Shows the tasks of a job",
+                          "reeve task list 5 --state failed",
+                          [&session, o] { return list(session, o->task, o->states, o->limit); });
+    c.add_option("TASK", o->task, std::string("5 for all, or ") + about_task)
+      ->required()
+      ->type_name("");
+    c.add_option("-s,--state", o->states, "Only in these states, with commas")
+      ->type_name("STATE")
+      ->allow_extra_args(false);
+    c.add_option("--limit", o->limit, "At most so many; 0: all")
+      ->type_name("N")
+      ->take_last()
+      ->capture_default_str();
+  }
+  {
+    auto task = std::make_shared<std::string>();
+    auto& c = add_command(noun, session, "show", "Shows everything about tasks",
+                          "reeve task show 5/3", [&session, task] { return show(session, *task); });
+    c.add_option("TASK", *task, about_task)->required()->type_name("");
+  }
+  {
+    auto task = std::make_shared<std::string>();
+    auto& c =
+      add_command(noun, session, "explain", "Says why a task waits, or why it is where it is",
+                  "reeve task explain 5/3", [&session, task] { return explain(session, *task); });
+    c.add_option("TASK", *task, about_task)->required()->type_name("");
+  }
+  {
+    struct Options {
+      std::vector<std::string> tasks;
+      TaskLogs wanted;
+      bool out = false, err = false;
+    };
+    auto o = std::make_shared<Options>();
+    auto& c = add_command(noun, session, "logs", "Prints what tasks printed",
+                          "reeve task logs 5/3 --follow", [&session, o] {
+                            o->wanted.out = !o->err;
+                            o->wanted.err = !o->out;
+                            return logs(session, o->tasks, o->wanted);
+                          });
+    c.add_option("TASK", o->tasks, about_task)->required()->type_name("");
+    c.add_flag("--follow", o->wanted.follow, "Until the task has ended");
+    auto* only_out = c.add_flag("--stdout", o->out, "Only standard output");
+    c.add_flag("--stderr", o->err, "Only standard error")->excludes(only_out);
+    c.add_option("--attempt", o->wanted.attempt, "Of this attempt (else the last)")
+      ->type_name("N")
+      ->take_last();
+  }
+  {
+    auto tasks = std::make_shared<std::vector<std::string>>();
+    auto reason = std::make_shared<std::string>();
+    auto& c = add_command(noun, session, "cancel", "Ends tasks", "reeve task cancel 5/0-9",
+                          [=, &session] { return cancel(session, *tasks, *reason); });
+    c.add_option("TASK", *tasks, about_task)->required()->type_name("");
+    c.add_option("--reason", *reason, "Why, for those who ask later")
+      ->type_name("TEXT")
+      ->take_last();
+  }
+}
+
+} // namespace reeve::cli
