@@ -608,7 +608,7 @@ void Applier::reopen(Job& job, JobId id) {
     return;
   job.ended = false;
   job.extra->ended = {};
-  changes_.push_back(JobReopened{id});
+  changes_.push_back(JobReopened{id, job.kind->kind, job.submitted, job.held});
 }
 
 void Applier::on(const TasksRetried& f) {

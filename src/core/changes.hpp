@@ -117,9 +117,13 @@ struct JobEnded {
   std::uint32_t tasks = 0;
   TimePoint at;
 };
-/// An ended job runs again (retried).
+/// An ended job runs again (retried). Carries what JobArrived did: nobody needs to remember ended
+/// jobs.
 struct JobReopened {
   JobId job;
+  KindPtr kind;
+  TimePoint submitted;
+  bool held = false;
 };
 struct JobForgotten {
   JobId job;
