@@ -1,7 +1,7 @@
 // What all deciders have in common: a view fed by committed batches, a refusal that is news, and
 // wishes for the ledger. `Core` is a plain class with reset(changes), apply(changes), decide(now)
-// and refused(command, error), or refused(placements) when it places; the shells that derive from
-// this add what else they take.
+// and refused(command, error), or refused(placements) when it places; suspect(nodes) when it cares.
+// The shells that derive from this add what else they take.
 #pragma once
 
 #include "actors/shell.hpp"
@@ -20,6 +20,8 @@ public:
 protected:
   caf::behavior make_behavior() override { return own_messages().or_else(common()); }
   virtual caf::message_handler own_messages() { return {}; }
+  /// After each decision.
+  virtual void decided() {}
   /// Which clock the core's `now` is.
   [[nodiscard]] virtual TimePoint now() const { return wall_now(); }
 
@@ -54,6 +56,11 @@ private:
           core_.refused(*refused.command, *refused.wish->error);
         think_soon();
       },
+      [this](const Parcel<Suspicion>& suspicion) {
+        if constexpr (requires { core_.suspect(std::vector<NodeId>()); })
+          core_.suspect(suspicion.take().nodes);
+        think_soon();
+      },
       [this](tick_atom) {
         delayed_send(this, tick_every_, tick_atom::value);
         think_soon();
@@ -62,6 +69,7 @@ private:
         thinking_ = false;
         if (auto commands = core_.decide(now()); !commands.empty())
           post(this, directory_->ledger, Wishes{std::move(commands)});
+        decided();
       },
     };
   }

@@ -1,0 +1,13 @@
+// See recovery.hpp.
+#include "actors/recovery.hpp"
+
+namespace reeve::actors {
+namespace {
+constexpr auto check_every = std::chrono::seconds(1);
+} // namespace
+
+RecoveryActor::RecoveryActor(caf::actor_config& config, DirectoryPtr directory, std::uint64_t seed)
+    : DeciderShell(config, "recovery", deciders::Recovery(seed), std::move(directory),
+                   check_every) {}
+
+} // namespace reeve::actors

@@ -1,0 +1,79 @@
+// What is given back because nobody needs it any more: leases past their time, finished jobs past
+// their retention, nodes that are gone for long, work booked on a node that is not there. Owned by
+// the sweeper actor and the simulator. Reads no clock, asks for bounded work at a time.
+#pragma once
+
+#include "src/core/changes.hpp"
+#include "src/core/commands.hpp"
+#include "src/deciders/settings.hpp"
+
+#include <deque>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace reeve::deciders {
+
+/// The rules, with the defaults of `settings`: a lease ends at its time; a finished job is
+/// forgotten after 1 h, or when those that finished after it have 100,000 tasks; a node that was
+/// lost or has left is forgotten after a day. At most `work_max` items a call. What was asked for
+/// and is neither done nor refused is asked for again after 10 s.
+class Sweeper {
+public:
+  static constexpr std::size_t work_max = 10'000;
+
+  void reset(const core::Changes& changes);
+  void apply(const core::Changes& changes);
+  void refused(const core::Command& command, const Error& error);
+  std::vector<core::Command> decide(TimePoint now);
+
+private:
+  template<class Id> class Asked { // what was asked for, and since when
+  public:
+    bool may_ask(Id id, TimePoint now) {
+      const auto [at, fresh] = since_.try_emplace(id, now);
+      if (!fresh && now >= at->second && now - at->second < std::chrono::seconds(10))
+        return false;
+      at->second = now;
+      return true;
+    }
+    void settled(Id id) { since_.erase(id); }
+
+  private:
+    std::map<Id, TimePoint> since_;
+  };
+  struct Ended {
+    JobId job;
+    TimePoint at;
+    std::uint32_t tasks = 0;
+  };
+  void on(const core::NodeChanged& change);
+  void on(const core::NodeForgotten& change);
+  void on(const core::LeaseChanged& change);
+  void on(const core::LeaseEnded& change);
+  void on(const core::JobEnded& change);
+  void on(const core::JobReopened& change);
+  void on(const core::FlightChanged& change);
+  void on(const core::ConfigUpdated& change);
+  template<class C> void on(const C&) {} // of no concern here
+
+  void end_leases(TimePoint now, std::vector<core::Command>& commands);
+  void forget_jobs(TimePoint now, std::vector<core::Command>& commands);
+  void remove_nodes(TimePoint now, std::vector<core::Command>& commands);
+  void free_orphans(std::vector<core::Command>& commands);
+
+  Settings settings_ = settings_from({});
+  std::map<LeaseId, TimePoint> leases_; // only those with an end
+  std::set<std::pair<TimePoint, LeaseId>> lease_ends_;
+  std::deque<Ended> ended_;            // oldest first
+  std::map<JobId, unsigned> reopened_; // so many of their entries in `ended_` are void
+  std::uint64_t ended_tasks_ = 0;      // sum over `ended_`
+  std::map<NodeId, TimePoint> away_;   // lost or gone, since when
+  std::unordered_map<NodeId, std::unordered_set<JobId>> in_flight_;
+  Asked<LeaseId> asked_leases_;
+  Asked<NodeId> asked_nodes_;
+  bool unavailable_ = false;
+  TimePoint ask_again_, next_sweep_;
+};
+
+} // namespace reeve::deciders
