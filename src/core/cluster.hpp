@@ -33,10 +33,12 @@ struct Outcome {
   NodeId node;                           // RegisterNode, GrantLease
 };
 
-/// What a node that registers must drop and what it must be sent again.
+/// What a node that registers must drop, what it must be sent again, and what of all that is in
+/// flight there it must stop, because the word to do so may have been lost.
 struct Reconciled {
   std::vector<JobRuns> stop;
   std::vector<Placement> resend;
+  std::vector<JobRuns> cancel;
 };
 
 class Cluster {
@@ -67,6 +69,11 @@ public:
   [[nodiscard]] JobId oldest_job() const;
   [[nodiscard]] const Kind& kind_of(const Job& job) const;
   [[nodiscard]] TaskState state_of(const Job& job, TaskIndex index) const;
+  struct Placed {
+    Attempt attempt = 0; // the last one placed; 0: none yet
+    NodeId node;         // where it is in flight; 0: it is not
+  };
+  [[nodiscard]] Placed placed(const Job& job, TaskIndex index) const;
 
   [[nodiscard]] Result<JobProgress> progress(JobId id) const;
   [[nodiscard]] JobList list(const ListJobs& query) const;

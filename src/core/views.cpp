@@ -97,6 +97,15 @@ TaskState Cluster::state_of(const Job& job, TaskIndex index) const {
   return flight_of(job, index) ? TaskState::assigned : TaskState::succeeded;
 }
 
+Cluster::Placed Cluster::placed(const Job& job, TaskIndex index) const {
+  if (const auto* flight = flight_of(job, index))
+    return {attempt_in(flight->second, index), flight->first};
+  if (job.extra)
+    if (const auto at = job.extra->marks.find(index); at != job.extra->marks.map().end())
+      return {at->second.attempt, {}};
+  return {index < job.next ? Attempt{1} : Attempt{0}, {}};
+}
+
 Result<JobProgress> Cluster::progress(JobId id) const {
   const Job* job = state_->jobs.find(id);
   if (!job)
@@ -329,6 +338,20 @@ std::vector<std::string> Cluster::items_of(JobId id, std::span<const TaskRun> ru
   return out;
 }
 
+namespace {
+std::vector<TaskRun> to_stop(const Job& job, const Allocation& allocation) {
+  if (job.cancelling)
+    return allocation.runs;
+  std::vector<TaskRun> out;
+  if (!job.extra->stopping.empty())
+    for (const TaskRun& flying : allocation.runs)
+      for (const TaskRun& part :
+           common(job.extra->stopping, TaskRun{flying.first, flying.count, 1}))
+        out.push_back({part.first, part.count, flying.attempt});
+  return out;
+}
+} // namespace
+
 Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) const {
   Reconciled out;
   const Node* node = state_->node(id);
@@ -355,10 +378,14 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
     if (!stop.runs.empty())
       out.stop.push_back(std::move(stop));
   }
-  for (auto& [job_id, runs] : missing)
+  for (auto& [job_id, runs] : missing) {
+    const Job& job = *state_->jobs.find(job_id);
+    const Allocation& allocation = job.extra->allocations.at(id);
     if (!runs.empty())
-      out.resend.push_back(
-        {id, job_id, state_->jobs.find(job_id)->extra->allocations.at(id).slots, std::move(runs)});
+      out.resend.push_back({id, job_id, allocation.slots, std::move(runs)});
+    if (JobRuns cancel{job_id, to_stop(job, allocation)}; !cancel.runs.empty())
+      out.cancel.push_back(std::move(cancel));
+  }
   return out;
 }
 

@@ -28,6 +28,7 @@ using Request =
 struct Identity {
   std::string cluster, master, program;
   TimePoint started;
+  std::map<std::string, std::string> defaults = {}; // of every run-time setting, to be shown
 };
 
 /// Why the journal takes no entries at the moment.
@@ -47,14 +48,18 @@ public:
   /// `cluster` as recovered from the journal, whose newest entry is `cluster.last_seq()`.
   Ledger(Identity identity, core::Cluster cluster);
 
-  /// Starts a reign: appends EpochStarted. Returns the new epoch.
-  Epoch begin(TimePoint now);
+  /// Starts a reign: appends EpochStarted. Returns the new epoch, which is above the cluster's and
+  /// above `taken`, the highest that was ever acquired: a master may die between acquiring the
+  /// journal and its first entry.
+  Epoch begin(TimePoint now, Epoch taken = {});
 
   // ---- inputs
   void request(Peer peer, std::uint64_t correlation, const Request& request, TimePoint now);
   void register_node(Peer peer, std::uint64_t correlation, const RegisterNode& message,
                      Duration heartbeat, TimePoint now);
-  /// Results of a bound node. Acknowledged (ResultsAck) when durable, duplicates too.
+  /// Results of a bound node. Acknowledged (ResultsAck) when durable, duplicates too. While the
+  /// journal fails they are dropped: the agent keeps them and sends them when it has registered
+  /// again.
   void results(Peer peer, NodeId node, Results message, TimePoint now);
   void leave(NodeId node, const std::string& reason, TimePoint now);
   RefusedWish wish(const core::Command& command, TimePoint now);
@@ -74,10 +79,11 @@ public:
   /// Everything up to `seq` is durable: its effects are released.
   void durable(Seq seq);
   /// Speculative state is worthless now: waiting effects become errors to whoever asked, and every
-  /// command is refused with `error` until `reload`. Call `reload` with the cluster as the journal
-  /// has it.
+  /// command and question is refused with `error` until `reload`, but for GetMaster. Call `reload`
+  /// with the cluster as the journal has it.
   void append_failed(const Error& error, TimePoint now);
-  /// Also starts accepting again. The deciders must be reset from `describe()`.
+  /// Also starts accepting again. The deciders must be reset from `describe()`. Every node must
+  /// register again: what was decided about its tasks may be void.
   void reload(core::Cluster cluster);
   [[nodiscard]] const std::optional<Trouble>& trouble() const { return trouble_; }
 
@@ -106,13 +112,20 @@ private:
   };
 
   core::Outcome execute(const core::Command& command, TimePoint now);
-  void after_changes(std::size_t first_change, TimePoint now);
+  void after_changes(std::size_t first_change);
   void effect(Effect effect);
-  template<class M> void reply(Peer peer, std::uint64_t correlation, const M& message);
+  template<class M> void reply(Peer peer, std::uint64_t correlation, const M& message) {
+    effect(ToPeer{peer, M::type, correlation, encode(message)});
+  }
   void reply_error(Peer peer, std::uint64_t correlation, const Error& error,
                    Duration retry_after = {});
-  void dispatch(const Placement& placement, bool with_spec);
+  void done(Peer peer, std::uint64_t correlation, std::uint64_t changed);
+  void answer(std::vector<Waiters::Answer> answers);
+  void dispatch(const Placement& placement, std::uint32_t slots, bool with_spec);
+  void unbind(NodeId node, const std::string& reason);
   void close_batch();
+  [[nodiscard]] JobProgress progress_of(JobId job) const;
+  [[nodiscard]] Beacon make_beacon(TimePoint now) const;
 
   void handle(Peer, std::uint64_t, const SubmitRequest&, TimePoint);
   void handle(Peer, std::uint64_t, const ActOnJobs&, TimePoint);
@@ -138,7 +151,6 @@ private:
   std::string journal_health_ = "healthy";
   std::optional<Trouble> trouble_;
 
-  std::vector<TaskOutput> open_outputs_;
   core::Committed open_;      // entries decided since the last batch was closed
   journal::Batch open_batch_; // the same, encoded
   std::size_t open_bytes_ = 0;
@@ -149,6 +161,8 @@ private:
   std::vector<core::CommittedPtr> committed_;
   Waiters waiters_;
   std::map<NodeId, Measured> measured_;
+  std::map<NodeId, Peer> bound_; // which connection is the node's, as far as the ledger knows
+  std::optional<Beacon> told_;   // the newest beacon: repeated while the journal fails
   std::map<std::string, std::int64_t> counters_;
 };
 

@@ -21,7 +21,7 @@ public:
   };
 
   /// Waits until none of `open` (jobs of `wait` that have not ended) is left. The same peer and
-  /// correlation again: replaced.
+  /// correlation again: replaced. With `every`, the next tick tells how the jobs stand.
   void add(Peer peer, std::uint64_t correlation, const Wait& wait, std::vector<JobId> open,
            TimePoint now);
   /// A job ended. Answers for those that waited for nothing else.
@@ -31,6 +31,14 @@ public:
   /// Progress that is due, and forgets waits not renewed.
   std::vector<Answer> tick(TimePoint now, const ProgressOf& progress);
   void drop(Peer peer);
+  struct Waiting {
+    Peer peer = 0;
+    std::uint64_t correlation = 0;
+    Wait wait;
+    TimePoint renewed;
+  };
+  /// Everybody who waits, and forgets them: the jobs they wait for must be looked at again.
+  std::vector<Waiting> take_all();
   [[nodiscard]] std::size_t size() const { return waits_.size(); }
 
 private:

@@ -19,6 +19,7 @@ public:
     Result<Seq> durable; // everything up to it, or why the append failed; after a failure
                          // everything queued is dropped
     Seq snapshot;        // not 0: a snapshot at this seq was stored and the journal truncated
+    std::optional<Error> snapshot_failed = {}; // a snapshot was not stored; appending goes on
   };
   using OnReport =
     std::function<void(Report)>; // called on the writer's thread: must only pass a message on
@@ -31,12 +32,14 @@ public:
   void save(journal::Snapshot snapshot);
   /// After a failed append: forget the failure, take work again.
   void resume();
-  /// Waits until the queue is empty, then runs `work` with the journal on the writer's thread
-  /// (recovery after a failure, verification).
+  /// Runs `work` with the journal on the writer's thread, after everything that was queued before
+  /// it (recovery after a failure, a reader for a snapshot).
   void run(std::function<void(journal::Journal&)> work);
 
 private:
   void loop();
+  void append_all(const std::vector<journal::Batch>& batches);
+  void save_one(const journal::Snapshot& snapshot);
 
   std::unique_ptr<journal::Journal> journal_;
   OnReport on_report_;
@@ -45,7 +48,7 @@ private:
   std::vector<journal::Batch> queue_;
   std::vector<journal::Snapshot> snapshots_;
   std::vector<std::function<void(journal::Journal&)>> works_;
-  bool failed_ = false, stop_ = false;
+  bool failed_ = false, stop_ = false; // guarded by mutex_, as the queues are
   std::thread thread_;
 };
 

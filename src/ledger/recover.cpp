@@ -1,0 +1,58 @@
+// See recover.hpp.
+#include "src/ledger/recover.hpp"
+
+namespace reeve::ledger {
+namespace {
+
+// Our own bytes, which have passed the journal's checks: an entry holds a whole Submit message and
+// a little more.
+constexpr DecodeLimits entry_limits{.bytes = 1u << 30, .depth = 32, .tokens = 100'000'000};
+
+Error at(const std::string& place, const Error& error) {
+  return {error.code == Code::unknown_version ? error.code : Code::corrupt, place, error.message()};
+}
+
+} // namespace
+
+Result<Recovered> recover(journal::Journal& journal) {
+  auto snapshot = journal.load_snapshot();
+  if (!snapshot)
+    return tl::unexpected<Error>(std::move(snapshot).error());
+  Recovered out;
+  out.snapshot = snapshot->seq;
+  if (snapshot->seq) {
+    const std::string place = "snapshot " + std::to_string(snapshot->seq.value);
+    auto cluster = core::Cluster::restore(snapshot->bytes);
+    if (!cluster)
+      return tl::unexpected<Error>(at(place, cluster.error()));
+    if (cluster->last_seq() != snapshot->seq)
+      return fail(Code::corrupt, place,
+                  "holds the state after entry " + std::to_string(cluster->last_seq().value));
+    out.cluster = std::move(*cluster);
+    std::string().swap(snapshot->bytes); // before the tail needs memory
+  }
+  core::Changes changes;
+  auto read =
+    journal.read(snapshot->seq.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
+      auto entry = decode<Entry>(bytes, entry_limits);
+      if (!entry)
+        return tl::unexpected<Error>(at("entry " + std::to_string(seq.value), entry.error()));
+      changes.clear();
+      ++out.replayed;
+      return out.cluster.replay(seq, *entry, changes);
+    });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  return out;
+}
+
+Result<journal::Snapshot> make_snapshot(journal::Journal& journal) {
+  auto recovered = recover(journal);
+  if (!recovered)
+    return tl::unexpected<Error>(std::move(recovered).error());
+  if (!recovered->cluster.last_seq())
+    return fail(Code::refused, {}, "the journal is empty");
+  return journal::Snapshot{recovered->cluster.last_seq(), recovered->cluster.snapshot()};
+}
+
+} // namespace reeve::ledger

@@ -1,0 +1,366 @@
+// What clients and operators ask, and what they are answered. See ledger.hpp.
+#include "src/ledger/ledger.hpp"
+
+#include <algorithm>
+
+namespace reeve::ledger {
+namespace {
+
+constexpr std::uint64_t hashed_jobs_max = 20'000;
+
+std::string number(std::uint64_t n) {
+  return std::to_string(n);
+}
+
+Error no_job(const std::string& field, JobId job) {
+  return {Code::not_found, field,
+          "no job " + number(job.value) + " (ended jobs are kept in history)"};
+}
+
+/// The parts of `run` that are held one by one.
+void held_parts(const core::Job& job, const TaskRun& run, std::vector<TaskRun>& out) {
+  if (job.extra)
+    job.extra->marks.each_in(run.first, run.count, [&](TaskIndex first, const core::Mark& mark) {
+      if (mark.state == TaskState::held)
+        out.push_back({first, mark.count, 1});
+    });
+}
+
+/// Sorted, and what overlaps counted once: people name tasks as they like.
+std::vector<TaskRun> united(std::vector<TaskRun> runs) {
+  std::sort(runs.begin(), runs.end(),
+            [](const TaskRun& a, const TaskRun& b) { return a.first < b.first; });
+  std::vector<TaskRun> out;
+  for (const TaskRun& run : runs) {
+    if (!out.empty() && out.back().first + out.back().count >= run.first)
+      out.back().count =
+        std::max(out.back().first + out.back().count, run.first + run.count) - out.back().first;
+    else
+      out.push_back({run.first, run.count, 1});
+  }
+  return out;
+}
+
+std::string nodes_text(std::size_t n) {
+  return n == 1 ? "1 node" : number(n) + " nodes";
+}
+
+/// Why `action` cannot be done to all of these; nothing when it can.
+std::optional<Error> refusal(const core::Cluster& cluster, const ActOnJobs& message) {
+  const auto ended = [&](const core::Job& job, JobId id, const std::string& field) {
+    return message.action == JobAction::hold && job.ended
+             ? std::optional(Error{Code::refused, field, "job " + number(id.value) + " is over"})
+             : std::nullopt;
+  };
+  for (std::size_t i = 0; i < message.jobs.size(); ++i) {
+    const std::string field = "jobs[" + number(i) + "]";
+    const core::Job* job = cluster.find_job(message.jobs[i]);
+    if (!job)
+      return no_job(field, message.jobs[i]);
+    if (auto error = ended(*job, message.jobs[i], field))
+      return error;
+  }
+  if (message.action == JobAction::hold && !message.tasks.empty())
+    return Error{Code::bad_field, "tasks", "a hold is for whole jobs"};
+  for (std::size_t i = 0; i < message.tasks.size(); ++i) {
+    const auto& [id, runs] = message.tasks[i];
+    const std::string field = "tasks[" + number(i) + "]";
+    const core::Job* job = cluster.find_job(id);
+    if (!job)
+      return no_job(field + ".job", id);
+    if (runs.empty())
+      return Error{Code::bad_field, field + ".runs", "name at least one task"};
+    for (const TaskRun& run : runs)
+      if (run.count == 0 || std::uint64_t{run.first} + run.count > job->count)
+        return Error{Code::bad_field, field + ".runs",
+                     "job " + number(id.value) + " has tasks 0 to " + number(job->count - 1)};
+  }
+  return {};
+}
+
+} // namespace
+
+void Ledger::done(Peer peer, std::uint64_t correlation, std::uint64_t changed) {
+  Done message;
+  message.changed = changed;
+  reply(peer, correlation, message);
+}
+
+// ---- jobs
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const SubmitRequest& request,
+                    TimePoint now) {
+  Submitted answer;
+  if (request.dry_run) {
+    answer.count = static_cast<std::uint32_t>(request.jobs.specs.size());
+    if (request.sample)
+      answer.text = where_it_would_go(*request.sample);
+    return reply(peer, correlation, answer);
+  }
+  const auto outcome = execute(request.jobs, now);
+  if (outcome.error)
+    return reply_error(peer, correlation, *outcome.error);
+  answer.first = outcome.first_job;
+  answer.count = outcome.jobs;
+  answer.duplicate = outcome.duplicate;
+  reply(peer, correlation, answer);
+}
+
+/// For the first job of a dry run: a guess from how things stand, no promise.
+std::string Ledger::where_it_would_go(const JobSpec& spec) const {
+  std::size_t nodes = 0, suitable = 0, large = 0;
+  const core::Node* best = nullptr;
+  std::int64_t most = 0;
+  std::string short_of;
+  for (const auto& [id, node] : cluster_.nodes()) {
+    if (!node.takes_work())
+      continue;
+    ++nodes;
+    const auto labelled = [&] {
+      return std::all_of(spec.node_labels.begin(), spec.node_labels.end(), [&](const auto& label) {
+        const auto at = node.labels.find(label.first);
+        return at != node.labels.end() && at->second == label.second;
+      });
+    };
+    if (std::find(node.executors.begin(), node.executors.end(), spec.executor) ==
+          node.executors.end() ||
+        !labelled())
+      continue;
+    ++suitable;
+    if (!fits(spec.resources, node.capacity)) {
+      short_of = shortage(spec.resources, node.available(), node.capacity);
+      continue;
+    }
+    ++large;
+    if (const auto times = times_fitting(spec.resources, node.available(), 1'000'000);
+        times > most) {
+      most = times;
+      best = &node;
+    }
+  }
+  if (best)
+    return "would start now on " + best->name + ", which has the most room of " +
+           nodes_text(large) + " that can run it";
+  if (large > 0)
+    return "would wait: " + nodes_text(large) + " can run it, none has room now";
+  if (suitable > 0)
+    return "would wait: no node is large enough: " + short_of;
+  if (nodes > 0)
+    return "would wait: none of " + nodes_text(nodes) +
+           " has the executor and the labels that it asks for";
+  return "would wait: no node is up";
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnJobs& message, TimePoint now) {
+  if (auto error = refusal(cluster_, message))
+    return reply_error(peer, correlation, *error);
+  std::uint64_t changed = 0;
+  std::optional<Error> error; // of a command that the checks above let pass: a fault of ours
+  const auto run = [&](const core::Command& command) {
+    const auto outcome = execute(command, now);
+    changed += outcome.changed;
+    if (outcome.error)
+      error = outcome.error;
+  };
+  const auto release = [&](JobId id, const std::vector<TaskRun>& runs) {
+    std::vector<TaskRun> held;
+    for (const TaskRun& part : runs)
+      held_parts(*cluster_.find_job(id), part, held);
+    if (!held.empty())
+      run(core::Retry{id, std::move(held)});
+  };
+  for (const JobId id : message.jobs) {
+    switch (message.action) {
+    case JobAction::cancel:
+      run(core::Cancel{id, {}, message.reason});
+      break;
+    case JobAction::retry:
+      run(core::Retry{id, {}});
+      break;
+    case JobAction::hold:
+      run(core::Hold{id, true, message.reason});
+      break;
+    case JobAction::release:
+      if (const core::Job* job = cluster_.find_job(id); !job->ended) {
+        release(id, {{0, job->count, 1}});
+        run(core::Hold{id, false, {}});
+      }
+      break;
+    }
+  }
+  for (const auto& [id, runs] : message.tasks) {
+    const std::vector<TaskRun> chosen = united(runs);
+    if (message.action == JobAction::cancel)
+      run(core::Cancel{id, chosen, message.reason});
+    else if (message.action == JobAction::retry)
+      run(core::Retry{id, chosen});
+    else
+      release(id, chosen);
+  }
+  if (error)
+    return reply_error(peer, correlation, *error);
+  done(peer, correlation, changed);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const Wait& message, TimePoint now) {
+  std::vector<JobId> open;
+  for (std::size_t i = 0; i < message.jobs.size(); ++i) {
+    const core::Job* job = cluster_.find_job(message.jobs[i]);
+    if (!job)
+      return reply_error(peer, correlation, no_job("jobs[" + number(i) + "]", message.jobs[i]));
+    if (!job->ended)
+      open.push_back(message.jobs[i]);
+  }
+  if (!open.empty())
+    return waiters_.add(peer, correlation, message, std::move(open), now);
+  Progress progress;
+  progress.last = true;
+  for (const JobId job : message.jobs)
+    progress.jobs.push_back(progress_of(job));
+  reply(peer, correlation, progress);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ListJobs& query, TimePoint) {
+  reply(peer, correlation, cluster_.list(query));
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ListTasks& query, TimePoint) {
+  auto list = cluster_.list(query);
+  if (!list)
+    return reply_error(peer, correlation, list.error());
+  effect(CompleteTasks{peer, correlation, std::move(*list)});
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ReadLog& message, TimePoint) {
+  ReadLog log = message;
+  const core::Job* job = cluster_.find_job(log.job);
+  NodeId node;
+  if (job) {
+    if (log.index >= job->count)
+      return reply_error(
+        peer, correlation,
+        {Code::not_found, "index",
+         "job " + number(log.job.value) + " has tasks 0 to " + number(job->count - 1)});
+    const core::Cluster::Placed placed = cluster_.placed(*job, log.index);
+    if (log.attempt == 0)
+      log.attempt = placed.attempt;
+    if (log.attempt == 0)
+      return reply_error(peer, correlation,
+                         {Code::not_found, "index",
+                          "task " + number(log.index) + " of job " + number(log.job.value) +
+                            " has not been placed yet"});
+    if (log.attempt == placed.attempt)
+      node = placed.node;
+  } // a job that is not known may be in history
+  effect(AskForLog{peer, correlation, node, log});
+}
+
+// ---- leases
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const Allocate& message, TimePoint now) {
+  const auto outcome = execute(
+    core::GrantLease{message.node, message.owner, message.resources, message.duration, message.key},
+    now);
+  if (outcome.error)
+    return reply_error(peer, correlation, *outcome.error);
+  const core::Lease& lease = cluster_.leases().at(outcome.lease);
+  reply(peer, correlation,
+        Granted{cluster_.view(lease), cluster_.find_node(outcome.node)->available()});
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const Release& message, TimePoint now) {
+  const auto outcome =
+    execute(core::ReleaseLeases{message.lease, message.node, message.owner}, now);
+  if (outcome.error)
+    return reply_error(peer, correlation, *outcome.error);
+  done(peer, correlation, outcome.changed);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const Renew& message, TimePoint now) {
+  const auto outcome = execute(core::RenewLease{message.lease, message.duration}, now);
+  if (outcome.error)
+    return reply_error(peer, correlation, *outcome.error);
+  done(peer, correlation, outcome.changed);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ListLeases& query, TimePoint) {
+  reply(peer, correlation, cluster_.list(query));
+}
+
+// ---- nodes, settings, the master itself
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnNodes& message,
+                    TimePoint now) {
+  core::Outcome outcome;
+  if (message.action == NodeAction::remove) {
+    core::RemoveNodes command;
+    for (std::size_t i = 0; i < message.nodes.size(); ++i) {
+      const core::Node* node = cluster_.find_node(message.nodes[i]);
+      if (!node)
+        return reply_error(
+          peer, correlation,
+          {Code::not_found, "nodes[" + number(i) + "]", "no node " + message.nodes[i]});
+      command.nodes.push_back(node->id);
+    }
+    outcome = execute(command, now);
+  } else if (message.action == NodeAction::label) {
+    outcome = execute(core::LabelNodes{message.nodes, message.labels}, now);
+  } else {
+    outcome = execute(
+      core::DrainNodes{message.nodes, message.action == NodeAction::drain, message.reason}, now);
+  }
+  if (outcome.error)
+    return reply_error(peer, correlation, *outcome.error);
+  done(peer, correlation, outcome.changed);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const ListNodes& query, TimePoint) {
+  auto list = cluster_.list(query);
+  if (!list)
+    return reply_error(peer, correlation, list.error());
+  for (NodeView& view : list->nodes)
+    if (const auto at = measured_.find(view.node); at != measured_.end()) {
+      view.used = at->second.used;
+      view.heard = at->second.heard;
+    }
+  reply(peer, correlation, *list);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const SetConfig& message, TimePoint now) {
+  const auto outcome = execute(core::ChangeConfig{message.values}, now);
+  if (outcome.error)
+    return reply_error(peer, correlation, *outcome.error);
+  done(peer, correlation, outcome.changed);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const GetConfig&, TimePoint) {
+  reply(peer, correlation, ConfigValues{cluster_.config(), identity_.defaults});
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const GetStats&, TimePoint now) {
+  Stats stats = cluster_.stats();
+  stats.uptime = now - identity_.started;
+  stats.counters = counters_;
+  reply(peer, correlation, stats);
+}
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const GetMaster&, TimePoint) {
+  MasterStatus status;
+  status.cluster = identity_.cluster;
+  status.master = identity_.master;
+  status.program = identity_.program;
+  status.role = "leader";
+  status.epoch = cluster_.epoch();
+  status.seq = trouble_ ? durable_ : cluster_.last_seq();
+  status.durable = durable_;
+  status.snapshot = snapshot_;
+  status.journal = journal_health_;
+  status.accepting = !trouble_;
+  status.started = identity_.started;
+  // The hash takes the whole state: of a large one it would hold everybody up.
+  if (!trouble_ && cluster_.stats().jobs <= hashed_jobs_max)
+    status.state_hash = cluster_.state_hash();
+  reply(peer, correlation, status);
+}
+
+} // namespace reeve::ledger
