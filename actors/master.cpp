@@ -2,8 +2,13 @@
 #include "actors/master.hpp"
 
 #include "actors/guard.hpp"
+#include "actors/recovery.hpp"
+#include "actors/registry.hpp"
 #include "actors/shell.hpp"
+#include "actors/sweeper.hpp"
+#include "actors/watchdog.hpp"
 
+#include <random>
 #include <spdlog/spdlog.h>
 #include <thread>
 
@@ -21,6 +26,10 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   const auto load = std::make_shared<Load>();
   directory_->ledger = system.spawn<LedgerActor>(std::move(parts.ledger), std::move(parts.journal),
                                                  std::move(parts.ledger_options), directory_, load);
+  directory_->registry = system.spawn<RegistryActor>(directory_);
+  directory_->watchdog = system.spawn<WatchdogActor>(directory_);
+  directory_->recovery = system.spawn<RecoveryActor>(directory_, std::random_device()());
+  directory_->sweeper = system.spawn<SweeperActor>(directory_);
   directory_->publisher = system.spawn<PublisherActor>(parts.wire);
   directory_->gateway = system.spawn<GatewayActor>(gateway::Gateway(std::move(parts.greeting)),
                                                    std::move(parts.wire), directory_, load);
