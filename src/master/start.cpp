@@ -1,6 +1,7 @@
 // See start.hpp.
 #include "src/master/start.hpp"
 
+#include "src/deciders/settings.hpp"
 #include "src/version.hpp"
 
 #include <cerrno>
@@ -29,13 +30,18 @@ Result<Begun> begin(std::unique_ptr<journal::Journal> journal, const config::Mas
   Begun begun;
   begun.before = recovered->cluster.last_seq();
   begun.replayed = recovered->replayed;
-  if (auto taken = journal->acquire(recovered->cluster.epoch().next(), options.name); !taken)
+  if (auto good = deciders::check_settings(options.settings, recovered->cluster.config(), "--set ");
+      !good)
+    return tl::unexpected(good.error());
+  const Epoch before = std::max(recovered->cluster.epoch(), journal->epoch());
+  if (auto taken = journal->acquire(before.next(), options.name); !taken)
     return tl::unexpected(taken.error());
-  ledger::Identity identity{options.cluster, options.name, "reeved " + std::string(version), now};
+  ledger::Identity identity{options.cluster, options.name, "reeved " + std::string(version), now,
+                            deciders::default_settings()};
   begun.ledger =
     std::make_unique<ledger::Ledger>(std::move(identity), std::move(recovered->cluster));
   begun.ledger->note_snapshot(recovered->snapshot);
-  begun.ledger->begin(now);
+  begun.ledger->begin(now, before);
   if (!options.settings.empty())
     if (auto refused = begun.ledger->wish(core::ChangeConfig{options.settings}, now); refused.error)
       return tl::unexpected(*refused.error);
