@@ -42,8 +42,10 @@ void Gateway::carry_out(ledger::ToPeer effect, TimePoint, Outbox& out) {
   send_encoded(effect.peer, effect.type, effect.correlation, std::move(effect.body), out);
 }
 
-void Gateway::carry_out(ledger::NodeBound effect, TimePoint, Outbox& out) {
+void Gateway::carry_out(ledger::NodeBound effect, TimePoint now, Outbox& out) {
   sessions_.bind(effect);
+  out.watchdog.emplace_back(
+    Beat{effect.reply.node, now}); // so new work need not wait for a heartbeat
   if (PeerState* peer = peers_.find(effect.peer)) {
     peer->registering = {};
     peer->told = {};
