@@ -293,7 +293,11 @@ template<class T> bool read(Cursor& c, T& out, const FieldRule& rule) {
         c.in_field(key);
         return false;
       }
-      out.insert_or_assign(std::string(key), std::move(value));
+      if (!out.try_emplace(std::string(key), std::move(value)).second) {
+        c.fail(Code::bad_field, "given twice");
+        c.in_field(key);
+        return false;
+      }
     }
     return true;
   } else if constexpr (is_variant<T>) {

@@ -249,10 +249,57 @@ struct ConfigChanged {
   template<class V> static void fields(V& v) { v("values", &ConfigChanged::values); }
 };
 
-using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled,
-                          NodesRemoved, JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued,
-                          TasksGivenUp, TasksCancelled, TasksRetried, JobHeld, JobsForgotten,
-                          LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged>;
+/// A node is asked to stop these attempts; when they have ended they wait again, free of charge.
+struct TasksPreempted {
+  static constexpr bool as_array = true;
+  NodeId node;
+  JobId job;
+  std::vector<TaskRun> runs;
+  Cause cause = Cause::preempted; // or drained: moved away
+  std::string reason;
+  bool operator==(const TasksPreempted&) const = default;
+  template<class V> static void fields(V& v) {
+    v("node", &TasksPreempted::node);
+    v("job", &TasksPreempted::job);
+    v("runs", &TasksPreempted::runs);
+    v("cause", &TasksPreempted::cause);
+    v("reason", &TasksPreempted::reason);
+  }
+};
+/// How much more than its capacity a node may be given, for jobs that allow it, or how much is kept
+/// free.
+struct NodeTuned {
+  static constexpr bool as_array = true;
+  NodeId node;
+  std::uint32_t overcommit_milli = 1000; // of vcores and memory
+  bool closed = false;                   // above the high mark: no new work
+  std::string reason;
+  bool operator==(const NodeTuned&) const = default;
+  template<class V> static void fields(V& v) {
+    v("node", &NodeTuned::node);
+    v("overcommit_milli", &NodeTuned::overcommit_milli, {.min = 1000, .max = 16'000});
+    v("closed", &NodeTuned::closed);
+    v("reason", &NodeTuned::reason);
+  }
+};
+struct NodesQuarantined { // no new work until then
+  static constexpr bool as_array = true;
+  std::vector<NodeId> nodes;
+  TimePoint until; // 0: the quarantine is lifted
+  std::string reason;
+  bool operator==(const NodesQuarantined&) const = default;
+  template<class V> static void fields(V& v) {
+    v("nodes", &NodesQuarantined::nodes);
+    v("until_us", &NodesQuarantined::until);
+    v("reason", &NodesQuarantined::reason);
+  }
+};
+
+using Fact =
+  std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled, NodesRemoved,
+               JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued, TasksGivenUp,
+               TasksCancelled, TasksRetried, JobHeld, JobsForgotten, LeaseGranted, LeaseRenewed,
+               LeasesEnded, ConfigChanged, TasksPreempted, NodeTuned, NodesQuarantined>;
 
 /// One journalled fact and when it was decided. Its seq is its position.
 struct Entry {
@@ -271,10 +318,11 @@ std::string_view name_of(const Fact& fact);
 /// Every type above whose bytes are read and written in one place.
 #define REEVE_FACTS(X)                                                                             \
   X(EpochStarted)                                                                                  \
-  X(NodeRegistered) X(NodesLost) X(NodesDrained) X(NodesLabelled) X(NodesRemoved) X(JobsSubmitted) \
-    X(Placement) X(TasksPlaced) X(TasksFinished) X(TasksRequeued) X(TasksGivenUp)                  \
-      X(TasksCancelled) X(TasksRetried) X(JobHeld) X(JobsForgotten) X(LeaseGranted)                \
-        X(LeaseRenewed) X(LeasesEnded) X(ConfigChanged) X(Entry)
+  X(NodeRegistered)                                                                                \
+  X(NodesLost) X(NodesDrained) X(NodesLabelled) X(NodesRemoved) X(JobsSubmitted) X(Placement)      \
+    X(TasksPlaced) X(TasksFinished) X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled)             \
+      X(TasksRetried) X(JobHeld) X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded)   \
+        X(ConfigChanged) X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(Entry)
 REEVE_FACTS(REEVE_CODEC_DECLARE)
 
 } // namespace reeve

@@ -84,6 +84,8 @@ std::string_view name_of(MessageType type) {
     return "results";
   case MessageType::log_reply:
     return "log_reply";
+  case MessageType::pull:
+    return "pull";
   case MessageType::leave:
     return "leave";
   case MessageType::registered:

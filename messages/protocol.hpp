@@ -58,6 +58,7 @@ enum class MessageType : std::uint16_t {
   results = 62,
   log_reply = 63,
   leave = 64,
+  pull = 65,
   // master -> agent
   registered = 80,
   assign = 81,
@@ -319,7 +320,8 @@ enum class NodeAction : std::uint8_t {
   undrain = 1,
   label = 2,
   remove = 3,
-  last_ = remove
+  quarantine = 4, // no new work for `duration`
+  last_ = quarantine
 };
 /// Answer: Done with the number of nodes changed.
 struct ActOnNodes {
@@ -328,12 +330,14 @@ struct ActOnNodes {
   std::vector<std::string> nodes; // names
   std::string reason;
   std::map<std::string, std::string> labels; // label: an empty value removes one
+  Duration duration{0};                      // quarantine: how long; 0: lift it
   bool operator==(const ActOnNodes&) const = default;
   template<class V> static void fields(V& v) {
     v("action", &ActOnNodes::action, {.required = true});
     v("nodes", &ActOnNodes::nodes, {.required = true, .min = 1, .max = 100'000});
     v("reason", &ActOnNodes::reason, {.max = 1024});
     v("labels", &ActOnNodes::labels, {.max = 64});
+    v("duration_us", &ActOnNodes::duration, {.min = 0});
   }
 };
 /// Changes run-time settings, all or none. Names and allowed values: docs/configuration.md. Answer:
@@ -490,6 +494,10 @@ struct NodeView {
   std::string program; // "reeve-agent 0.1.0"
   TimePoint registered, heard;
   Incarnation incarnation;
+  TimePoint quarantined; // until then; 0: not
+  std::uint32_t overcommit_milli =
+    1000;              // how much of its capacity may be given, for jobs that allow it
+  bool closed = false; // above the high mark of utilisation
   bool operator==(const NodeView&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &NodeView::node);
@@ -507,6 +515,9 @@ struct NodeView {
     v("registered_us", &NodeView::registered);
     v("heard_us", &NodeView::heard);
     v("incarnation", &NodeView::incarnation);
+    v("quarantined_us", &NodeView::quarantined);
+    v("overcommit_milli", &NodeView::overcommit_milli);
+    v("closed", &NodeView::closed);
   }
 };
 struct ListNodes {
@@ -705,11 +716,15 @@ struct Explained {
   std::string summary;                        // one sentence
   std::map<std::string, std::uint32_t> nodes; // refusal reason -> how many nodes
   std::vector<std::string> notes;
+  std::uint64_t ahead = 0; // tasks before it in its queue
+  TimePoint start;         // when it is expected to start; 0: unknown
   bool operator==(const Explained&) const = default;
   template<class V> static void fields(V& v) {
     v("summary", &Explained::summary);
     v("nodes", &Explained::nodes);
     v("notes", &Explained::notes);
+    v("ahead", &Explained::ahead);
+    v("start_us", &Explained::start);
   }
 };
 
@@ -797,6 +812,13 @@ struct Leave {
     v("reason", &Leave::reason, {.max = 1024});
   }
 };
+/// A node that has nothing to do asks for work. Work comes as Assign, when there is any.
+struct Pull {
+  static constexpr MessageType type = MessageType::pull;
+  std::uint64_t session = 0;
+  bool operator==(const Pull&) const = default;
+  template<class V> static void fields(V& v) { v("session", &Pull::session, {.required = true}); }
+};
 struct LogReply {
   static constexpr MessageType type = MessageType::log_reply;
   std::uint64_t request = 0;
@@ -841,12 +863,14 @@ struct AssignedJob {
   std::uint32_t slots = 1; // at most so many tasks of this job at once on this node, from now on
   std::vector<TaskRun> runs;
   std::vector<std::string> items; // one per task of `runs`, when the job has items
+  std::vector<std::string> peers; // gang: where each task of the job runs, by task index
   bool operator==(const AssignedJob&) const = default;
   template<class V> static void fields(V& v) {
     v("job", &AssignedJob::job, {.required = true});
     v("slots", &AssignedJob::slots);
     v("runs", &AssignedJob::runs);
     v("items", &AssignedJob::items);
+    v("peers", &AssignedJob::peers);
   }
 };
 /// Work for an agent. A job's spec comes with the first tasks of that job that the node holds.
@@ -967,13 +991,14 @@ std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlat
 /// Every type above whose bytes are read and written in one place.
 #define REEVE_MESSAGES(X)                                                                          \
   X(Header)                                                                                        \
-  X(Hello) X(Welcome) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) X(JobProgress) X(Wait) \
+  X(Hello)                                                                                         \
+  X(Welcome) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) X(JobProgress) X(Wait)          \
     X(Progress) X(Allocate) X(LeaseView) X(Granted) X(Release) X(Renew) X(ActOnNodes) X(SetConfig) \
       X(GetConfig) X(ConfigValues) X(Step) X(JobView) X(ListJobs) X(JobList) X(TaskView)           \
         X(ListTasks) X(TaskList) X(NodeView) X(ListNodes) X(NodeList) X(GetStats) X(Stats)         \
           X(GetMaster) X(MasterStatus) X(ListLeases) X(LeaseList) X(QueryHistory) X(HistoryRows)   \
             X(ReadLog) X(LogChunk) X(Explain) X(Explained) X(RegisterNode) X(Heartbeat)            \
-              X(TaskOutput) X(Results) X(Leave) X(LogReply) X(Registered) X(AssignedSpec)          \
+              X(TaskOutput) X(Results) X(Leave) X(Pull) X(LogReply) X(Registered) X(AssignedSpec)  \
                 X(AssignedJob) X(Assign) X(ResultsAck) X(StopTasks) X(Beacon) X(LogRequest)        \
                   X(RegisterAgain) X(Event)
 REEVE_MESSAGES(REEVE_CODEC_DECLARE)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 
 namespace reeve {
@@ -11,9 +12,10 @@ constexpr std::array task_state_names{"pending", "assigned",  "interrupted", "su
                                       "failed",  "cancelled", "held"};
 constexpr std::array job_state_names{"pending", "running",   "succeeded",
                                      "failed",  "cancelled", "held"};
-constexpr std::array cause_names{"none",           "exit_code", "signal",          "time_limit",
-                                 "out_of_memory",  "cancelled", "lost_node",       "start_failed",
-                                 "executor_error", "drained",   "unknown_executor"};
+constexpr std::array cause_names{"none",           "exit_code", "signal",           "time_limit",
+                                 "out_of_memory",  "cancelled", "lost_node",        "start_failed",
+                                 "executor_error", "drained",   "unknown_executor", "preempted",
+                                 "dependency"};
 constexpr std::array node_state_names{"up", "suspect", "lost", "gone"};
 
 template<std::size_t N, class E>
@@ -72,6 +74,27 @@ Result<void> validate(const Resources& r, std::string_view path) {
   return {};
 }
 
+namespace {
+Result<void> validate(const Constraint& c, std::string_view path) {
+  const bool number = c.op == LabelOperator::less || c.op == LabelOperator::greater;
+  if (c.op == LabelOperator::exists || c.op == LabelOperator::absent) {
+    if (!c.values.empty())
+      return fail(Code::bad_field, join(path, "values"), "must be empty for exists and absent");
+  } else if (c.values.empty() || (number && c.values.size() != 1)) {
+    return fail(Code::bad_field, join(path, "values"),
+                number ? "one number, to compare with" : "give at least one value");
+  }
+  if (number) {
+    double value = 0;
+    const std::string& text = c.values.front();
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size())
+      return fail(Code::bad_field, join(path, "values[0]"), "must be a number, got " + text);
+  }
+  return {};
+}
+} // namespace
+
 Result<void> validate(const JobSpec& spec, std::string_view path) {
   if (spec.executor == "process" && spec.command.empty())
     return fail(Code::bad_field, join(path, "command"),
@@ -107,6 +130,18 @@ Result<void> validate(const JobSpec& spec, std::string_view path) {
       return fail(Code::bad_field, join(path, "command"),
                   "for executor sleep: one whole number, the microseconds to sleep");
   }
+  if (spec.gang && spec.count > gang_max)
+    return fail(Code::bad_field, join(path, "gang"),
+                "at most " + std::to_string(gang_max) + " tasks can start together, got " +
+                  std::to_string(spec.count));
+  if (spec.gang && spec.max_parallel > 0 && spec.max_parallel < spec.count)
+    return fail(Code::bad_field, join(path, "max_parallel"),
+                "a gang's tasks all run at once: leave it 0");
+  for (std::size_t i = 0; i < spec.constraints.size(); ++i)
+    if (auto good =
+          validate(spec.constraints[i], join(path, "constraints[" + std::to_string(i) + "]"));
+        !good)
+      return good;
   return validate(spec.resources, join(path, "resources"));
 }
 
@@ -139,12 +174,13 @@ Resources operator*(const Resources& a, std::int64_t n) {
   return r;
 }
 bool fits(const Resources& need, const Resources& have) {
-  if (need.cpu_milli > have.cpu_milli || need.memory_bytes > have.memory_bytes ||
-      need.disk_bytes > have.disk_bytes)
+  const auto short_of = [](std::int64_t n, std::int64_t h) { return n > 0 && n > h; };
+  if (short_of(need.cpu_milli, have.cpu_milli) || short_of(need.memory_bytes, have.memory_bytes) ||
+      short_of(need.disk_bytes, have.disk_bytes))
     return false;
   for (const auto& [name, amount] : need.named_milli) {
     const auto at = have.named_milli.find(name);
-    if (amount > (at == have.named_milli.end() ? 0 : at->second))
+    if (short_of(amount, at == have.named_milli.end() ? 0 : at->second))
       return false;
   }
   return true;

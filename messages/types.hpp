@@ -42,6 +42,89 @@ struct TaskRun {
 };
 
 constexpr std::uint32_t tasks_max = 10'000'000; // tasks of one job
+constexpr std::uint32_t gang_max = 10'000;      // tasks of one gang
+
+/// What must have become of another job before this one may start.
+enum class DependencyKind : std::uint8_t {
+  ok = 0,   // all of it succeeded
+  any = 1,  // it is over
+  fail = 2, // it is over and not all of it succeeded
+  last_ = fail,
+};
+/// A job waits for another. When the other ends so that the wish cannot come true any more, the job
+/// that waits is cancelled, with the reason.
+struct Dependency {
+  JobId job; // or, when 0, the job at `place` of the same Submit
+  std::uint32_t place = 0;
+  DependencyKind kind = DependencyKind::ok;
+  bool each = false; // task i waits for task i of the other job only; both have as many tasks
+
+  bool operator==(const Dependency&) const = default;
+  template<class V> static void fields(V& v) {
+    v("job", &Dependency::job);
+    v("place", &Dependency::place, {.max = 100'000});
+    v("kind", &Dependency::kind);
+    v("each", &Dependency::each);
+  }
+};
+/// What happens to the rest of a job when one of its tasks has failed for good.
+enum class FailurePolicy : std::uint8_t {
+  go_on = 0,     // the other tasks run
+  fail_fast = 1, // what waits is cancelled, what runs is stopped
+  last_ = fail_fast,
+};
+
+enum class LabelOperator : std::uint8_t {
+  in = 0,     // the node carries the label with one of the values
+  not_in = 1, // it does not carry it, or with another value
+  exists = 2,
+  absent = 3,
+  less = 4, // as numbers; the node's value on the left
+  greater = 5,
+  last_ = greater,
+};
+/// What a node's labels must be like.
+struct Constraint {
+  std::string label;
+  LabelOperator op = LabelOperator::in;
+  std::vector<std::string> values;
+
+  bool operator==(const Constraint&) const = default;
+  template<class V> static void fields(V& v) {
+    v("label", &Constraint::label, {.required = true, .min = 1, .max = 256});
+    v("op", &Constraint::op);
+    v("values", &Constraint::values, {.max = 256});
+  }
+};
+/// Near to, or away from, tasks of jobs that carry all of `labels`: on the same node, or on nodes
+/// with the same value of the label `within`.
+struct Affinity {
+  std::map<std::string, std::string> labels;
+  std::string within;   // a node label; empty: the node itself
+  bool away = false;    // anti-affinity
+  bool required = true; // else preferred
+
+  bool operator==(const Affinity&) const = default;
+  template<class V> static void fields(V& v) {
+    v("labels", &Affinity::labels, {.required = true, .min = 1, .max = 16});
+    v("within", &Affinity::within, {.max = 256});
+    v("away", &Affinity::away);
+    v("required", &Affinity::required, {.required = true});
+  }
+};
+/// At most so many tasks at once that carry this limit's name, of all jobs together.
+struct Limit {
+  std::string name;
+  std::uint32_t most = 1;
+  bool per_node = false; // else in the whole cluster
+
+  bool operator==(const Limit&) const = default;
+  template<class V> static void fields(V& v) {
+    v("name", &Limit::name, {.required = true, .min = 1, .max = 64});
+    v("most", &Limit::most, {.min = 1});
+    v("per_node", &Limit::per_node);
+  }
+};
 
 /// What a client submits. One task (`count` 1) or an array. Everything a worker needs to run any of
 /// its tasks is here.
@@ -71,6 +154,17 @@ struct JobSpec {
     65'536; // bytes kept of the head, and again of the tail, of stdout and of stderr each
   std::map<std::string, std::string> labels; // free text for selecting and grouping, shown in lists
   std::map<std::string, std::string> node_labels; // only nodes that carry all of these
+  std::vector<Dependency> after;
+  FailurePolicy on_failure = FailurePolicy::go_on;
+  std::vector<Constraint> constraints; // all must hold
+  std::vector<Affinity> affinity;
+  std::string spread;     // a node label over whose values its tasks are spread evenly
+  bool exclusive = false; // alone on its nodes
+  bool gang = false;      // all tasks start together or none; each knows its peers
+  TimePoint deadline;     // 0: none; the order `edf` looks at it
+  std::vector<Limit> limits;
+  bool overcommit = false; // may be placed on what a node has only by its overcommit factor
+  bool preemptible = true; // may be stopped and requeued for work of higher priority
 
   bool operator==(const JobSpec&) const = default;
   template<class V> static void fields(V& v) {
@@ -99,6 +193,17 @@ struct JobSpec {
     v("output_limit", &JobSpec::output_limit, {.max = 16 << 20});
     v("labels", &JobSpec::labels, {.max = 64});
     v("node_labels", &JobSpec::node_labels, {.max = 64});
+    v("after", &JobSpec::after, {.max = 1000});
+    v("on_failure", &JobSpec::on_failure);
+    v("constraints", &JobSpec::constraints, {.max = 64});
+    v("affinity", &JobSpec::affinity, {.max = 16});
+    v("spread", &JobSpec::spread, {.max = 256});
+    v("exclusive", &JobSpec::exclusive);
+    v("gang", &JobSpec::gang);
+    v("deadline_us", &JobSpec::deadline, {.min = 0});
+    v("limits", &JobSpec::limits, {.max = 16});
+    v("overcommit", &JobSpec::overcommit);
+    v("preemptible", &JobSpec::preemptible);
   }
 };
 
@@ -146,7 +251,9 @@ enum class Cause : std::uint8_t {
   executor_error = 8,
   drained = 9,
   unknown_executor = 10,
-  last_ = unknown_executor,
+  preempted = 11,  // stopped for work of higher priority
+  dependency = 12, // never started: what it waited for can not happen any more
+  last_ = dependency,
 };
 
 enum class NodeState : std::uint8_t {
@@ -273,7 +380,11 @@ std::string shortage(const Resources& asked, const Resources& available, const R
 
 /// Every type above whose bytes are read and written in one place.
 #define REEVE_NOUNS(X)                                                                             \
-  X(Resources) X(TaskRun) X(JobSpec) X(Usage) X(TaskResult) X(QuietRun) X(JobResults) X(JobRuns)
+  X(Resources)                                                                                     \
+  X(TaskRun)                                                                                       \
+  X(Dependency)                                                                                    \
+  X(Constraint) X(Affinity) X(Limit) X(JobSpec) X(Usage) X(TaskResult) X(QuietRun) X(JobResults)   \
+    X(JobRuns)
 REEVE_NOUNS(REEVE_CODEC_DECLARE)
 
 } // namespace reeve

@@ -18,6 +18,13 @@ void Applier::fact(const Fact& fact) {
 }
 
 void Applier::done() {
+  for (std::size_t i = 0; i < fail_fast_.size(); ++i) {
+    const auto [id, reason] = fail_fast_[i];
+    if (const Job* job = s_.jobs.find(id); job && !job->ended && !job->cancelling)
+      cancel(id, {}, Cause::cancelled, reason);
+  }
+  fail_fast_.clear();
+  settle_dependents();
   std::sort(touched_.begin(), touched_.end());
   touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
   for (const NodeId id : touched_)
@@ -86,9 +93,13 @@ void Applier::on(const LeasesEnded& f) {
 // ---- nodes
 // -----------------------------------------------------------------------------------------------------------------
 
+NodeChanged change_of(const Node& n) {
+  return {n.id,          n.name,   n.state,     n.draining, n.incarnation,      n.capacity,
+          n.available(), n.labels, n.executors, n.since,    n.overcommit_milli, n.closed,
+          n.quarantined};
+}
 void Applier::node_changed(const Node& n) {
-  changes_.push_back(NodeChanged{n.id, n.name, n.state, n.draining, n.incarnation, n.capacity,
-                                 n.available(), n.labels, n.executors, n.since});
+  changes_.push_back(change_of(n));
 }
 
 namespace {
@@ -169,6 +180,23 @@ void Applier::on(const NodesRemoved& f) {
     }
 }
 
+void Applier::on(const NodeTuned& f) {
+  if (Node* node = s_.node(f.node)) {
+    node->overcommit_milli = f.overcommit_milli;
+    node->closed = f.closed;
+    node_changed(*node);
+  }
+}
+void Applier::on(const NodesQuarantined& f) {
+  for (const NodeId id : f.nodes)
+    if (Node* node = s_.node(id)) {
+      node->quarantined = f.until;
+      if (!node->draining)
+        node->reason = f.until == TimePoint{} ? "" : f.reason;
+      node_changed(*node);
+    }
+}
+
 void Applier::interrupt_all(Node& node, Cause cause) {
   std::vector<JobId> jobs(node.jobs.begin(), node.jobs.end());
   std::sort(jobs.begin(), jobs.end()); // the set's order is not the same everywhere
@@ -217,12 +245,25 @@ void Applier::submit(const JobsSubmitted& f, std::vector<JobDraft> drafts) {
       job.batch = static_cast<std::uint32_t>(drafts.size());
       s_.keys.add(job.key, id, s_.jobs);
     }
+    for (Dependency& dependency : draft.after) {
+      if (!dependency.job)
+        dependency.job = JobId(f.first.value + dependency.place);
+      s_.dependents[dependency.job].push_back({id, dependency.each});
+    }
+    if (!draft.after.empty()) {
+      job.more().after = std::move(draft.after);
+      job.extra->blocked = {TaskRun{0, job.count, 1}};
+      fresh_.push_back(id);
+    }
     s_.totals.pending += job.count;
     s_.totals.submitted += job.count;
     ++s_.totals.jobs_pending;
-    changes_.push_back(JobArrived{id, job.kind->kind, now_, 0, job.count, false});
+    changes_.push_back(JobArrived{id, job.kind->kind, now_, 0, job.count, false,
+                                  job.extra && !job.extra->blocked.empty()});
     id = id.next();
   }
+  for (const JobId blocked : std::exchange(fresh_, {}))
+    settle(blocked);
 }
 
 std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run) {
@@ -237,6 +278,9 @@ std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run) {
   if (fresh < std::min<std::uint64_t>(end, job.count))
     out.push_back({static_cast<TaskIndex>(fresh),
                    static_cast<std::uint32_t>(std::min<std::uint64_t>(end, job.count) - fresh), 1});
+  if (job.extra)
+    for (const TaskRun& blocked : job.extra->blocked)
+      take_from(out, blocked);
   return out;
 }
 
@@ -299,6 +343,8 @@ void Applier::place(const Placement& p) {
   node.booked += growth.delta;
   node.tasks += n;
   node.jobs.insert(p.job);
+  if (job.kind->kind->exclusive)
+    node.exclusive = p.job;
   if (extra.started == TimePoint{})
     extra.started = now_;
   s_.totals.pending -= n;
@@ -336,6 +382,8 @@ std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun
   if (allocation.in_flight == 0) {
     job.extra->allocations.erase(at);
     node.jobs.erase(id);
+    if (node.exclusive == id)
+      node.exclusive = {};
   }
   return landed;
 }
@@ -346,6 +394,8 @@ void Applier::succeeded(Job& job, JobId, const TaskRun& run) {
     extra.marks.erase(run.first, run.count);
   if (!extra.stopping.empty())
     take_from(extra.stopping, TaskRun{run.first, run.count, 1});
+  if (!extra.yielding.empty())
+    take_from(extra.yielding, TaskRun{run.first, run.count, 1});
   extra.succeeded += run.count;
   s_.totals.succeeded += run.count;
 }
@@ -353,6 +403,11 @@ void Applier::succeeded(Job& job, JobId, const TaskRun& run) {
 void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
                           const TaskResult& result) {
   JobExtra& extra = *job.extra;
+  Cause cause = result.cause;
+  if (!extra.yielding.empty() &&
+      !take_from(extra.yielding, TaskRun{run.first, run.count, 1}).empty() &&
+      cause == Cause::cancelled)
+    cause = Cause::preempted; // as it was asked to
   const std::int32_t code = result.cause == Cause::exit_code ? result.exit_code : result.signal;
   // Tasks of one run may have different pasts: take it apart by what was marked.
   std::vector<std::pair<TaskRun, Mark>> parts;
@@ -379,7 +434,7 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
     mark.attempt = run.attempt;
     mark.failures = past.failures;
     mark.losses = past.losses;
-    mark.cause = result.cause;
+    mark.cause = cause;
     mark.exit_code = code;
     mark.reason = result.text;
     for (const TaskRun& stop : stopped) {
@@ -394,13 +449,16 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
     std::vector<TaskRun> rest{part};
     for (const TaskRun& stop : stopped)
       take_from(rest, TaskRun{stop.first, stop.count, part.attempt});
-    const bool lost = result.cause == Cause::lost_node;
-    const bool free_of_charge = result.cause == Cause::drained || result.cause == Cause::cancelled;
+    const bool lost = cause == Cause::lost_node;
+    const bool free_of_charge =
+      cause == Cause::drained || cause == Cause::cancelled || cause == Cause::preempted;
     for (const TaskRun& r : rest) {
       const std::uint32_t failures = past.failures + (lost || free_of_charge ? 0 : 1);
       const std::uint32_t losses = past.losses + (lost ? 1 : 0);
       if (lost || free_of_charge || failures <= job.kind->kind->retries) {
-        interrupted(job, id, node, r, result.cause, failures, losses, code, result.text);
+        interrupted(job, id, node, r, cause, failures, losses, code, result.text);
+        if (job.kind->kind->gang)
+          yield_gang(job, id);
         continue;
       }
       Mark failed = mark;
@@ -416,6 +474,8 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
       }
       extra.failed += r.count;
       s_.totals.failed += r.count;
+      if (job.kind->kind->on_failure == FailurePolicy::fail_fast)
+        fail_fast_.emplace_back(id, "task " + std::to_string(r.first) + " failed: " + result.text);
     }
   }
 }
@@ -466,6 +526,7 @@ void Applier::finish(NodeId node_id, const JobResults& results) {
         ended_badly(job, results.job, node_id, run, result);
     }
   close_if_over(job, results.job);
+  moved(results.job);
   count_state(before, job.state());
 }
 
@@ -474,6 +535,7 @@ void Applier::close_if_over(Job& job, JobId id) {
     return;
   job.ended = true;
   job.more().ended = now_;
+  moved(id);
   changes_.push_back(JobEnded{id, job.state(), job.count, now_});
 }
 
@@ -527,19 +589,31 @@ void Applier::on(const TasksGivenUp& f) {
     } else {
       extra.failed += run.count;
       s_.totals.failed += run.count;
+      if (job.kind->kind->on_failure == FailurePolicy::fail_fast)
+        fail_fast_.emplace_back(f.job,
+                                "task " + std::to_string(run.first) + " failed: " + f.reason);
     }
   }
   close_if_over(job, f.job);
+  moved(f.job);
   count_state(before, job.state());
 }
 
 void Applier::on(const TasksCancelled& f) {
-  Job& job = *s_.jobs.find(f.job);
+  cancel(f.job, f.runs, Cause::cancelled, f.reason);
+}
+
+void Applier::cancel(JobId id, const std::vector<TaskRun>& chosen, Cause cause,
+                     const std::string& reason) {
+  Job& job = *s_.jobs.find(id);
   JobExtra& extra = job.more();
   const JobState before = job.state();
-  const bool whole = f.runs.empty();
-  std::vector<TaskRun> runs = whole ? std::vector<TaskRun>{{0, job.count, 1}} : f.runs;
+  const bool whole = chosen.empty();
+  std::vector<TaskRun> runs = whole ? std::vector<TaskRun>{{0, job.count, 1}} : chosen;
   std::vector<TaskRun> withdrawn;
+  if (!extra.blocked.empty())
+    for (const TaskRun& run : runs)
+      take_from(extra.blocked, TaskRun{run.first, run.count, 1});
   for (const TaskRun& run : runs) {
     // Everything that waits, is held or interrupted ends here and now.
     std::vector<std::pair<TaskIndex, Mark>> marked;
@@ -570,8 +644,8 @@ void Applier::on(const TasksCancelled& f) {
         continue;
       }
       mark.state = TaskState::cancelled;
-      mark.cause = Cause::cancelled;
-      mark.reason = f.reason;
+      mark.cause = cause;
+      mark.reason = reason;
       mark.not_before = {};
       extra.cancelled += mark.count;
       s_.totals.cancelled += mark.count;
@@ -579,14 +653,14 @@ void Applier::on(const TasksCancelled& f) {
     }
   }
   if (whole)
-    changes_.push_back(TasksWithdrawn{f.job, {}});
+    changes_.push_back(TasksWithdrawn{id, {}});
   else if (!withdrawn.empty())
-    changes_.push_back(TasksWithdrawn{f.job, withdrawn});
+    changes_.push_back(TasksWithdrawn{id, withdrawn});
   if (whole)
     job.cancelling = true;
-  extra.reason = f.reason;
+  extra.reason = reason;
   for (const auto& [node, allocation] : extra.allocations) {
-    TasksToStop stop{node, f.job, {}, f.reason};
+    TasksToStop stop{node, id, {}, reason};
     for (const TaskRun& run : runs)
       for (const TaskRun& flying : allocation.runs)
         for (const TaskRun& part : common({flying}, TaskRun{run.first, run.count, flying.attempt}))
@@ -599,7 +673,8 @@ void Applier::on(const TasksCancelled& f) {
     if (!stop.runs.empty())
       changes_.push_back(std::move(stop));
   }
-  close_if_over(job, f.job);
+  close_if_over(job, id);
+  moved(id);
   count_state(before, job.state());
 }
 
@@ -609,6 +684,15 @@ void Applier::reopen(Job& job, JobId id) {
   job.ended = false;
   job.extra->ended = {};
   changes_.push_back(JobReopened{id, job.kind->kind, job.submitted, job.held});
+}
+
+void Applier::on(const TasksPreempted& f) {
+  Job& job = *s_.jobs.find(f.job);
+  for (const TaskRun& run : f.runs) {
+    take_from(job.extra->yielding, TaskRun{run.first, run.count, 1});
+    add_to(job.extra->yielding, TaskRun{run.first, run.count, 1});
+  }
+  changes_.push_back(TasksToStop{f.node, f.job, f.runs, f.reason});
 }
 
 void Applier::on(const TasksRetried& f) {

@@ -20,6 +20,15 @@ struct Kind {
   Duration estimate{0}, time_limit{0};
   std::uint32_t retries = 0, lost_retries = 5;
   std::map<std::string, std::string> node_labels;
+  std::string family; // the job's name with every number in it as '#': what is likely to run alike
+  std::map<std::string, std::string> labels;
+  FailurePolicy on_failure = FailurePolicy::go_on;
+  std::vector<Constraint> constraints;
+  std::vector<Affinity> affinity;
+  std::string spread;
+  bool exclusive = false, gang = false, overcommit = false, preemptible = true;
+  TimePoint deadline;
+  std::vector<Limit> limits;
   bool operator==(const Kind&) const = default;
   template<class V> static void fields(V& v) {
     v("queue", &Kind::queue);
@@ -33,6 +42,18 @@ struct Kind {
     v("retries", &Kind::retries);
     v("lost_retries", &Kind::lost_retries);
     v("node_labels", &Kind::node_labels);
+    v("family", &Kind::family);
+    v("labels", &Kind::labels);
+    v("on_failure", &Kind::on_failure);
+    v("constraints", &Kind::constraints);
+    v("affinity", &Kind::affinity);
+    v("spread", &Kind::spread);
+    v("exclusive", &Kind::exclusive);
+    v("gang", &Kind::gang);
+    v("overcommit", &Kind::overcommit);
+    v("preemptible", &Kind::preemptible);
+    v("deadline_us", &Kind::deadline);
+    v("limits", &Kind::limits);
   }
 };
 using KindPtr = std::shared_ptr<const Kind>;
@@ -48,7 +69,10 @@ struct NodeChanged {
   Resources capacity, available;
   std::map<std::string, std::string> labels;
   std::vector<std::string> executors;
-  TimePoint since; // when `state` began
+  TimePoint since;                       // when `state` began
+  std::uint32_t overcommit_milli = 1000; // vcores and memory, for kinds that allow it
+  bool closed = false;                   // above its high mark: no new work
+  TimePoint quarantined;                 // no new work until then
 };
 struct NodeForgotten {
   NodeId node;
@@ -66,6 +90,12 @@ struct JobArrived {
   TaskIndex first = 0;
   std::uint32_t count = 0;
   bool held = false;
+  bool blocked = false; // by other jobs: none of these waits before TasksReleased names it
+};
+/// Tasks of a blocked job have what they waited for. They wait now, for their first attempt.
+struct TasksReleased {
+  JobId job;
+  std::vector<TaskRun> runs;
 };
 /// Tasks wait again, as `run.attempt`, not before a time.
 struct TasksReady {
@@ -140,10 +170,10 @@ struct ConfigUpdated {
   std::map<std::string, std::string> values; // all that differ from the defaults
 };
 
-using Change =
-  std::variant<NodeChanged, NodeForgotten, NodeAvailable, JobArrived, TasksReady, TasksWithdrawn,
-               HoldChanged, TasksTaken, FlightChanged, TasksInterrupted, TasksToStop, JobEnded,
-               JobReopened, JobForgotten, LeaseChanged, LeaseEnded, ConfigUpdated>;
+using Change = std::variant<NodeChanged, NodeForgotten, NodeAvailable, JobArrived, TasksReleased,
+                            TasksReady, TasksWithdrawn, HoldChanged, TasksTaken, FlightChanged,
+                            TasksInterrupted, TasksToStop, JobEnded, JobReopened, JobForgotten,
+                            LeaseChanged, LeaseEnded, ConfigUpdated>;
 using Changes = std::vector<Change>;
 
 /// What the ledger hands to the deciders, the publisher and the archivist when it has become

@@ -86,6 +86,9 @@ public:
   /// The spec (without items) that goes to agents, and the items of a run. Empty when there is no
   /// such job.
   [[nodiscard]] Raw spec_for_agents(JobId job) const;
+  /// A gang's peers by task index: what each task's node carries as label `address`, else its name.
+  /// Empty when the job is no gang.
+  [[nodiscard]] std::vector<std::string> peers_of(JobId job) const;
   [[nodiscard]] std::vector<std::string> items_of(JobId job, std::span<const TaskRun> runs) const;
   /// Compares what a registering node says it has with what it should have.
   [[nodiscard]] Reconciled reconcile(NodeId node, std::span<const JobRuns> attempts) const;

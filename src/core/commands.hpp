@@ -24,10 +24,18 @@ using Hold = JobHeld;
 using Forget = JobsForgotten;
 using EndLeases = LeasesEnded;
 using ChangeConfig = ConfigChanged;
+using Preempt = TasksPreempted; // attempts that are not in flight there are left out
+using Tune = NodeTuned;
+using Quarantine = NodesQuarantined;
 
 struct DrainNodes { // or undrain
   std::vector<std::string> nodes;
   bool drain = true;
+  std::string reason;
+};
+struct QuarantineNodes { // by an operator; duration 0: lift it
+  std::vector<std::string> nodes;
+  Duration duration{0};
   std::string reason;
 };
 struct LabelNodes {
@@ -57,6 +65,6 @@ struct ReleaseLeases {
 using Command =
   std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs,
                Place, Finish, Requeue, GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease,
-               ReleaseLeases, EndLeases, ChangeConfig>;
+               ReleaseLeases, EndLeases, ChangeConfig, Preempt, Tune, Quarantine, QuarantineNodes>;
 
 } // namespace reeve::core

@@ -1,5 +1,6 @@
 // May a wish become a fact? Checks every command against the present state; what passes is applied
 // at once. A refusal changes nothing. See cluster.hpp.
+#include "src/core/match.hpp"
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -24,6 +25,19 @@ void Cluster::State::release(KindEntry* entry) {
     kinds.erase(encode(*entry->kind));
 }
 
+namespace {
+/// The name with every number in it as '#': "frame-0017" and "frame-0018" are of one family.
+std::string family_of(std::string_view name) {
+  std::string out;
+  for (const char c : name)
+    if (c < '0' || c > '9')
+      out += c;
+    else if (out.empty() || out.back() != '#')
+      out += '#';
+  return out;
+}
+} // namespace
+
 Result<JobDraft> draft_of(const Raw& raw) {
   auto spec = decode<JobSpec>(raw.msgpack);
   if (!spec)
@@ -43,6 +57,20 @@ Result<JobDraft> draft_of(const Raw& raw) {
   draft.kind.retries = spec->retries;
   draft.kind.lost_retries = spec->lost_retries;
   draft.kind.node_labels = spec->node_labels;
+  draft.kind.family = family_of(spec->name);
+  draft.kind.labels = spec->labels;
+  draft.kind.on_failure = spec->on_failure;
+  draft.kind.constraints = spec->constraints;
+  draft.kind.affinity = spec->affinity;
+  draft.kind.spread = spec->spread;
+  draft.kind.exclusive = spec->exclusive;
+  draft.kind.gang = spec->gang;
+  draft.kind.overcommit = spec->overcommit;
+  draft.kind.preemptible = spec->preemptible;
+  draft.kind.deadline = spec->deadline;
+  draft.kind.limits = spec->limits;
+  draft.after = std::move(spec->after);
+  draft.name = spec->name;
   if (spec->items.empty()) {
     draft.blob = raw.msgpack;
   } else {
@@ -63,13 +91,19 @@ Error refusal(Code code, std::string field, std::string text) {
   return {code, std::move(field), std::move(text)};
 }
 
-std::optional<Error> node_refusal(const Node& node) {
+std::optional<Error> node_refusal(const Node& node, TimePoint now) {
   if (node.state == NodeState::lost || node.state == NodeState::gone)
     return refusal(Code::node_down, "node",
                    "node " + node.name + " is " + std::string(name_of(node.state)) + ": " +
                      node.reason);
   if (node.draining)
     return refusal(Code::node_down, "node", "node " + node.name + " is draining: " + node.reason);
+  if (node.quarantined > now)
+    return refusal(Code::node_down, "node",
+                   "node " + node.name + " is in quarantine: " + node.reason);
+  if (node.closed)
+    return refusal(Code::refused, "node",
+                   "node " + node.name + " is above its high mark of utilisation");
   return {};
 }
 
@@ -257,12 +291,46 @@ private:
       }
       drafts.push_back(std::move(*draft));
     }
+    if (auto error = dependency_refusal(drafts))
+      return refuse(std::move(*error));
     JobsSubmitted fact{s_.jobs.newest().next(), c.key, c.specs};
     out_.first_job = fact.first;
     out_.jobs = static_cast<std::uint32_t>(drafts.size());
     out_.changed = drafts.size();
     apply_.submit(fact, std::move(drafts));
     out_.entry = Entry{now_, std::move(fact)};
+  }
+
+  std::optional<Error> dependency_refusal(const std::vector<JobDraft>& drafts) {
+    bool inside = false;
+    for (std::size_t i = 0; i < drafts.size(); ++i)
+      for (std::size_t k = 0; k < drafts[i].after.size(); ++k) {
+        const Dependency& d = drafts[i].after[k];
+        const std::string path = "jobs[" + number(i) + "].after[" + number(k) + "]";
+        std::uint32_t count = 0;
+        if (d.job) {
+          const Job* other = s_.jobs.find(d.job);
+          if (!other)
+            return refusal(Code::not_found, path + ".job",
+                           "no job " + number(d.job.value) + " (ended jobs are kept in history)");
+          count = other->count;
+        } else if (d.place >= drafts.size()) {
+          return refusal(Code::bad_field, path + ".place",
+                         "this submission has " + number(drafts.size()) +
+                           " jobs, numbered from 0; got " + number(d.place));
+        } else {
+          count = drafts[d.place].count;
+          inside = true;
+        }
+        if (d.each && count != drafts[i].count)
+          return refusal(Code::bad_field, path + ".each",
+                         "both jobs must have as many tasks: this one has " +
+                           number(drafts[i].count) + ", the other " + number(count));
+      }
+    if (inside)
+      if (const std::string circle = circle_in(drafts); !circle.empty())
+        return refusal(Code::bad_field, "jobs.after", "the jobs wait for each other: " + circle);
+    return {};
   }
 
   std::optional<Error> judge(const Placement& p) {
@@ -272,7 +340,7 @@ private:
     const Node* node = s_.node(p.node);
     if (!node)
       return refusal(Code::not_found, "node", "no such node");
-    if (auto error = node_refusal(*node))
+    if (auto error = node_refusal(*node, now_))
       return error;
     if (job->held || job->cancelling || job->ended)
       return refusal(Code::stale, "job", "the job is held, cancelled or over");
@@ -294,30 +362,77 @@ private:
     if (kind.max_parallel > 0 && job->assigned() + n > kind.max_parallel)
       return refusal(Code::refused, "max_parallel",
                      "at most " + number(kind.max_parallel) + " of its tasks at once");
-    for (const auto& [name, value] : kind.node_labels)
-      if (const auto at = node->labels.find(name); at == node->labels.end() || at->second != value)
-        return refusal(Code::refused, "node_labels",
-                       "node " + node->name + " has no label " + name + "=" + value);
+    if (std::string what = unmet(kind, node->labels); !what.empty())
+      return refusal(Code::refused, "constraints", "node " + node->name + " " + what);
+    if (node->exclusive && node->exclusive != p.job)
+      return refusal(Code::refused, "node",
+                     "job " + number(node->exclusive.value) + " has node " + node->name + " alone");
+    if (kind.exclusive &&
+        (node->leases > 0 || node->jobs.size() > (node->jobs.contains(p.job) ? 1U : 0U)))
+      return refusal(Code::refused, "exclusive", "node " + node->name + " is not empty");
     if (std::find(node->executors.begin(), node->executors.end(), kind.executor) ==
         node->executors.end())
       return refusal(Code::refused, "executor",
                      "node " + node->name + " has no executor " + kind.executor);
     const Growth growth = growth_of(*job, p.node, static_cast<std::uint32_t>(n), p.slots);
-    if (const Resources available = node->available(); !fits(growth.delta, available))
+    if (const Resources available = node->room(kind.overcommit); !fits(growth.delta, available))
       return refusal(Code::no_capacity, "resources",
                      shortage(growth.delta, available, node->capacity));
     return {};
   }
+  /// All placements of one gang job in `c`: all tasks that are left, at once, or none.
+  std::optional<Error> judge_gang(JobId id, const std::vector<const Placement*>& parts) {
+    std::uint64_t n = 0;
+    std::set<NodeId> nodes;
+    for (const Placement* p : parts) {
+      if (auto error = judge(*p))
+        return error;
+      if (!nodes.insert(p->node).second)
+        return refusal(Code::bad_field, "node", "a gang's placement names a node twice");
+      const std::uint64_t here = tasks_in(*p);
+      if (p->slots < here)
+        return refusal(Code::bad_field, "slots", "a gang's tasks run at once");
+      n += here;
+    }
+    const Job& job = *s_.jobs.find(id);
+    if (n != job.pending() || job.assigned() > 0 || (job.extra && job.extra->interrupted > 0))
+      return refusal(Code::refused, "gang",
+                     "all " + number(job.pending()) + " tasks start together, " + number(n) +
+                       " were placed");
+    return {};
+  }
+  static std::uint64_t tasks_in(const Placement& p) {
+    std::uint64_t n = 0;
+    for (const TaskRun& run : p.runs)
+      n += run.count;
+    return n;
+  }
   void on(const Place& c) {
     Place fact;
+    std::map<JobId, std::vector<const Placement*>> gangs;
+    for (const Placement& p : c.placements)
+      if (const Job* job = s_.jobs.find(p.job); job && job->kind->kind->gang)
+        gangs[p.job].push_back(&p);
+    for (const auto& [id, parts] : gangs)
+      if (auto error = judge_gang(id, parts)) {
+        for (const Placement* p : parts)
+          out_.refused.push_back({*p, *error});
+      } else {
+        for (const Placement* p : parts) {
+          apply_.place(*p);
+          out_.changed += tasks_in(*p);
+          fact.placements.push_back(*p);
+        }
+      }
     for (const Placement& p : c.placements) {
+      if (gangs.contains(p.job))
+        continue;
       if (auto error = judge(p)) {
         out_.refused.push_back({p, std::move(*error)});
         continue;
       }
       apply_.place(p);
-      for (const TaskRun& run : p.runs)
-        out_.changed += run.count;
+      out_.changed += tasks_in(p);
       fact.placements.push_back(p);
     }
     if (!fact.placements.empty())
@@ -476,7 +591,7 @@ private:
     if (!node)
       return refuse(Code::no_capacity, "resources",
                     "no node has " + to_text(c.resources) + " available");
-    if (auto error = node_refusal(*node))
+    if (auto error = node_refusal(*node, now_))
       return refuse(std::move(*error));
     if (const Resources available = node->available(); !fits(c.resources, available))
       return refuse(Code::no_capacity, "resources",
@@ -495,7 +610,7 @@ private:
     const Node* best = nullptr;
     std::int64_t most = 0;
     for (const auto& [id, node] : s_.nodes) {
-      if (!node.takes_work())
+      if (!node.takes_work(now_))
         continue;
       if (const std::int64_t times = times_fitting(need, node.available(), 1'000'000'000);
           times > most) {
@@ -549,6 +664,45 @@ private:
     }
     if (!fact.leases.empty())
       accept(fact, fact.leases.size());
+  }
+  void on(const Preempt& c) {
+    Job* job = known(c.job);
+    if (!job || !job->extra)
+      return;
+    const auto at = job->extra->allocations.find(c.node);
+    if (at == job->extra->allocations.end())
+      return;
+    Preempt fact{c.node, c.job, {}, c.cause, c.reason};
+    std::uint64_t n = 0;
+    for (const TaskRun& run : sorted(c.runs))
+      for (const TaskRun& part : common(at->second.runs, run)) {
+        fact.runs.push_back(part);
+        n += part.count;
+      }
+    if (n > 0)
+      accept(std::move(fact), n);
+  }
+  void on(const Tune& c) {
+    const Node* node = s_.node(c.node);
+    if (!node)
+      return refuse(Code::not_found, "node", "no such node");
+    if (c.overcommit_milli < 1000 || c.overcommit_milli > 16'000)
+      return refuse(Code::bad_field, "overcommit_milli",
+                    "must be from 1000 to 16000, got " + number(c.overcommit_milli));
+    if (node->overcommit_milli != c.overcommit_milli || node->closed != c.closed)
+      accept(c, 1);
+  }
+  void on(const Quarantine& c) {
+    Quarantine fact{{}, c.until, c.reason};
+    for (const NodeId id : c.nodes)
+      if (const Node* node = s_.node(id); node && node->quarantined != c.until)
+        fact.nodes.push_back(id);
+    if (!fact.nodes.empty())
+      accept(fact, fact.nodes.size());
+  }
+  void on(const QuarantineNodes& c) {
+    if (auto ids = named(c.nodes))
+      on(Quarantine{*ids, c.duration.count() > 0 ? now_ + c.duration : TimePoint{}, c.reason});
   }
   void on(const ChangeConfig& c) {
     ChangeConfig fact;

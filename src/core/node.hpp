@@ -22,9 +22,24 @@ struct Node {
   TimePoint registered, since;    // since: when `state` began
   std::unordered_set<JobId> jobs; // that have tasks in flight here
   std::uint32_t tasks = 0, leases = 0;
+  JobId exclusive; // has the node for itself; 0: none
+  std::uint32_t overcommit_milli = 1000;
+  bool closed = false;   // above its high mark
+  TimePoint quarantined; // until then
 
   [[nodiscard]] Resources available() const { return capacity - booked; }
-  [[nodiscard]] bool takes_work() const { return state == NodeState::up && !draining; }
+  /// What a job may still be given; with its overcommit factor for jobs that allow it.
+  [[nodiscard]] Resources room(bool overcommit) const {
+    Resources most = capacity;
+    if (overcommit) {
+      most.cpu_milli = most.cpu_milli / 1000 * overcommit_milli;
+      most.memory_bytes = most.memory_bytes / 1000 * overcommit_milli;
+    }
+    return most - booked;
+  }
+  [[nodiscard]] bool takes_work(TimePoint now) const {
+    return state == NodeState::up && !draining && !closed && quarantined <= now;
+  }
 };
 
 struct Lease {

@@ -129,6 +129,18 @@ Check check(const Cluster::State& s, const LeasesEnded& f) {
       return "lease " + std::to_string(id.value) + " is unknown";
   return {};
 }
+Check check(const Cluster::State& s, const TasksPreempted& f) {
+  const Job* job = s.jobs.find(f.job);
+  if (!job || !job->extra || !job->extra->allocations.contains(f.node))
+    return "tasks of job " + std::to_string(f.job.value) + " are not in flight there";
+  return {};
+}
+Check check(const Cluster::State& s, const NodeTuned& f) {
+  return nodes_known(s, {f.node});
+}
+Check check(const Cluster::State& s, const NodesQuarantined& f) {
+  return nodes_known(s, f.nodes);
+}
 Check check(const Cluster::State&, const ConfigChanged&) {
   return {};
 }

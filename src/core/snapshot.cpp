@@ -51,7 +51,9 @@ struct StoredNode {
   std::map<std::string, std::string> labels, set_labels;
   std::vector<std::string> executors;
   std::string program;
-  TimePoint registered, since;
+  TimePoint registered, since, quarantined;
+  std::uint32_t overcommit_milli = 1000;
+  bool closed = false;
   template<class V> static void fields(V& v) {
     v("id", &StoredNode::id);
     v("name", &StoredNode::name);
@@ -66,6 +68,9 @@ struct StoredNode {
     v("program", &StoredNode::program);
     v("registered", &StoredNode::registered);
     v("since", &StoredNode::since);
+    v("quarantined", &StoredNode::quarantined);
+    v("overcommit_milli", &StoredNode::overcommit_milli);
+    v("closed", &StoredNode::closed);
   }
 };
 struct StoredLease {
@@ -127,6 +132,8 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
   std::vector<TaskRun> stopping;
   std::vector<std::string> items;
   std::string reason;
+  std::vector<TaskRun> yielding, blocked;
+  std::vector<Dependency> after;
   template<class V> static void fields(V& v) {
     v("id", &StoredJob::id);
     v("kind", &StoredJob::kind);
@@ -149,6 +156,9 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
     v("stopping", &StoredJob::stopping);
     v("items", &StoredJob::items);
     v("reason", &StoredJob::reason);
+    v("yielding", &StoredJob::yielding);
+    v("blocked", &StoredJob::blocked);
+    v("after", &StoredJob::after);
   }
 };
 
@@ -203,7 +213,8 @@ std::string Cluster::snapshot() const {
   }
   for (const auto& [id, n] : s.nodes)
     put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity,
-                        n.labels, n.set_labels, n.executors, n.program, n.registered, n.since});
+                        n.labels, n.set_labels, n.executors, n.program, n.registered, n.since,
+                        n.quarantined, n.overcommit_milli, n.closed});
   for (const auto& [id, l] : s.leases)
     put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key});
   s.jobs.each([&](JobId id, const Job& job) {
@@ -232,6 +243,9 @@ std::string Cluster::snapshot() const {
       stored.stopping = extra->stopping;
       stored.items = extra->items;
       stored.reason = extra->reason;
+      stored.yielding = extra->yielding;
+      stored.blocked = extra->blocked;
+      stored.after = extra->after;
     }
     put(out, stored);
   });
@@ -287,6 +301,9 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     node.program = n->program;
     node.registered = n->registered;
     node.since = n->since;
+    node.quarantined = n->quarantined;
+    node.overcommit_milli = n->overcommit_milli;
+    node.closed = n->closed;
     s.node_names[n->name] = n->id;
   }
   for (std::uint64_t i = 0; i < head->leases; ++i) {
@@ -323,7 +340,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     job.ended = stored->ended;
     s.keys.add(job.key, stored->id, s.jobs);
     if (stored->started == TimePoint{} && stored->next == 0 && stored->items.empty() &&
-        stored->reason.empty() && !stored->ended)
+        stored->reason.empty() && !stored->ended && stored->after.empty())
       continue;
     JobExtra& extra = job.more();
     for (StoredFlight& f : stored->flights) {
@@ -338,6 +355,8 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
       extra.assigned += a.in_flight;
       node->tasks += a.in_flight;
       node->jobs.insert(stored->id);
+      if (job.kind->kind->exclusive)
+        node->exclusive = stored->id;
       node->booked += job.kind->kind->resources * a.slots;
     }
     for (StoredMark& m : stored->marks) {
@@ -354,6 +373,12 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     extra.stopping = std::move(stored->stopping);
     extra.items = std::move(stored->items);
     extra.reason = std::move(stored->reason);
+    extra.yielding = std::move(stored->yielding);
+    extra.blocked = std::move(stored->blocked);
+    extra.after = std::move(stored->after);
+    if (!extra.blocked.empty())
+      for (const Dependency& d : extra.after)
+        s.dependents[d.job].push_back({stored->id, d.each});
   }
   s.jobs.start_after(head->newest_job);
   if (!in.empty())

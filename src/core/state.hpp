@@ -11,6 +11,8 @@ struct JobDraft {   // a submitted spec, taken apart
   Kind kind;
   std::uint32_t count = 1;
   std::vector<std::string> items;
+  std::vector<Dependency> after;
+  std::string name;
 };
 /// Errors name the field below `specs[i]`.
 Result<JobDraft> draft_of(const Raw& spec);
@@ -51,6 +53,11 @@ struct Cluster::State {
   LeaseId newest_lease;
   std::map<std::string, std::string> config;
   Totals totals;
+  struct Dependent {
+    JobId job;
+    bool each = false;
+  };
+  std::unordered_map<JobId, std::vector<Dependent>> dependents; // that may still be blocked, by id
 
   KindEntry* intern(const Kind& kind);
   void release(KindEntry* entry);
@@ -59,6 +66,8 @@ struct Cluster::State {
     return at == nodes.end() ? nullptr : &at->second;
   }
 };
+
+NodeChanged change_of(const Node& node);
 
 /// What would have to change for an allocation to hold `more` tasks further and `slots` slots.
 struct Growth {
@@ -99,6 +108,16 @@ private:
   void on(const LeaseRenewed&);
   void on(const LeasesEnded&);
   void on(const ConfigChanged&);
+  void on(const TasksPreempted&);
+  void on(const NodeTuned&);
+  void on(const NodesQuarantined&);
+
+  void cancel(JobId id, const std::vector<TaskRun>& runs, Cause cause, const std::string& reason);
+  // dependency.cpp
+  void moved(JobId id);
+  void settle_dependents();
+  void settle(JobId id);
+  void yield_gang(Job& job, JobId id);
 
   void node_changed(const Node& node);
   void interrupt_all(Node& node, Cause cause);
@@ -119,7 +138,13 @@ private:
   TimePoint now_;
   Changes& changes_;
   std::vector<NodeId> touched_;
+  std::vector<JobId> fresh_;                             // submitted, to be settled
+  std::vector<JobId> moved_;                             // others may wait for these
+  std::vector<std::pair<JobId, std::string>> fail_fast_; // to be cancelled, and why
 };
+
+/// A circle among the dependencies inside one submission, as "a -> b -> a"; empty: none.
+std::string circle_in(const std::vector<JobDraft>& drafts);
 
 /// The parts of `run` that wait (never placed, or marked pending), each with the attempt its next
 /// placement gets.

@@ -114,6 +114,13 @@ Result<JobProgress> Cluster::progress(JobId id) const {
 }
 
 namespace {
+std::string waits_for(const Job& job) {
+  std::string out;
+  for (const Dependency& d : job.extra->after)
+    out += (out.empty() ? "waits for job " : ", ") + std::to_string(d.job.value);
+  return out;
+}
+
 JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
   JobView v;
   v.progress = progress_of(id, job);
@@ -127,6 +134,8 @@ JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
     v.started = job.extra->started;
     v.ended = job.extra->ended;
     v.reason = job.extra->reason;
+    if (v.reason.empty() && !job.extra->blocked.empty())
+      v.reason = waits_for(job);
   }
   if (with_spec)
     v.spec.msgpack = std::string(job.spec.view());
@@ -235,6 +244,9 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         (mark.cause == Cause::exit_code ? v.last.exit_code : v.last.signal) = mark.exit_code;
         v.last.text = mark.reason;
       }
+    if (job->extra && state == TaskState::pending && v.reason.empty() &&
+        holds(job->extra->blocked, index))
+      v.reason = waits_for(*job);
     if (job->held && state == TaskState::pending)
       v.reason =
         "the job is held" +
@@ -262,6 +274,9 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
     v.program = n.program;
     v.registered = n.registered;
     v.incarnation = n.incarnation;
+    v.quarantined = n.quarantined;
+    v.overcommit_milli = n.overcommit_milli;
+    v.closed = n.closed;
     out.nodes.push_back(std::move(v));
   };
   if (q.names.empty())
@@ -338,16 +353,32 @@ std::vector<std::string> Cluster::items_of(JobId id, std::span<const TaskRun> ru
   return out;
 }
 
+std::vector<std::string> Cluster::peers_of(JobId id) const {
+  std::vector<std::string> out;
+  const Job* job = state_->jobs.find(id);
+  if (!job || !job->extra || !job->kind->kind->gang)
+    return out;
+  out.resize(job->count);
+  for (const auto& [node_id, allocation] : job->extra->allocations) {
+    const Node& node = *state_->node(node_id);
+    const auto address = node.labels.find("address");
+    for (const TaskRun& run : allocation.runs)
+      for (std::uint32_t i = 0; i < run.count; ++i)
+        out[run.first + i] = address == node.labels.end() ? node.name : address->second;
+  }
+  return out;
+}
+
 namespace {
 std::vector<TaskRun> to_stop(const Job& job, const Allocation& allocation) {
   if (job.cancelling)
     return allocation.runs;
   std::vector<TaskRun> out;
-  if (!job.extra->stopping.empty())
-    for (const TaskRun& flying : allocation.runs)
-      for (const TaskRun& part :
-           common(job.extra->stopping, TaskRun{flying.first, flying.count, 1}))
-        out.push_back({part.first, part.count, flying.attempt});
+  for (const auto* wanted : {&job.extra->stopping, &job.extra->yielding})
+    if (!wanted->empty())
+      for (const TaskRun& flying : allocation.runs)
+        for (const TaskRun& part : common(*wanted, TaskRun{flying.first, flying.count, 1}))
+          out.push_back({part.first, part.count, flying.attempt});
   return out;
 }
 } // namespace
@@ -391,9 +422,8 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
 
 void Cluster::describe(Changes& changes) const {
   changes.push_back(ConfigUpdated{state_->config});
-  for (const auto& [id, n] : state_->nodes)
-    changes.push_back(NodeChanged{id, n.name, n.state, n.draining, n.incarnation, n.capacity,
-                                  n.available(), n.labels, n.executors, n.since});
+  for (const auto& [id, node] : state_->nodes)
+    changes.push_back(change_of(node));
   for (const auto& [id, lease] : state_->leases)
     changes.push_back(LeaseChanged{id, lease.node, lease.expires});
   state_->jobs.each([&](JobId id, const Job& job) {
@@ -401,13 +431,17 @@ void Cluster::describe(Changes& changes) const {
       changes.push_back(JobEnded{id, job.state(), job.count, job.extra->ended});
       return;
     }
-    changes.push_back(
-      JobArrived{id, job.kind->kind, job.submitted, job.next, job.fresh(), job.held});
+    changes.push_back(JobArrived{id, job.kind->kind, job.submitted, job.next, job.fresh(), job.held,
+                                 job.extra && !job.extra->blocked.empty()});
     if (!job.extra)
       return;
+    if (!job.extra->blocked.empty() && job.fresh() > 0)
+      if (auto released = waiting_parts(job, {job.next, job.fresh(), 1}); !released.empty())
+        changes.push_back(TasksReleased{id, std::move(released)});
     for (const auto& [first, mark] : job.extra->marks.map()) {
       if (mark.state == TaskState::pending)
-        changes.push_back(TasksReady{id, {first, mark.count, mark.attempt + 1}, mark.not_before});
+        for (const TaskRun& run : waiting_parts(job, {first, mark.count, 1}))
+          changes.push_back(TasksReady{id, run, mark.not_before});
       else if (mark.state == TaskState::interrupted)
         changes.push_back(TasksInterrupted{id,
                                            job.kind->kind,

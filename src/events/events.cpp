@@ -168,6 +168,23 @@ struct FactTeller {
         static_cast<std::int64_t>(lease.value);
   }
   void operator()(const ConfigChanged& fact) { add("config.changed").text = joined(fact.values); }
+  void operator()(const TasksPreempted& fact) {
+    Event& event = tasks("task.preempted", fact.job, fact.runs, fact.reason);
+    event.node = teller.name(fact.node);
+    event.name = name_of(fact.cause);
+  }
+  void operator()(const NodeTuned& fact) {
+    Event& event = at_node(fact.closed ? "node.closed" : "node.tuned", fact.node, fact.reason);
+    event.numbers["overcommit_milli"] = fact.overcommit_milli;
+  }
+  void operator()(const NodesQuarantined& fact) {
+    const bool lifted = fact.until == TimePoint();
+    for (const NodeId node : fact.nodes) {
+      Event& event = at_node(lifted ? "node.unquarantined" : "node.quarantined", node, fact.reason);
+      if (!lifted)
+        event.numbers["until_us"] = fact.until.time_since_epoch().count();
+    }
+  }
 };
 
 void Teller::reset(const core::Changes& changes) {

@@ -131,6 +131,7 @@ void Ledger::dispatch(const Placement& p, std::uint32_t slots, bool with_spec) {
   work.job.slots = slots;
   work.job.runs = p.runs;
   work.job.items = cluster_.items_of(p.job, p.runs);
+  work.job.peers = cluster_.peers_of(p.job);
   if (with_spec)
     work.spec = AssignedSpec{p.job, cluster_.spec_for_agents(p.job)};
   effect(std::move(work));
@@ -291,7 +292,7 @@ void Ledger::send_beacon(TimePoint now) {
   all.beacon = *told_; // while the journal fails: what was last true, for agents that listen for it
   all.beacon.time = now;
   for (const auto& [id, node] : cluster_.nodes())
-    if (!node.takes_work())
+    if (!node.takes_work(now))
       all.states.emplace(id, std::pair{node.state, node.draining});
   effect(std::move(all));
 }

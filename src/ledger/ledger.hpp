@@ -143,7 +143,7 @@ private:
   void handle(Peer, std::uint64_t, const GetMaster&, TimePoint);
   void handle(Peer, std::uint64_t, const ListLeases&, TimePoint);
   void handle(Peer, std::uint64_t, const ReadLog&, TimePoint);
-  [[nodiscard]] std::string where_it_would_go(const JobSpec& spec) const;
+  [[nodiscard]] std::string where_it_would_go(const JobSpec& spec, TimePoint now) const;
 
   Identity identity_;
   core::Cluster cluster_;

@@ -94,7 +94,7 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const SubmitRequest& r
   if (request.dry_run) {
     answer.count = static_cast<std::uint32_t>(request.jobs.specs.size());
     if (request.sample)
-      answer.text = where_it_would_go(*request.sample);
+      answer.text = where_it_would_go(*request.sample, now);
     return reply(peer, correlation, answer);
   }
   const auto outcome = execute(request.jobs, now);
@@ -107,13 +107,13 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const SubmitRequest& r
 }
 
 /// For the first job of a dry run: a guess from how things stand, no promise.
-std::string Ledger::where_it_would_go(const JobSpec& spec) const {
+std::string Ledger::where_it_would_go(const JobSpec& spec, TimePoint now) const {
   std::size_t nodes = 0, suitable = 0, large = 0;
   const core::Node* best = nullptr;
   std::int64_t most = 0;
   std::string short_of;
   for (const auto& [id, node] : cluster_.nodes()) {
-    if (!node.takes_work())
+    if (!node.takes_work(now))
       continue;
     ++nodes;
     const auto labelled = [&] {
@@ -305,6 +305,8 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnNodes& mess
     outcome = execute(command, now);
   } else if (message.action == NodeAction::label) {
     outcome = execute(core::LabelNodes{message.nodes, message.labels}, now);
+  } else if (message.action == NodeAction::quarantine) {
+    outcome = execute(core::QuarantineNodes{message.nodes, message.duration, message.reason}, now);
   } else {
     outcome = execute(
       core::DrainNodes{message.nodes, message.action == NodeAction::drain, message.reason}, now);
