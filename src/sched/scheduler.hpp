@@ -1,0 +1,39 @@
+// Decides what runs where: keeps its own view of nodes and waiting work, fed by committed changes,
+// and hands out Place wishes. Owned by the scheduler actor and by the simulator. Reads no clock:
+// every call that needs the time brings it. A refusal is news, not an error.
+#pragma once
+
+#include "src/core/cluster.hpp"
+#include "src/sched/estimate.hpp"
+#include "src/sched/flight.hpp"
+
+#include <set>
+#include <unordered_map>
+
+namespace reeve::sched {
+
+class Scheduler {
+public:
+  Scheduler();
+  ~Scheduler();
+  Scheduler(Scheduler&&) noexcept;
+  Scheduler& operator=(Scheduler&&) noexcept;
+
+  /// Forgets everything; `changes` describe the whole cluster (core::Cluster::describe).
+  void reset(const core::Changes& changes);
+  void apply(const core::Changes& changes);
+  /// The same, and learns run times from the results among the entries.
+  void apply(const core::Committed& batch);
+  /// Placements that came to nothing. Their tasks wait again, unless changes say otherwise.
+  void refused(std::span<const core::RefusedPlacement> placements);
+  /// What should happen now. Nothing is wished twice until it is answered.
+  std::vector<core::Command> decide(TimePoint now);
+  /// Why a task waits, or why it is where it is. Errors: not_found.
+  [[nodiscard]] Result<Explained> explain(JobId job, TaskIndex index, TimePoint now) const;
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+} // namespace reeve::sched
