@@ -4,6 +4,7 @@
 #include "actors/guard.hpp"
 #include "actors/recovery.hpp"
 #include "actors/registry.hpp"
+#include "actors/scheduler.hpp"
 #include "actors/shell.hpp"
 #include "actors/sweeper.hpp"
 #include "actors/watchdog.hpp"
@@ -26,6 +27,7 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   const auto load = std::make_shared<Load>();
   directory_->ledger = system.spawn<LedgerActor>(std::move(parts.ledger), std::move(parts.journal),
                                                  std::move(parts.ledger_options), directory_, load);
+  directory_->scheduler = system.spawn<SchedulerActor>(directory_);
   directory_->registry = system.spawn<RegistryActor>(directory_);
   directory_->watchdog = system.spawn<WatchdogActor>(directory_);
   directory_->recovery = system.spawn<RecoveryActor>(directory_, std::random_device()());
