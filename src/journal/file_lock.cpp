@@ -100,7 +100,7 @@ Seq FileLock::noted(const std::string& database, std::string_view identity) {
   if (std::sscanf(note.c_str(), "process %lld journal %64s durable %" SCNu64 " crc %n%" SCNx32,
                   &process, name.data(), &seq, &crc_at, &crc) != 4)
     return Seq(0);
-  if (identity != name.data() ||
+  if ((!identity.empty() && identity != name.data()) ||
       crc != crc32c(std::string_view(note).substr(0, static_cast<std::size_t>(crc_at))))
     return Seq(0);
   return Seq(seq);

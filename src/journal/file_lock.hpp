@@ -24,7 +24,8 @@ public:
 
   /// Notes that everything up to `last` of the journal `identity` is durable.
   void note(std::string_view identity, Seq last) const;
-  /// The note's seq; 0 when there is none, it is damaged, or it is another journal's.
+  /// The note's seq; 0 when there is none, it is damaged, or it is another journal's. An empty
+  /// `identity` asks for any journal's.
   static Seq noted(const std::string& database, std::string_view identity);
   static std::string path_of(const std::string& database) { return database + ".lock"; }
 

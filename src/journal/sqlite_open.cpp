@@ -85,6 +85,13 @@ Result<void> check_layout(sqlite::Database& db, bool read_only) {
     if (read_only)
       return fail(Code::not_found, {},
                   db.path() + ": the journal is empty, no master has used it yet");
+    if (const Seq noted = FileLock::noted(db.path(), {}); noted)
+      return fail(Code::corrupt, {},
+                  "journal entry 1: lost: " + db.path() + " is empty, but everything up to " +
+                    std::to_string(noted.value) + " was acknowledged (noted in " +
+                    FileLock::path_of(db.path()) +
+                    "). Bring back the right file and its -wal; or, to begin anew without those "
+                    "entries, remove the .lock file");
     return make_layout(db);
   }
   if (*application != sqlite_application_id)

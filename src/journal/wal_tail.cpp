@@ -33,32 +33,40 @@ Sum sum_at(const unsigned char* p) {
 }
 
 // Walks the frames. Each carries the checksum of all before it, so a frame can also be checked
-// against its neighbour's stored sum: when that holds again behind a bad frame, the bad one was
-// damaged after it had been written.
+// against what its neighbour says, or says once its own sum is computed anew: when that holds again
+// behind a bad frame, the bad one was damaged after it had been written.
 class Walk {
 public:
   Walk(Sum sum, std::array<unsigned char, 8> salts, bool big)
-      : before_(sum), salts_(salts), big_(big) {}
+      : stored_(sum), computed_(sum), salts_(salts), big_(big) {}
 
   void frame(const std::vector<unsigned char>& f, std::uint64_t number) {
     const bool ours = has_our_salts(f);
-    Sum sum = add(before_, f.data(), 8, big_);
-    sum = add(sum, f.data() + frame_header_bytes, f.size() - frame_header_bytes, big_);
-    before_ = sum_at(f.data() + 16);
-    const bool good = ours && sum == before_;
-    const bool commits = big_at(f.data() + 4) != 0;
-    of_this_log_ += ours ? 1 : 0;
-    if (first_bad_ == 0) {
-      if (good && commits)
-        committed_ = number;
-      else if (!good)
-        first_bad_ = number;
-      return;
+    const Sum by_stored = sum_of(f, stored_), by_computed = sum_of(f, computed_);
+    stored_ = sum_at(f.data() + 16);
+    const bool follows = by_stored == stored_ || (first_bad_ != 0 && by_computed == stored_);
+    computed_ = by_stored == stored_ ? by_stored : by_computed;
+    belongs_ = ours || (follows && belongs_); // its salts may be what was damaged
+    of_this_log_ += belongs_ ? 1 : 0;
+    const bool good = ours && follows;
+    const bool commits = belongs_ && big_at(f.data() + 4) != 0;
+    if (first_bad_ != 0) {
+      // Only the last commit may be unsynced. A commit followed by a further good frame was synced,
+      // so it was acknowledged. A bad frame's own word that it was one counts only when another
+      // whole commit follows: its header may be the first bytes of a write that failed.
+      lost_a_commit_ =
+        lost_a_commit_ ||
+        (good && (behind_ == Behind::commit || (behind_ == Behind::bad_commit && commits)));
+      if (!follows)
+        behind_ = Behind::nothing;
+      else if (commits)
+        behind_ = Behind::commit;
+    } else if (!good) {
+      first_bad_ = number;
+      behind_ = commits ? Behind::bad_commit : Behind::nothing;
+    } else if (commits) {
+      committed_ = number;
     }
-    // Only the last commit may be unsynced. A commit followed by a further good frame was synced,
-    // so it was acknowledged.
-    lost_a_commit_ = lost_a_commit_ || (good && behind_a_commit_);
-    behind_a_commit_ = good && (commits || behind_a_commit_);
   }
   bool has_our_salts(const std::vector<unsigned char>& f) const {
     return std::equal(salts_.begin(), salts_.end(), f.begin() + 8);
@@ -78,11 +86,17 @@ public:
   }
 
 private:
-  Sum before_;
+  Sum sum_of(const std::vector<unsigned char>& f, Sum before) const {
+    return add(add(before, f.data(), 8, big_), f.data() + frame_header_bytes,
+               f.size() - frame_header_bytes, big_);
+  }
+
+  Sum stored_, computed_; // of the frame before: what it says, and what its bytes give
   std::array<unsigned char, 8> salts_;
   bool big_;
   std::uint64_t committed_ = 0, first_bad_ = 0, of_this_log_ = 0;
-  bool behind_a_commit_ = false, lost_a_commit_ = false;
+  enum class Behind { nothing, bad_commit, commit } behind_ = Behind::nothing;
+  bool belongs_ = true, lost_a_commit_ = false;
 };
 
 } // namespace

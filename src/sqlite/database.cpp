@@ -35,6 +35,22 @@ Code code_of(int extended, int system_errno) {
   }
 }
 
+// A commit that fails leaves errno with the file only; sqlite3_system_errno is then 0, or from an
+// older failure.
+int errno_of_files(sqlite3* db) {
+  sqlite3_file* files[2] = {nullptr, nullptr};
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &files[0]);
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &files[1]);
+  for (sqlite3_file* file : files) {
+    int system = 0;
+    if (file && file->pMethods)
+      file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &system);
+    if (system != 0)
+      return system;
+  }
+  return 0;
+}
+
 // An empty view may carry a null pointer, which SQLite would store as NULL.
 const char* data_of(std::string_view v) {
   return v.data() ? v.data() : "";
@@ -51,7 +67,10 @@ bool is_full(int extended_code, int system_errno) {
 
 Error last_error(sqlite3* db, std::string_view doing) {
   const int extended = sqlite3_extended_errcode(db);
-  const int system = sqlite3_system_errno(db);
+  int system = sqlite3_system_errno(db);
+  if (extended == SQLITE_IOERR_WRITE)
+    if (const int newer = errno_of_files(db); newer != 0)
+      system = newer;
   const Code code = code_of(extended, system);
   std::string text = std::string(doing) + ": " + sqlite3_errmsg(db);
   if ((extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN) {

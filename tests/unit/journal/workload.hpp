@@ -7,6 +7,13 @@
 namespace reeve::journal_tests {
 
 constexpr int workload_steps = 24;
+/// How far apart the operations are at which a fault strikes: each one, except under sanitizers,
+/// which take several times as long for the same lives.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t fault_step = 7;
+#else
+constexpr std::uint64_t fault_step = 1;
+#endif
 
 /// What step `step` appends behind `last`: one small batch, several, or one of some 44 kB.
 inline std::vector<Batch> step_batches(int step, Seq last) {
