@@ -536,7 +536,7 @@ void Applier::close_if_over(Job& job, JobId id) {
   job.ended = true;
   job.more().ended = now_;
   moved(id);
-  changes_.push_back(JobEnded{id, job.state(), job.count, now_});
+  changes_.push_back(end_of(job, id));
 }
 
 void Applier::on(const TasksRequeued& f) {

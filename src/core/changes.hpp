@@ -146,6 +146,10 @@ struct JobEnded {
   JobState state = JobState::succeeded;
   std::uint32_t tasks = 0;
   TimePoint at;
+  TimePoint started = {}; // its first task was placed; 0: none was
+  std::uint32_t succeeded = 0, failed = 0, cancelled = 0;
+  std::int32_t exit_code = 0;
+  std::string reason = {}; // of the first failure, or of the cancellation
 };
 /// An ended job runs again (retried). Carries what JobArrived did: nobody needs to remember ended
 /// jobs.

@@ -150,4 +150,7 @@ std::string circle_in(const std::vector<JobDraft>& drafts);
 /// placement gets.
 std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run);
 
+/// Of a job that is over.
+JobEnded end_of(const Job& job, JobId id);
+
 } // namespace reeve::core

@@ -420,6 +420,13 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
   return out;
 }
 
+JobEnded end_of(const Job& job, JobId id) {
+  const JobExtra& extra = *job.extra;
+  return {
+    id,           job.state(),     job.count,       extra.ended, extra.started, extra.succeeded,
+    extra.failed, extra.cancelled, extra.exit_code, extra.reason};
+}
+
 void Cluster::describe(Changes& changes) const {
   changes.push_back(ConfigUpdated{state_->config});
   for (const auto& [id, node] : state_->nodes)
@@ -428,7 +435,7 @@ void Cluster::describe(Changes& changes) const {
     changes.push_back(LeaseChanged{id, lease.node, lease.expires});
   state_->jobs.each([&](JobId id, const Job& job) {
     if (job.ended) {
-      changes.push_back(JobEnded{id, job.state(), job.count, job.extra->ended});
+      changes.push_back(end_of(job, id));
       return;
     }
     changes.push_back(JobArrived{id, job.kind->kind, job.submitted, job.next, job.fresh(), job.held,
