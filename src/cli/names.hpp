@@ -11,7 +11,9 @@ template<class E> std::string names_of() {
   std::string all;
   const auto last = static_cast<unsigned>(E::last_);
   for (unsigned k = 0; k <= last; ++k)
-    all += std::string(k == 0 ? "" : k == last ? " or " : ", ") +
+    all += std::string(k == 0      ? ""
+                       : k == last ? " or "
+                                   : ", ") +
            std::string(name_of(static_cast<E>(k)));
   return all;
 }

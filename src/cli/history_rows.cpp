@@ -1,0 +1,117 @@
+// Rows of text made into tables and JSON. See history_rows.hpp. What a column holds is known from
+// its name's end: times and durations in microseconds (`_us`), sizes (`_bytes`).
+#include "src/cli/history_rows.hpp"
+
+#include "src/util/text.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace reeve::cli {
+namespace {
+
+enum class Kind { text, number, time, duration, size };
+
+bool ends(std::string_view name, std::string_view tail) {
+  return name.size() >= tail.size() && name.substr(name.size() - tail.size()) == tail;
+}
+
+Kind kind_of(std::string_view column) {
+  if (ends(column, "_bytes"))
+    return Kind::size;
+  if (ends(column, "cpu_us") || ends(column, "wall_us") || ends(column, "limit_us") ||
+      ends(column, "ran_us"))
+    return Kind::duration;
+  if (ends(column, "_us"))
+    return Kind::time;
+  static constexpr std::array numbers{
+    "job",       "task",      "attempt", "first",    "count", "tasks", "succeeded",   "failed",
+    "cancelled", "exit_code", "signal",  "priority", "seq",   "epoch", "incarnation", "attempts"};
+  return std::find(numbers.begin(), numbers.end(), column) != numbers.end() ? Kind::number
+                                                                            : Kind::text;
+}
+
+std::optional<std::int64_t> whole(const std::string& text) {
+  std::int64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc() || end != text.data() + text.size())
+    return std::nullopt;
+  return n;
+}
+
+std::string shown(Kind kind, const std::string& value) {
+  const auto n = whole(value);
+  if (!n)
+    return value;
+  switch (kind) {
+  case Kind::time:
+    return format_time(TimePoint(Duration(*n)));
+  case Kind::duration:
+    return format_duration(Duration(*n));
+  case Kind::size:
+    return format_size(*n);
+  default:
+    return value;
+  }
+}
+
+Colour colour_of(std::string_view column, const std::string& value) {
+  if (column != "state" && column != "cause")
+    return Colour::none;
+  if (value == "succeeded" || value == "none" || value == "up" || value == "registered")
+    return Colour::green;
+  return value == "failed" || value == "lost" ? Colour::red : Colour::yellow;
+}
+
+std::string heading(std::string name) {
+  if (ends(name, "_us"))
+    name.resize(name.size() - 3);
+  else if (ends(name, "_bytes"))
+    name.resize(name.size() - 6);
+  for (char& c : name)
+    c = c == '_' ? ' ' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  return name;
+}
+
+} // namespace
+
+Table history_table(const HistoryRows& rows, bool wide) {
+  std::vector<std::size_t> used;
+  for (std::size_t k = 0; k < rows.columns.size(); ++k)
+    if (wide || rows.rows.empty() ||
+        std::any_of(rows.rows.begin(), rows.rows.end(),
+                    [&](const auto& row) { return k < row.size() && !row[k].empty(); }))
+      used.push_back(k);
+  std::vector<Table::Column> columns;
+  for (const std::size_t k : used) {
+    const Kind kind = kind_of(rows.columns[k]);
+    columns.push_back({heading(rows.columns[k]), kind != Kind::text && kind != Kind::time});
+  }
+  Table table(columns);
+  for (const auto& row : rows.rows) {
+    std::vector<Table::Cell> cells;
+    for (const std::size_t k : used) {
+      const std::string value = k < row.size() ? row[k] : "";
+      cells.emplace_back(shown(kind_of(rows.columns[k]), value), colour_of(rows.columns[k], value));
+    }
+    table.add(std::move(cells));
+  }
+  return table;
+}
+
+Json history_json(const HistoryRows& rows) {
+  Json list = Json::array();
+  for (const auto& row : rows.rows) {
+    Json out = Json::object();
+    for (std::size_t k = 0; k < rows.columns.size(); ++k) {
+      const std::string value = k < row.size() ? row[k] : "";
+      const auto n =
+        kind_of(rows.columns[k]) == Kind::text ? std::optional<std::int64_t>() : whole(value);
+      out[rows.columns[k]] = value.empty() ? Json(nullptr) : n ? Json(*n) : Json(value);
+    }
+    list.push_back(std::move(out));
+  }
+  return Json{{"rows", list}, {"next", rows.next}};
+}
+
+} // namespace reeve::cli
