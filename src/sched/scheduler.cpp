@@ -1,6 +1,8 @@
 // See scheduler.hpp.
 #include "src/sched/scheduler.hpp"
 
+#include "src/core/match.hpp"
+
 #include <algorithm>
 
 namespace reeve::sched {
@@ -52,8 +54,9 @@ struct Scheduler::State {
     std::uint32_t slots = 0; // expected, of all jobs
     TimePoint closed_until;  // after a refusal
     Duration sulk{0};
-    [[nodiscard]] bool takes_work() const {
-      return facts.state == NodeState::up && !facts.draining;
+    [[nodiscard]] bool takes_work(TimePoint now) const {
+      return facts.state == NodeState::up && !facts.draining && !facts.closed &&
+             facts.quarantined <= now && closed_until <= now;
     }
     [[nodiscard]] Resources free() const { return available - wished; }
   };
@@ -122,8 +125,13 @@ struct Scheduler::State {
   }
   void on(const core::JobArrived& c) {
     Job& job = add(c.job, c.kind, c.submitted, c.held);
-    if (c.count > 0)
+    if (c.count > 0 && !c.blocked)
       put(c.job, job, {c.first, c.count, 1});
+  }
+  void on(const core::TasksReleased& c) {
+    if (const auto at = jobs.find(c.job); at != jobs.end())
+      for (const TaskRun& run : c.runs)
+        put(c.job, at->second, run);
   }
   void on(const core::JobReopened& c) {
     if (!jobs.contains(c.job))
@@ -311,18 +319,14 @@ struct Scheduler::State {
   // ---- deciding
 
   [[nodiscard]] static bool matches(const core::Kind& kind, const Node& node) {
-    for (const auto& [name, value] : kind.node_labels)
-      if (const auto at = node.facts.labels.find(name);
-          at == node.facts.labels.end() || at->second != value)
-        return false;
-    return std::find(node.facts.executors.begin(), node.facts.executors.end(), kind.executor) !=
-           node.facts.executors.end();
+    return core::unmet(kind, node.facts.labels).empty() &&
+           std::find(node.facts.executors.begin(), node.facts.executors.end(), kind.executor) !=
+             node.facts.executors.end();
   }
   /// How many more tasks of the job could run at once on the node.
   [[nodiscard]] std::uint32_t room(const Node& node, const Job& job) const {
     const core::Kind& kind = *job.group->kind;
-    if (!node.takes_work() || node.closed_until > clock || !matches(kind, node) ||
-        node.slots >= slots_max)
+    if (!node.takes_work(clock) || !matches(kind, node) || node.slots >= slots_max)
       return 0;
     std::int64_t most = slots_max - node.slots;
     if (is_zero(kind.resources)) {
@@ -440,8 +444,8 @@ struct Scheduler::State {
       Job& job = at->second;
       const auto flight = job.flights.find(node_id);
       const auto node = nodes.find(node_id);
-      if (flight == job.flights.end() || node == nodes.end() || !node->second.takes_work() ||
-          node->second.closed_until > clock || wishes >= wishes_max)
+      if (flight == job.flights.end() || node == nodes.end() || !node->second.takes_work(clock) ||
+          wishes >= wishes_max)
         continue;
       const Group& group = *job.group;
       const std::uint32_t slots = flight->second.expected.slots;
@@ -597,7 +601,7 @@ Result<Explained> Scheduler::explain(JobId id, TaskIndex index, TimePoint now) c
   std::uint32_t roomy = 0;
   for (const auto& [node_id, node] : s.nodes) {
     std::string reason;
-    if (!node.takes_work())
+    if (!node.takes_work(now))
       reason = node.facts.draining ? "draining" : std::string(name_of(node.facts.state));
     else if (!State::matches(kind, node))
       reason = "other labels or executors";

@@ -97,8 +97,24 @@ TEST(scheduler, leaves_held_jobs_and_nodes_that_take_no_work_alone) {
   w.run(core::DrainNodes{{"b"}, false, ""});
   w.run(core::Hold{held, false, ""});
   w.settle();
+  w.settle();
   EXPECT_EQ(w.cluster.find_job(held)->assigned(), 2u); // came first
   EXPECT_EQ(w.tasks_on(b), 4u);
+}
+
+TEST(scheduler, starts_a_job_that_waits_for_another_when_that_is_over) {
+  World w;
+  const NodeId a = w.node("a", cpus(4));
+  const JobId first = w.submit(World::spec(1, cpus(1)));
+  JobSpec s = World::spec(2, cpus(1));
+  s.after.push_back({first, 0, DependencyKind::ok, false});
+  const JobId second = w.submit(s);
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, second), 0u);
+  EXPECT_TRUE(w.refusals.empty());
+  w.finish(a, first, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, second), 2u);
 }
 
 TEST(scheduler, waits_until_a_requeued_task_may_be_tried) {
