@@ -5,18 +5,14 @@
 #include "src/cli/terminal.hpp"
 
 #include <memory>
-#include <string>
 #include <vector>
-
-namespace CLI {
-class App;
-}
 
 namespace reeve::cli {
 
+class CommandTree;
 class Session;
 /// The tree of commands; `session` must outlive it.
-std::unique_ptr<CLI::App> make_app(Session& session);
+std::unique_ptr<CommandTree> make_tree(Session& session);
 /// `args` without the program's name. Returns the exit code.
 int run(std::vector<std::string> args, Terminal& terminal);
 

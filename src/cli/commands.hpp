@@ -1,30 +1,23 @@
-// Every command of `reeve`, one function a noun: it adds options to the tree and says what is done.
-// Called by app.cpp alone.
+// Every command of `reeve`, one function a noun: it adds verbs and options to the tree and says
+// what is done. Called by app.cpp alone.
 #pragma once
 
-#include "src/cli/session.hpp"
-
-#include <CLI/CLI.hpp>
+#include "src/cli/command.hpp"
 
 namespace reeve::cli {
 
-void add_submit(CLI::App& root, Session& session);
-void add_job_commands(CLI::App& root, Session& session);
-void add_task_commands(CLI::App& root, Session& session);
-void add_node_commands(CLI::App& root, Session& session);
-void add_lease_commands(CLI::App& root, Session& session);
-void add_history(CLI::App& root, Session& session);
-void add_stats(CLI::App& root, Session& session);
-void add_master_commands(CLI::App& root, Session& session);
-void add_completion(CLI::App& root, Session& session);
+void add_submit(Command root, Session& session);
+void add_job_commands(Command root, Session& session);
+void add_task_commands(Command root, Session& session);
+void add_node_commands(Command root, Session& session);
+void add_lease_commands(Command root, Session& session);
+void add_history(Command root, Session& session);
+void add_stats(Command root, Session& session);
+void add_master_commands(Command root, Session& session);
+void add_completion(Command root, Session& session, const CommandTree& tree);
 
-/// A noun that only holds verbs.
-CLI::App& add_noun(CLI::App& root, const std::string& name, const std::string& about);
-/// A command with the common options, an example below its help, and what it does after parsing.
-CLI::App& add_command(CLI::App& parent, Session& session, const std::string& name,
-                      const std::string& about, const std::string& example,
-                      std::function<Exit()> action);
-/// A list of selectors, at least one unless `optional`.
-CLI::Option* add_selectors(CLI::App& command, std::vector<std::string>& into, bool optional);
+constexpr const char* about_job =
+  "5, 1-10:2, 1,3, last, all, name:NAME (may end in *) or label:KEY=VALUE";
+constexpr const char* about_task = "5/3, 5/0-9, 5/1,3; the job as in job commands: last/0";
 
 } // namespace reeve::cli

@@ -3,42 +3,11 @@
 
 #include "src/cli/commands.hpp"
 
+#include <map>
 #include <ostream>
 
 namespace reeve::cli {
 namespace {
-
-/// What may follow one path of commands.
-struct Place {
-  std::string path; // "reeve job list"
-  struct Word {
-    std::string name, about;
-    bool value = false; // an option that takes one
-  };
-  std::vector<Word> commands, options;
-};
-
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
-void gather(const CLI::App& app, const std::string& path, std::vector<Place>& out) {
-  Place place;
-  place.path = path;
-  for (const CLI::Option* option : app.get_options()) {
-    const bool value = option->get_items_expected_max() > 0;
-    for (const std::string& name : option->get_snames())
-      place.options.push_back({"-" + name, first_line(option->get_description()), value});
-    for (const std::string& name : option->get_lnames())
-      place.options.push_back({"--" + name, first_line(option->get_description()), value});
-  }
-  const auto all = [](const CLI::App*) { return true; };
-  for (const CLI::App* command : app.get_subcommands(all))
-    place.commands.push_back({command->get_name(), first_line(command->get_description()), false});
-  out.push_back(std::move(place));
-  for (const CLI::App* command : app.get_subcommands(all))
-    gather(*command, path + " " + command->get_name(), out);
-}
 
 /// Inside single quotes of a shell.
 std::string single_quoted(const std::string& text) {
@@ -186,9 +155,7 @@ std::string fish(const std::vector<Place>& places) {
 
 } // namespace
 
-std::string completion_script(const CLI::App& app, Shell shell) {
-  std::vector<Place> places;
-  gather(app, "reeve", places);
+std::string completion_script(const std::vector<Place>& places, Shell shell) {
   switch (shell) {
   case Shell::zsh:
     return zsh(places);
@@ -199,21 +166,22 @@ std::string completion_script(const CLI::App& app, Shell shell) {
   }
 }
 
-void add_completion(CLI::App& root, Session& session) {
+void add_completion(Command root, Session& session, const CommandTree& tree) {
   auto shell = std::make_shared<std::string>();
-  auto& c =
-    add_command(root, session, "completion", "Prints what makes a shell complete reeve's commands",
-                "eval \"$(reeve completion bash)\"", [&session, &root, shell] {
-                  static const std::map<std::string, Shell> shells{
-                    {"bash", Shell::bash}, {"zsh", Shell::zsh}, {"fish", Shell::fish}};
-                  const auto at = shells.find(*shell);
-                  if (at == shells.end())
-                    return session.usage(Error{Code::bad_field, "SHELL",
-                                               "must be bash, zsh or fish, got '" + *shell + "'"});
-                  session.terminal.out << completion_script(root, at->second);
-                  return Exit::good;
-                });
-  c.add_option("SHELL", *shell, "bash, zsh or fish")->required()->type_name("");
+  root
+    .verb("completion", "Prints what makes a shell complete reeve's commands",
+          "eval \"$(reeve completion bash)\"",
+          [&session, &tree, shell] {
+            static const std::map<std::string, Shell> shells{
+              {"bash", Shell::bash}, {"zsh", Shell::zsh}, {"fish", Shell::fish}};
+            const auto at = shells.find(*shell);
+            if (at == shells.end())
+              return session.usage(
+                Error{Code::bad_field, "SHELL", "must be bash, zsh or fish, got '" + *shell + "'"});
+            session.terminal.out << completion_script(tree.places(), at->second);
+            return Exit::good;
+          })
+    .word("SHELL", *shell, "bash, zsh or fish", Command::Need::needed);
 }
 
 } // namespace reeve::cli

@@ -1,16 +1,11 @@
 // The tree of commands as a script for a shell's completion. Pure. Used by `reeve completion`.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
-namespace CLI {
-class App;
-}
+#include "src/cli/command.hpp"
 
 namespace reeve::cli {
 
 enum class Shell : std::uint8_t { bash, zsh, fish };
-std::string completion_script(const CLI::App& app, Shell shell);
+std::string completion_script(const std::vector<Place>& places, Shell shell);
 
 } // namespace reeve::cli

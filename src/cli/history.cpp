@@ -92,32 +92,26 @@ Exit history(Session& session, const Options& o) {
 
 } // namespace
 
-void add_history(CLI::App& root, Session& session) {
+void add_history(Command root, Session& session) {
   auto o = std::make_shared<Options>();
-  auto& c = add_command(root, session, "history",
-                        "Shows what was, newest first: ended jobs and attempts, nodes, settings",
-                        "reeve history --since 2d --state failed\n"
-                        "  reeve history attempts --job 5\n"
-                        "  reeve history nodes --node n1",
-                        [&session, o] { return history(session, *o); });
-  const auto text = [&](const char* flags, std::string& into, const char* about, const char* type) {
-    c.add_option(flags, into, about)->type_name(type)->take_last();
-  };
-  c.add_option("KIND", o->kind, "jobs, attempts, nodes or config (else jobs)")->type_name("");
-  text("--since", o->since, "Not before: 2h (ago), 2025-01-31, '2025-01-31 10:00', @1738317600",
-       "TIME");
-  text("--until", o->until, "Not after", "TIME");
-  text("-n,--name", o->name, "Jobs of this name; may end in *", "NAME");
-  text("-u,--user", o->user, "Jobs of this user", "USER");
-  text("-q,--queue", o->queue, "Jobs in this queue", "QUEUE");
-  text("-s,--state", o->state, "Ended so, such as failed; attempts: ended by, such as time_limit",
-       "STATE");
-  text("--node", o->node, "What ran on this node", "NODE");
-  text("--job", o->job, "Of this job", "JOB");
-  c.add_option("--limit", o->limit, "At most so many; 0: all")
-    ->type_name("N")
-    ->take_last()
-    ->capture_default_str();
+  root
+    .verb("history", "Shows what was, newest first: ended jobs and attempts, nodes, settings",
+          "reeve history --since 2d --state failed\n"
+          "  reeve history attempts --job 5\n"
+          "  reeve history nodes --node n1",
+          [&session, o] { return history(session, *o); })
+    .word("KIND", o->kind, "jobs, attempts, nodes or config (else jobs)", Command::Need::optional)
+    .text("--since", o->since, "Not before: 2h (ago), 2025-01-31, '2025-01-31 10:00', @1738317600",
+          "TIME")
+    .text("--until", o->until, "Not after", "TIME")
+    .text("-n,--name", o->name, "Jobs of this name; may end in *", "NAME")
+    .text("-u,--user", o->user, "Jobs of this user", "USER")
+    .text("-q,--queue", o->queue, "Jobs in this queue", "QUEUE")
+    .text("-s,--state", o->state,
+          "Ended so, such as failed; attempts: ended by, such as time_limit", "STATE")
+    .text("--node", o->node, "What ran on this node", "NODE")
+    .text("--job", o->job, "Of this job", "JOB")
+    .number("--limit", o->limit, "At most so many; 0: all");
 }
 
 } // namespace reeve::cli

@@ -147,14 +147,18 @@ Exit logs(Session& session, const std::vector<std::string>& selectors, bool foll
   return Exit::good;
 }
 
-void add_action(CLI::App& noun, Session& session, JobAction action, const std::string& name,
+void add_action(Command& noun, Session& session, JobAction action, const std::string& name,
                 const std::string& about, const std::string& done) {
-  auto jobs = std::make_shared<std::vector<std::string>>();
-  auto reason = std::make_shared<std::string>();
-  auto& c = add_command(noun, session, name, about, "reeve job " + name + " 5 7-9",
-                        [=, &session] { return act(session, action, *jobs, *reason, done); });
-  add_selectors(c, *jobs, false);
-  c.add_option("--reason", *reason, "Why, for those who ask later")->type_name("TEXT")->take_last();
+  struct Options {
+    std::vector<std::string> jobs;
+    std::string reason;
+  };
+  auto o = std::make_shared<Options>();
+  noun
+    .verb(name, about, "reeve job " + name + " 5 7-9",
+          [=, &session] { return act(session, action, o->jobs, o->reason, done); })
+    .words("JOB", o->jobs, about_job, Command::Need::needed)
+    .text("--reason", o->reason, "Why, for those who ask later", "TEXT");
 }
 
 } // namespace
@@ -165,46 +169,36 @@ Exit fail_selector(Session& session, const Error& error) {
            : session.fail(error);
 }
 
-void add_job_commands(CLI::App& root, Session& session) {
-  CLI::App& noun =
-    add_noun(root, "job", "Jobs: list, show, wait, cancel, retry, hold, release, logs");
+void add_job_commands(Command root, Session& session) {
+  Command noun = root.noun("job", "Jobs: list, show, wait, cancel, retry, hold, release, logs");
   {
     auto o = std::make_shared<ListOptions>();
-    auto& c = add_command(noun, session, "list", "Shows jobs, newest first",
-                          "reeve job list --state running,pending -o wide",
-                          [&session, o] { return list(session, *o); });
-    add_selectors(c, o->jobs, true);
-    c.add_option("-n,--name", o->name, "Only of this name; may end in *")
-      ->type_name("NAME")
-      ->take_last();
-    c.add_option("-u,--user", o->user, "Only of this user")->type_name("USER")->take_last();
-    c.add_option("-q,--queue", o->queue, "Only in this queue")->type_name("QUEUE")->take_last();
-    c.add_option("-l,--label", o->labels, "Only with this label; repeatable")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-    c.add_option("-s,--state", o->states, "Only in these states, with commas")
-      ->type_name("STATE")
-      ->allow_extra_args(false);
-    c.add_option("--limit", o->limit, "At most so many; 0: all")
-      ->type_name("N")
-      ->take_last()
-      ->capture_default_str();
+    noun
+      .verb("list", "Shows jobs, newest first", "reeve job list --state running,pending -o wide",
+            [&session, o] { return list(session, *o); })
+      .words("JOB", o->jobs, about_job, Command::Need::optional)
+      .text("-n,--name", o->name, "Only of this name; may end in *", "NAME")
+      .text("-u,--user", o->user, "Only of this user", "USER")
+      .text("-q,--queue", o->queue, "Only in this queue", "QUEUE")
+      .list("-l,--label", o->labels, "Only with this label; repeatable", "KEY=VALUE")
+      .list("-s,--state", o->states, "Only in these states, with commas: " + names_of<JobState>(),
+            "STATE")
+      .number("--limit", o->limit, "At most so many; 0: all");
   }
   {
     auto jobs = std::make_shared<std::vector<std::string>>();
-    add_selectors(add_command(noun, session, "show", "Shows everything about jobs",
-                              "reeve job show last",
-                              [&session, jobs] { return show(session, *jobs); }),
-                  *jobs, false);
+    noun
+      .verb("show", "Shows everything about jobs", "reeve job show last",
+            [&session, jobs] { return show(session, *jobs); })
+      .words("JOB", *jobs, about_job, Command::Need::needed);
   }
   {
     auto jobs = std::make_shared<std::vector<std::string>>();
-    add_selectors(
-      add_command(noun, session, "wait",
-                  "Waits until jobs have ended, and prints their exit codes; 1 when a task failed",
-                  "reeve job wait 5 --timeout 10m",
-                  [&session, jobs] { return wait(session, *jobs); }),
-      *jobs, false);
+    noun
+      .verb("wait",
+            "Waits until jobs have ended, and prints their exit codes; 1 when a task failed",
+            "reeve job wait 5 --timeout 10m", [&session, jobs] { return wait(session, *jobs); })
+      .words("JOB", *jobs, about_job, Command::Need::needed);
   }
   add_action(noun, session, JobAction::cancel, "cancel",
              "Ends jobs: waiting tasks never run, running ones are stopped", "cancelled");
@@ -219,14 +213,14 @@ void add_job_commands(CLI::App& root, Session& session) {
       bool follow = false, out = false, err = false;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "logs", "Prints what the tasks of jobs printed",
-                          "reeve job logs last --follow", [&session, o] {
-                            return logs(session, o->jobs, o->follow, o->out, o->err);
-                          });
-    add_selectors(c, o->jobs, false);
-    c.add_flag("--follow", o->follow, "Until all tasks have ended");
-    auto* only_out = c.add_flag("--stdout", o->out, "Only standard output");
-    c.add_flag("--stderr", o->err, "Only standard error")->excludes(only_out);
+    noun
+      .verb("logs", "Prints what the tasks of jobs printed", "reeve job logs last --follow",
+            [&session, o] { return logs(session, o->jobs, o->follow, o->out, o->err); })
+      .words("JOB", o->jobs, about_job, Command::Need::needed)
+      .flag("--follow", o->follow, "Until all tasks have ended")
+      .flag("--stdout", o->out, "Only standard output")
+      .flag("--stderr", o->err, "Only standard error")
+      .either("--stdout", "--stderr");
   }
 }
 

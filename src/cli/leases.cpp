@@ -140,51 +140,44 @@ Exit release(Session& session, const std::vector<std::string>& leases, const std
 
 } // namespace
 
-void add_lease_commands(CLI::App& root, Session& session) {
-  CLI::App& noun =
-    add_noun(root, "lease", "Resources held without a task: list, take, renew, release");
-  const auto text = [](CLI::App& c, const char* flags, std::string& into, const char* about,
-                       const char* type) {
-    return c.add_option(flags, into, about)->type_name(type)->take_last();
-  };
+void add_lease_commands(Command root, Session& session) {
+  Command noun = root.noun("lease", "Resources held without a task: list, take, renew, release");
   {
     struct Options {
       std::string node, owner;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "list", "Shows leases", "reeve lease list --node n1",
-                          [&session, o] { return list(session, o->node, o->owner); });
-    text(c, "--node", o->node, "Only on this node", "NODE");
-    text(c, "--owner", o->owner, "Only of this owner", "OWNER");
+    noun
+      .verb("list", "Shows leases", "reeve lease list --node n1",
+            [&session, o] { return list(session, o->node, o->owner); })
+      .text("--node", o->node, "Only on this node", "NODE")
+      .text("--owner", o->owner, "Only of this owner", "OWNER");
   }
   {
     auto o = std::make_shared<Take>();
-    auto& c =
-      add_command(noun, session, "take",
-                  "Holds resources of a node; granted at once, or refused with what is short",
-                  "reeve lease take --vcores 2 --memory 4GiB --for 10m",
-                  [&session, o] { return take(session, *o); });
-    text(c, "--node", o->node, "On this node (else on one with room)", "NODE");
-    text(c, "--vcores", o->vcores, "Cores, such as 2 or 0.5", "N");
-    text(c, "--memory", o->memory, "Memory, such as 4GiB", "SIZE");
-    text(c, "--disk", o->disk, "Disk", "SIZE");
-    c.add_option("-r,--resource", o->resources, "Others, such as gpu=1; repeatable")
-      ->type_name("NAME=N")
-      ->allow_extra_args(false);
-    text(c, "--for", o->duration, "Given back by itself after so long, unless renewed", "DURATION");
-    text(c, "--owner", o->owner, "Who holds it (else the login name)", "OWNER");
-    text(c, "--key", o->key, "The same key again takes no second lease (else a random one)", "KEY");
+    noun
+      .verb("take", "Holds resources of a node; granted at once, or refused with what is short",
+            "reeve lease take --vcores 2 --memory 4GiB --for 10m",
+            [&session, o] { return take(session, *o); })
+      .text("--node", o->node, "On this node (else on one with room)", "NODE")
+      .text("--vcores", o->vcores, "Cores, such as 2 or 0.5", "N")
+      .text("--memory", o->memory, "Memory, such as 4GiB", "SIZE")
+      .text("--disk", o->disk, "Disk", "SIZE")
+      .list("-r,--resource", o->resources, "Others, such as gpu=1; repeatable", "NAME=N")
+      .text("--for", o->duration, "Given back by itself after so long, unless renewed", "DURATION")
+      .text("--owner", o->owner, "Who holds it (else the login name)", "OWNER")
+      .text("--key", o->key, "The same key again takes no second lease (else a random one)", "KEY");
   }
   {
     struct Options {
       std::string lease, duration;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "renew", "Holds a lease for longer, counted from now",
-                          "reeve lease renew 3 --for 10m",
-                          [&session, o] { return renew(session, o->lease, o->duration); });
-    c.add_option("LEASE", o->lease, "Its number")->required()->type_name("");
-    text(c, "--for", o->duration, "So long from now on", "DURATION")->required();
+    noun
+      .verb("renew", "Holds a lease for longer, counted from now", "reeve lease renew 3 --for 10m",
+            [&session, o] { return renew(session, o->lease, o->duration); })
+      .word("LEASE", o->lease, "Its number", Command::Need::needed)
+      .needed_text("--for", o->duration, "So long from now on", "DURATION");
   }
   {
     struct Options {
@@ -192,11 +185,12 @@ void add_lease_commands(CLI::App& root, Session& session) {
       std::string node, owner;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "release", "Gives leases back", "reeve lease release 3 4",
-                          [&session, o] { return release(session, o->leases, o->node, o->owner); });
-    c.add_option("LEASE", o->leases, "Their numbers")->type_name("");
-    text(c, "--node", o->node, "All on this node", "NODE");
-    text(c, "--owner", o->owner, "With --node: only those of this owner", "OWNER");
+    noun
+      .verb("release", "Gives leases back", "reeve lease release 3 4",
+            [&session, o] { return release(session, o->leases, o->node, o->owner); })
+      .words("LEASE", o->leases, "Their numbers", Command::Need::optional)
+      .text("--node", o->node, "All on this node", "NODE")
+      .text("--owner", o->owner, "With --node: only those of this owner", "OWNER");
   }
 }
 

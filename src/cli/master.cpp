@@ -169,30 +169,28 @@ Exit stats(Session& session, bool counters) {
 
 } // namespace
 
-void add_master_commands(CLI::App& root, Session& session) {
-  CLI::App& noun = add_noun(root, "master", "The master: status, config, snapshot");
-  add_command(noun, session, "status", "Shows the master, its epoch and how its journal is",
-              "reeve master status", [&session] { return status(session); });
-  {
-    auto words = std::make_shared<std::vector<std::string>>();
-    auto& c = add_command(noun, session, "config", "Shows settings, or changes them while it runs",
-                          "reeve master config retention.jobs=2h",
-                          [&session, words] { return config(session, *words); });
-    c.add_option("NAME", *words,
-                 "NAME or NAME.* shows; NAME=VALUE sets; NAME= goes back to the default")
-      ->type_name("");
-  }
-  add_command(noun, session, "snapshot",
-              "Writes the state to the journal now, so that the next start replays little",
-              "reeve master snapshot", [&session] { return snapshot(session); });
+void add_master_commands(Command root, Session& session) {
+  Command noun = root.noun("master", "The master: status, config, snapshot");
+  noun.verb("status", "Shows the master, its epoch and how its journal is", "reeve master status",
+            [&session] { return status(session); });
+  auto words = std::make_shared<std::vector<std::string>>();
+  noun
+    .verb("config", "Shows settings, or changes them while it runs",
+          "reeve master config retention.jobs=2h",
+          [&session, words] { return config(session, *words); })
+    .words("NAME", *words, "NAME or NAME.* shows; NAME=VALUE sets; NAME= goes back to the default",
+           Command::Need::optional);
+  noun.verb("snapshot",
+            "Writes the state to the journal now, so that the next start replays little",
+            "reeve master snapshot", [&session] { return snapshot(session); });
 }
 
-void add_stats(CLI::App& root, Session& session) {
+void add_stats(Command root, Session& session) {
   auto counters = std::make_shared<bool>(false);
-  auto& c = add_command(root, session, "stats", "Shows the numbers of the cluster",
-                        "reeve stats --counters",
-                        [&session, counters] { return stats(session, *counters); });
-  c.add_flag("--counters", *counters, "And those of the running program, as -o wide does");
+  root
+    .verb("stats", "Shows the numbers of the cluster", "reeve stats --counters",
+          [&session, counters] { return stats(session, *counters); })
+    .flag("--counters", *counters, "And those of the running program, as -o wide does");
 }
 
 } // namespace reeve::cli

@@ -186,63 +186,59 @@ Exit act(Session& session, const Action& o) {
   return o.wait ? wait_until_empty(session, **client, *nodes) : Exit::good;
 }
 
-CLI::App& add_action(CLI::App& noun, Session& session, NodeAction action, const std::string& name,
-                     const std::string& about, const std::string& example, const std::string& done,
-                     const std::string& words) {
+constexpr const char* about_node =
+  "Names, all, a name's beginning such as rack1-*, label:KEY=VALUE";
+
+void add_action(Command& noun, Session& session, NodeAction action, const std::string& name,
+                const std::string& about, const std::string& example, const std::string& done) {
   auto o = std::make_shared<Action>();
   o->action = action;
   o->done = done;
-  auto& c =
-    add_command(noun, session, name, about, example, [&session, o] { return act(session, *o); });
-  c.add_option("NODE", o->words, words)->required()->type_name("");
-  if (action == NodeAction::drain) {
-    c.add_option("--reason", o->reason, "Why, for those who ask later")
-      ->type_name("TEXT")
-      ->take_last();
-    c.add_flag("-w,--wait", o->wait, "Wait until nothing runs there any more");
-  }
-  return c;
+  Command c = noun.verb(name, about, example, [&session, o] { return act(session, *o); });
+  c.words("NODE", o->words,
+          action == NodeAction::label
+            ? std::string(about_node) + "; then KEY=VALUE, or KEY= to remove a label"
+            : about_node,
+          Command::Need::needed);
+  if (action == NodeAction::drain)
+    c.text("--reason", o->reason, "Why, for those who ask later", "TEXT")
+      .flag("-w,--wait", o->wait, "Wait until nothing runs there any more");
 }
 
 } // namespace
 
-void add_node_commands(CLI::App& root, Session& session) {
-  constexpr const char* about_node =
-    "Names, all, a name's beginning such as rack1-*, label:KEY=VALUE";
-  CLI::App& noun = add_noun(root, "node", "Nodes: list, show, drain, undrain, label, remove");
+void add_node_commands(Command root, Session& session) {
+  Command noun = root.noun("node", "Nodes: list, show, drain, undrain, label, remove");
   {
     struct Options {
       std::vector<std::string> nodes, states;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "list", "Shows nodes and what is free there",
-                          "reeve node list --state up -o wide",
-                          [&session, o] { return list(session, o->nodes, o->states); });
-    c.add_option("NODE", o->nodes, about_node)->type_name("");
-    c.add_option("-s,--state", o->states,
-                 "Only in these states, with commas: " + names_of<NodeState>())
-      ->type_name("STATE")
-      ->allow_extra_args(false);
+    noun
+      .verb("list", "Shows nodes and what is free there", "reeve node list --state up -o wide",
+            [&session, o] { return list(session, o->nodes, o->states); })
+      .words("NODE", o->nodes, about_node, Command::Need::optional)
+      .list("-s,--state", o->states, "Only in these states, with commas: " + names_of<NodeState>(),
+            "STATE");
   }
   {
     auto nodes = std::make_shared<std::vector<std::string>>();
-    auto& c =
-      add_command(noun, session, "show", "Shows everything about nodes", "reeve node show n1",
-                  [&session, nodes] { return show(session, *nodes); });
-    c.add_option("NODE", *nodes, about_node)->required()->type_name("");
+    noun
+      .verb("show", "Shows everything about nodes", "reeve node show n1",
+            [&session, nodes] { return show(session, *nodes); })
+      .words("NODE", *nodes, about_node, Command::Need::needed);
   }
   add_action(noun, session, NodeAction::drain, "drain",
              "Gives nodes no new work; what runs there runs on",
-             "reeve node drain n1 --reason 'new disk' --wait", "drained", about_node);
+             "reeve node drain n1 --reason 'new disk' --wait", "drained");
   add_action(noun, session, NodeAction::undrain, "undrain", "Gives nodes work again",
-             "reeve node undrain n1", "undrained", about_node);
+             "reeve node undrain n1", "undrained");
   add_action(noun, session, NodeAction::label, "label",
              "Sets labels, which jobs ask for with --node-label",
-             "reeve node label n1 zone=east disk=", "labelled",
-             std::string(about_node) + "; then KEY=VALUE, or KEY= to remove a label");
+             "reeve node label n1 zone=east disk=", "labelled");
   add_action(noun, session, NodeAction::remove, "remove",
              "Forgets nodes that are lost or gone; one that comes back is a new node",
-             "reeve node remove n7", "removed", about_node);
+             "reeve node remove n7", "removed");
 }
 
 } // namespace reeve::cli

@@ -3,51 +3,9 @@
 
 #include "src/util/text.hpp"
 
-#include <CLI/CLI.hpp>
 #include <ostream>
 
 namespace reeve::cli {
-namespace {
-const std::map<std::string, Format> formats{{"table", Format::table},
-                                            {"wide", Format::wide},
-                                            {"json", Format::json},
-                                            {"jsonl", Format::jsonl},
-                                            {"quiet", Format::quiet}};
-} // namespace
-
-void Session::add_common_options(CLI::App& command) {
-  command
-    .add_option("-m,--master", master,
-                "Where the master is: host, host:port or tcp://host:port, several with commas "
-                "(else $REEVE_MASTER, else tcp://127.0.0.1:7117)")
-    ->type_name("ENDPOINT")
-    ->take_last();
-  command
-    .add_option_function<std::string>(
-      "-o,--output",
-      [this](const std::string& text) {
-        const auto at = formats.find(text);
-        if (at == formats.end())
-          throw CLI::ValidationError(
-            "--output", "must be table, wide, json, jsonl or quiet, got '" + printable(text) + "'");
-        format = at->second;
-      },
-      "How to show results: table, wide, json, jsonl or quiet")
-    ->type_name("FORMAT")
-    ->take_last();
-  command
-    .add_option_function<std::string>(
-      "--timeout",
-      [this](const std::string& text) {
-        const auto parsed = parse_duration(text, "--timeout");
-        if (!parsed)
-          throw CLI::ValidationError("--timeout", parsed.error().text);
-        timeout = *parsed;
-      },
-      "Give up after so long, such as 30s; waiting for jobs has no limit unless given")
-    ->type_name("DURATION")
-    ->take_last();
-}
 
 std::string Session::endpoints() const {
   if (!master.empty())

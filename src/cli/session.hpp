@@ -9,11 +9,9 @@
 #include "src/util/json.hpp"
 #include "src/util/table.hpp"
 
+#include <functional>
+#include <memory>
 #include <optional>
-
-namespace CLI {
-class App;
-}
 
 namespace reeve::cli {
 
@@ -34,8 +32,6 @@ public:
   std::function<Exit()> action;
   const SubmitCommand* submit_command = nullptr; // what stands behind submit's options
 
-  /// Adds -m, -o and --timeout to a command.
-  void add_common_options(CLI::App& command);
   [[nodiscard]] std::string endpoints() const;
 
   /// Connects at the first call.

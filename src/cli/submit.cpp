@@ -6,6 +6,7 @@
 #include "src/cli/wait.hpp"
 #include "src/util/text.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -24,56 +25,39 @@ constexpr std::size_t one_message =
 struct SubmitOptions {
   JobOptions job;
   std::string file, each_line, key;
+  std::vector<std::string> unused; // stands in the help: the words never get here
   bool wait = false, follow = false, dry_run = false;
 };
 
-void add_job_options(CLI::App& c, JobOptions& o) {
-  const auto text = [&](const char* flags, std::string& into, const char* about, const char* type) {
-    c.add_option(flags, into, about)->type_name(type)->take_last();
-  };
-  const auto list = [&](const char* flags, std::vector<std::string>& into, const char* about,
-                        const char* type) {
-    c.add_option(flags, into, about)
-      ->type_name(type)
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
-  };
-  text("-n,--name", o.name, "The job's name (else the program's)", "NAME");
-  text("-q,--queue", o.queue, "Queue", "QUEUE");
-  text("-a,--array", o.array,
-       "One task for each index: 0-9, 1-100:2, 0-9%4 (at most 4 at once); $REEVE_ARRAY_INDEX",
-       "RANGE");
-  c.add_option("--priority", o.priority, "Higher first, where the queue looks at it")
-    ->type_name("N")
-    ->take_last();
-  text("--vcores", o.vcores, "Cores of each task, such as 1 or 0.5 (else 1)", "N");
-  text("--memory", o.memory, "Memory of each task, such as 4GiB or 512M", "SIZE");
-  text("--disk", o.disk, "Disk of each task", "SIZE");
-  list("-r,--resource", o.resources, "Other resources of each task, such as gpu=1; repeatable",
-       "NAME=N");
-  text("--time-limit", o.time_limit, "End a task after so long, such as 10m or 1h30m", "DURATION");
-  text("--estimate", o.estimate, "Expected run time of a task", "DURATION");
-  text("--grace", o.grace, "Time between TERM and KILL (else 10s)", "DURATION");
-  c.add_option("--retries", o.retries, "Further tries after a task failed")
-    ->type_name("N")
-    ->take_last();
-  c.add_option("--lost-retries", o.lost_retries, "Further tries after a node was lost (else 5)")
-    ->type_name("N")
-    ->take_last();
-  c.add_option("--max-parallel", o.max_parallel, "At most so many tasks at once")
-    ->type_name("N")
-    ->take_last();
-  list("-e,--env", o.env, "Environment variable; repeatable", "KEY=VALUE");
-  text("--cwd", o.cwd, "Working directory on the node (else a fresh one per task)", "DIR");
-  text("--stdin", o.stdin_file, "File on the node that is the task's input", "FILE");
-  list("-l,--label", o.labels, "Label, for selecting and grouping; repeatable", "KEY=VALUE");
-  list("--node-label", o.node_labels, "Only nodes with this label; repeatable", "KEY=VALUE");
-  text("--executor", o.executor, "process, noop, sleep or a name that agents have registered",
-       "NAME");
-  text("--output-limit", o.output_limit,
-       "Bytes kept of the head, and of the tail, of stdout and stderr (else 64KiB)", "SIZE");
-  text("-u,--user", o.user, "Whose job it is (else the login name)", "USER");
+void add_job_options(Command& c, JobOptions& o) {
+  c.text("-n,--name", o.name, "The job's name (else the program's)", "NAME")
+    .text("-q,--queue", o.queue, "Queue", "QUEUE")
+    .text("-a,--array", o.array,
+          "One task for each index: 0-9, 1-100:2, 0-9%4 (at most 4 at once); $REEVE_ARRAY_INDEX",
+          "RANGE")
+    .number("--priority", o.priority, "Higher first, where the queue looks at it")
+    .text("--vcores", o.vcores, "Cores of each task, such as 1 or 0.5 (else 1)", "N")
+    .text("--memory", o.memory, "Memory of each task, such as 4GiB or 512M", "SIZE")
+    .text("--disk", o.disk, "Disk of each task", "SIZE")
+    .list("-r,--resource", o.resources, "Other resources of each task, such as gpu=1; repeatable",
+          "NAME=N")
+    .text("--time-limit", o.time_limit, "End a task after so long, such as 10m or 1h30m",
+          "DURATION")
+    .text("--estimate", o.estimate, "Expected run time of a task", "DURATION")
+    .text("--grace", o.grace, "Time between TERM and KILL (else 10s)", "DURATION")
+    .number("--retries", o.retries, "Further tries after a task failed")
+    .number("--lost-retries", o.lost_retries, "Further tries after a node was lost (else 5)")
+    .number("--max-parallel", o.max_parallel, "At most so many tasks at once")
+    .list("-e,--env", o.env, "Environment variable; repeatable", "KEY=VALUE")
+    .text("--cwd", o.cwd, "Working directory on the node (else a fresh one per task)", "DIR")
+    .text("--stdin", o.stdin_file, "File on the node that is the task's input", "FILE")
+    .list("-l,--label", o.labels, "Label, for selecting and grouping; repeatable", "KEY=VALUE")
+    .list("--node-label", o.node_labels, "Only nodes with this label; repeatable", "KEY=VALUE")
+    .text("--executor", o.executor, "process, noop, sleep or a name that agents have registered",
+          "NAME")
+    .text("--output-limit", o.output_limit,
+          "Bytes kept of the head, and of the tail, of stdout and stderr (else 64KiB)", "SIZE")
+    .text("-u,--user", o.user, "Whose job it is (else the login name)", "USER");
 }
 
 Result<void> put_pairs(std::map<std::string, std::string>& into,
@@ -249,28 +233,27 @@ Exit submit(Session& session, const SubmitOptions& o) {
   return Exit::good;
 }
 
-bool takes_value(const CLI::App& app, const std::string& word) {
-  const CLI::Option* option = app.get_option_no_throw(word);
-  return option != nullptr && option->get_items_expected_max() > 0;
-}
-
 /// Where the command begins: behind `--`, or at the first word that is no option and no option's
 /// value. args.size() when there is none.
-std::size_t command_begin(const CLI::App& app, const std::vector<std::string>& args,
+std::size_t command_begin(const std::vector<Place>& places, const std::vector<std::string>& args,
                           std::size_t& submit_at) {
-  const CLI::App* at = &app;
+  const auto place = [&](std::string_view path) {
+    return std::find_if(places.begin(), places.end(),
+                        [&](const Place& p) { return p.path == path; });
+  };
+  auto at = place("reeve");
   submit_at = args.size();
   for (std::size_t k = 0; k < args.size(); ++k) {
     const std::string& word = args[k];
     if (word == "--")
       return submit_at < k ? k : args.size();
     if (word.size() > 1 && word[0] == '-') {
-      k += takes_value(*at, word) ? 1 : 0;
+      k += at->takes_value(word) ? 1 : 0;
     } else if (submit_at < k) {
       return k;
     } else if (word == "submit") {
       submit_at = k;
-      at = app.get_subcommand("submit");
+      at = place("reeve submit");
     } else {
       return args.size(); // another command
     }
@@ -359,10 +342,11 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o) {
   return good;
 }
 
-Result<SubmitCommand> take_command(const CLI::App& app, std::vector<std::string>& args) {
+Result<SubmitCommand> take_command(const std::vector<Place>& places,
+                                   std::vector<std::string>& args) {
   SubmitCommand out;
   std::size_t submit_at = 0;
-  const std::size_t begin = command_begin(app, args, submit_at);
+  const std::size_t begin = command_begin(places, args, submit_at);
   if (begin >= args.size())
     return out;
   const std::size_t words = begin + (args[begin] == "--" ? 1 : 0);
@@ -388,36 +372,26 @@ Result<SubmitCommand> take_command(const CLI::App& app, std::vector<std::string>
   return out;
 }
 
-void add_submit(CLI::App& root, Session& session) {
+void add_submit(Command root, Session& session) {
   auto o = std::make_shared<SubmitOptions>();
-  auto& c =
-    add_command(root, session, "submit",
-                "Gives the cluster a job: a command, a script, an array of tasks or a job file",
-                "reeve submit --name render --array 0-99%8 --memory 2GiB --wait -- ./render.sh\n"
-                "  reeve submit --each-line urls.txt -- curl -O {}\n"
-                "  reeve submit --file examples/hello.json --follow",
-                [&session, o] { return submit(session, *o); });
-  static std::vector<std::string> unused; // only for the help: the words never get here
-  c.add_option(
-     "COMMAND", unused,
-     "Program and arguments, behind `--`. A script with #REEVE lines brings its own options")
-    ->type_name("");
-  c.add_option("-f,--file", o->file, "Job file, JSON or TOML; - is standard input")
-    ->type_name("FILE")
-    ->take_last();
-  c.add_option(
-     "--each-line", o->each_line,
-     "One task for each line of FILE (- is standard input): {} in the command, $REEVE_ITEM")
-    ->type_name("FILE")
-    ->take_last();
+  Command c = root.verb(
+    "submit", "Gives the cluster a job: a command, a script, an array of tasks or a job file",
+    "reeve submit --name render --array 0-99%8 --memory 2GiB --wait -- ./render.sh\n"
+    "  reeve submit --each-line urls.txt -- curl -O {}\n"
+    "  reeve submit --file examples/hello.toml --follow",
+    [&session, o] { return submit(session, *o); });
+  c.words("COMMAND", o->unused,
+          "Program and arguments, behind `--`. A script with #REEVE lines brings its own options",
+          Command::Need::optional)
+    .text("-f,--file", o->file, "Job file, JSON or TOML; - is standard input", "FILE")
+    .text("--each-line", o->each_line,
+          "One task for each line of FILE (- is standard input): {} in the command, $REEVE_ITEM",
+          "FILE");
   add_job_options(c, o->job);
-  c.add_flag("-w,--wait", o->wait, "Wait until it has ended; exit code 1 when a task failed");
-  c.add_flag("--follow", o->follow,
-             "Print what its tasks print until it has ended, then as --wait");
-  c.add_flag("--dry-run", o->dry_run, "Only check, and say where it would go");
-  c.add_option("--key", o->key, "The same key again makes no second job (else a random one)")
-    ->type_name("KEY")
-    ->take_last();
+  c.flag("-w,--wait", o->wait, "Wait until it has ended; exit code 1 when a task failed")
+    .flag("--follow", o->follow, "Print what its tasks print until it has ended, then as --wait")
+    .flag("--dry-run", o->dry_run, "Only check, and say where it would go")
+    .text("--key", o->key, "The same key again makes no second job (else a random one)", "KEY");
 }
 
 } // namespace reeve::cli

@@ -1,14 +1,11 @@
 // `reeve submit`: what people ask for, as options, made into jobs. Used by app.cpp and the tests.
 #pragma once
 
+#include "src/cli/command.hpp"
 #include "src/cli/job_text.hpp"
 
 #include <iosfwd>
 #include <optional>
-
-namespace CLI {
-class App;
-}
 
 namespace reeve::cli {
 
@@ -34,7 +31,8 @@ struct SubmitCommand {
 };
 /// Takes the command off `args`. The options of a script's #REEVE lines are put in front of those
 /// given, so that the latter win. Error: bad_field naming script and line.
-Result<SubmitCommand> take_command(const CLI::App& app, std::vector<std::string>& args);
+Result<SubmitCommand> take_command(const std::vector<Place>& places,
+                                   std::vector<std::string>& args);
 
 /// A file's content; `-`: all of `in`. Error: io with the system's words, too_large.
 Result<std::string> read_file(const std::string& path, std::istream* in, std::size_t bytes_max);

@@ -222,9 +222,8 @@ Exit print_task_logs(Session& session, Client& client, const TaskLogs& wanted) {
   return Exit::good;
 }
 
-void add_task_commands(CLI::App& root, Session& session) {
-  constexpr const char* about_task = "5/3, 5/0-9, 5/1,3; the job as in job commands: last/0";
-  CLI::App& noun = add_noun(root, "task", "Tasks: list, show, explain, logs, cancel");
+void add_task_commands(Command root, Session& session) {
+  Command noun = root.noun("task", "Tasks: list, show, explain, logs, cancel");
   {
     struct Options {
       std::string task;
@@ -232,63 +231,62 @@ void add_task_commands(CLI::App& root, Session& session) {
       std::size_t limit = 100;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "list", "Shows the tasks of a job",
-                          "reeve task list 5 --state failed",
-                          [&session, o] { return list(session, o->task, o->states, o->limit); });
-    c.add_option("TASK", o->task, std::string("5 for all, or ") + about_task)
-      ->required()
-      ->type_name("");
-    c.add_option("-s,--state", o->states, "Only in these states, with commas")
-      ->type_name("STATE")
-      ->allow_extra_args(false);
-    c.add_option("--limit", o->limit, "At most so many; 0: all")
-      ->type_name("N")
-      ->take_last()
-      ->capture_default_str();
+    noun
+      .verb("list", "Shows the tasks of a job", "reeve task list 5 --state failed",
+            [&session, o] { return list(session, o->task, o->states, o->limit); })
+      .word("TASK", o->task, std::string("5 for all, or ") + about_task, Command::Need::needed)
+      .list("-s,--state", o->states, "Only in these states, with commas: " + names_of<TaskState>(),
+            "STATE")
+      .number("--limit", o->limit, "At most so many; 0: all");
   }
   {
     auto task = std::make_shared<std::string>();
-    auto& c = add_command(noun, session, "show", "Shows everything about tasks",
-                          "reeve task show 5/3", [&session, task] { return show(session, *task); });
-    c.add_option("TASK", *task, about_task)->required()->type_name("");
+    noun
+      .verb("show", "Shows everything about tasks", "reeve task show 5/3",
+            [&session, task] { return show(session, *task); })
+      .word("TASK", *task, about_task, Command::Need::needed);
   }
   {
     auto task = std::make_shared<std::string>();
-    auto& c =
-      add_command(noun, session, "explain", "Says why a task waits, or why it is where it is",
-                  "reeve task explain 5/3", [&session, task] { return explain(session, *task); });
-    c.add_option("TASK", *task, about_task)->required()->type_name("");
+    noun
+      .verb("explain", "Says why a task waits, or why it is where it is", "reeve task explain 5/3",
+            [&session, task] { return explain(session, *task); })
+      .word("TASK", *task, about_task, Command::Need::needed);
   }
   {
     struct Options {
       std::vector<std::string> tasks;
       TaskLogs wanted;
+      std::optional<std::uint32_t> attempt;
       bool out = false, err = false;
     };
     auto o = std::make_shared<Options>();
-    auto& c = add_command(noun, session, "logs", "Prints what tasks printed",
-                          "reeve task logs 5/3 --follow", [&session, o] {
-                            o->wanted.out = !o->err;
-                            o->wanted.err = !o->out;
-                            return logs(session, o->tasks, o->wanted);
-                          });
-    c.add_option("TASK", o->tasks, about_task)->required()->type_name("");
-    c.add_flag("--follow", o->wanted.follow, "Until the task has ended");
-    auto* only_out = c.add_flag("--stdout", o->out, "Only standard output");
-    c.add_flag("--stderr", o->err, "Only standard error")->excludes(only_out);
-    c.add_option("--attempt", o->wanted.attempt, "Of this attempt (else the last)")
-      ->type_name("N")
-      ->take_last();
+    noun
+      .verb("logs", "Prints what tasks printed", "reeve task logs 5/3 --follow",
+            [&session, o] {
+              o->wanted.out = !o->err;
+              o->wanted.err = !o->out;
+              o->wanted.attempt = o->attempt.value_or(0);
+              return logs(session, o->tasks, o->wanted);
+            })
+      .words("TASK", o->tasks, about_task, Command::Need::needed)
+      .flag("--follow", o->wanted.follow, "Until the task has ended")
+      .flag("--stdout", o->out, "Only standard output")
+      .flag("--stderr", o->err, "Only standard error")
+      .either("--stdout", "--stderr")
+      .number("--attempt", o->attempt, "Of this attempt (else the last)");
   }
   {
-    auto tasks = std::make_shared<std::vector<std::string>>();
-    auto reason = std::make_shared<std::string>();
-    auto& c = add_command(noun, session, "cancel", "Ends tasks", "reeve task cancel 5/0-9",
-                          [=, &session] { return cancel(session, *tasks, *reason); });
-    c.add_option("TASK", *tasks, about_task)->required()->type_name("");
-    c.add_option("--reason", *reason, "Why, for those who ask later")
-      ->type_name("TEXT")
-      ->take_last();
+    struct Options {
+      std::vector<std::string> tasks;
+      std::string reason;
+    };
+    auto o = std::make_shared<Options>();
+    noun
+      .verb("cancel", "Ends tasks", "reeve task cancel 5/0-9",
+            [=, &session] { return cancel(session, o->tasks, o->reason); })
+      .words("TASK", o->tasks, about_task, Command::Need::needed)
+      .text("--reason", o->reason, "Why, for those who ask later", "TEXT");
   }
 }
 
