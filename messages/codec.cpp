@@ -71,6 +71,8 @@ public:
     return t && ((t->u = v), true);
   }
   bool visit_negative_integer(std::int64_t v) {
+    if (v >= 0) // some packers take a signed format for every number
+      return visit_positive_integer(static_cast<std::uint64_t>(v));
     Token* t = add(Type::sint);
     return t && ((t->i = v), true);
   }
@@ -116,7 +118,7 @@ private:
     // Every value takes a byte at least, so a count beyond the whole message is a lie; refused
     // before anything grows.
     if (values > bytes_)
-      return stop(Code::too_large,
+      return stop(Code::bad_message,
                   "a count of " + std::to_string(n) + " is more than the message can hold");
     if (++depth_ > limits_.depth)
       return stop(Code::too_large, "nested deeper than " + std::to_string(limits_.depth));
@@ -218,6 +220,12 @@ bool Cursor::fail(Code code, std::string text) {
 bool Cursor::wrong_type(std::string_view wanted, const Token* got) {
   return fail(Code::bad_field, "must be " + std::string(wanted) + ", got " +
                                  std::string(got ? name_of(got->type) : "nothing"));
+}
+bool Cursor::room_for(std::size_t count, std::size_t bytes) {
+  if (count > list_bytes_ / bytes)
+    return fail(Code::too_large, "too many values for one message: send several");
+  list_bytes_ -= count * bytes;
+  return true;
 }
 void Cursor::in_field(std::string_view name) {
   if (error_.field.empty())

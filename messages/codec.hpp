@@ -19,7 +19,13 @@ struct DecodeLimits {
   std::size_t depth = 16;
   std::size_t tokens =
     4'000'000; // values in one message, so that 16 MiB of nils do not become gigabytes
+  std::size_t list_bytes = 256u << 20; // what its lists take in memory: an empty map of one byte
+                                       // may be a structure of a thousand
 };
+/// Of our own bytes behind a checksum, journal and snapshots: an entry holds a whole message and a
+/// little more, a snapshot's job all that became of its tasks.
+constexpr DecodeLimits stored_limits{
+  .bytes = 1u << 30, .depth = 32, .tokens = 100'000'000, .list_bytes = std::size_t{1} << 40};
 
 namespace codec {
 
@@ -53,7 +59,8 @@ public:
 /// calls return.
 class Cursor {
 public:
-  explicit Cursor(const Tape& tape) : tape_(tape) {}
+  explicit Cursor(const Tape& tape, std::size_t list_bytes = DecodeLimits{}.list_bytes)
+      : tape_(tape), list_bytes_(list_bytes) {}
   [[nodiscard]] const Token* peek() const {
     return pos_ < tape_.tokens.size() ? &tape_.tokens[pos_] : nullptr;
   }
@@ -61,6 +68,8 @@ public:
 
   bool fail(Code code, std::string text);
   bool wrong_type(std::string_view wanted, const Token* got);
+  /// Before `count` values of `bytes` each are allocated.
+  bool room_for(std::size_t count, std::size_t bytes);
   void in_field(std::string_view name);
   void in_index(std::size_t index);
   [[nodiscard]] bool failed() const { return failed_; }
@@ -68,6 +77,7 @@ public:
 
 private:
   const Tape& tape_;
+  std::size_t list_bytes_; // left
   std::size_t pos_ = 0;
   bool failed_ = false;
   Error error_;
@@ -266,6 +276,8 @@ template<class T> bool read(Cursor& c, T& out, const FieldRule& rule) {
     if (!check_size(c, head->size, rule))
       return false;
     const std::uint32_t n = head->size;
+    if (!c.room_for(n, sizeof(typename T::value_type)))
+      return false;
     out.clear();
     out.reserve(n); // n tokens at least follow: the tape has counted them
     for (std::uint32_t k = 0; k < n; ++k) {
@@ -437,7 +449,7 @@ template<class T> Result<T> decode(std::string_view bytes, const DecodeLimits& l
   codec::Tape& tape = codec::thread_tape();
   if (auto parsed = tape.parse(bytes, limits); !parsed)
     return tl::unexpected<Error>(std::move(parsed).error());
-  codec::Cursor cursor(tape);
+  codec::Cursor cursor(tape, limits.list_bytes);
   T value{};
   const bool good = codec::read(cursor, value, FieldRule{});
   codec::trim(tape);

@@ -180,9 +180,7 @@ public:
     std::memcpy(&size, rest_.data(), 4);
     if (rest_.size() - 4 < size)
       return fail(Code::corrupt, "snapshot", "ends too early");
-    // Our own bytes behind a checksum: items of a big job may be many.
-    auto value = decode<T>(rest_.substr(4, size),
-                           DecodeLimits{.bytes = 1u << 30, .depth = 16, .tokens = 100'000'000});
+    auto value = decode<T>(rest_.substr(4, size), stored_limits);
     rest_.remove_prefix(4 + size);
     if (!value)
       return fail(Code::corrupt, "snapshot", value.error().message());

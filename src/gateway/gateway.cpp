@@ -122,6 +122,8 @@ void Gateway::on_known_version(const Call& call) {
     return take<LogReply>(call);
   case MessageType::leave:
     return take<Leave>(call);
+  case MessageType::pull:
+    return take<Pull>(call);
   default:
     break;
   }
@@ -323,7 +325,8 @@ void Gateway::handle(const Call& call, LogReply message) {
     return; // too late, or never asked
   if (!message.chunk) {
     call.out.archivist.emplace_back(
-      pending->from, LogWanted{pending->log, {Code::not_found, {}, std::move(message.text)}});
+      pending->from,
+      LogWanted{pending->log, {Code::not_found, {}, std::move(message.text)}, pending->node});
     return;
   }
   peers_.answered(pending->from.peer, pending->from.correlation, true);
@@ -334,6 +337,10 @@ void Gateway::handle(const Call& call, Leave message) {
   const Session* session = session_for(call, message.session);
   if (session != nullptr)
     call.out.ledger.emplace_back(Left{session->node, std::move(message.reason)});
+}
+
+void Gateway::handle(const Call& call, Pull message) {
+  session_for(call, message.session); // alive; idle nodes are looked for in any case
 }
 
 void Gateway::refuse(const Call& call, const Error& error, Duration retry_after) {
@@ -354,7 +361,8 @@ void Gateway::on_gone(Peer peer, TimePoint now, Outbox& out) {
 void Gateway::tick(TimePoint now, Outbox& out) {
   for (auto& late : logs_.overdue(now))
     out.archivist.emplace_back(
-      late.from, LogWanted{std::move(late.log), {Code::node_down, {}, "the node does not answer"}});
+      late.from,
+      LogWanted{std::move(late.log), {Code::node_down, {}, "the node does not answer"}, late.node});
   peers_.sweep(now);
 }
 

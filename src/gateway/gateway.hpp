@@ -78,6 +78,7 @@ private:
   void handle(const Call& call, Results message);
   void handle(const Call& call, LogReply message);
   void handle(const Call& call, Leave message);
+  void handle(const Call& call, Pull message);
 
   /// The node's session if this peer may speak for it; else tells the agent to register again.
   Session* session_for(const Call& call, std::uint64_t session);

@@ -8,14 +8,15 @@ constexpr unsigned late_beats_max = 3;
 std::size_t bytes_of(const ledger::AssignToNode& work) {
   std::size_t bytes =
     32 + work.job.runs.size() * 12 + (work.spec ? work.spec->spec.msgpack.size() + 16 : 0);
-  for (const auto& item : work.job.items)
-    bytes += item.size() + 5;
+  for (const auto* texts : {&work.job.items, &work.job.peers})
+    for (const auto& text : *texts)
+      bytes += text.size() + 5;
   return bytes;
 }
 
 /// Cuts the first tasks with items of about `bytes` off `job`.
 AssignedJob cut(AssignedJob& job, std::size_t bytes) {
-  AssignedJob head{job.job, job.slots, {}, {}};
+  AssignedJob head{job.job, job.slots, {}, {}, job.peers};
   std::size_t items = 0, size = 0;
   while (items < job.items.size() && (items == 0 || size < bytes))
     size += job.items[items++].size() + 5;

@@ -4,10 +4,6 @@
 namespace reeve::ledger {
 namespace {
 
-// Our own bytes, which have passed the journal's checks: an entry holds a whole Submit message and
-// a little more.
-constexpr DecodeLimits entry_limits{.bytes = 1u << 30, .depth = 32, .tokens = 100'000'000};
-
 Error at(const std::string& place, const Error& error) {
   return {error.code == Code::unknown_version ? error.code : Code::corrupt, place, error.message()};
 }
@@ -34,7 +30,7 @@ Result<Recovered> recover(journal::Journal& journal) {
   core::Changes changes;
   auto read =
     journal.read(snapshot->seq.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
-      auto entry = decode<Entry>(bytes, entry_limits);
+      auto entry = decode<Entry>(bytes, stored_limits);
       if (!entry)
         return tl::unexpected<Error>(at("entry " + std::to_string(seq.value), entry.error()));
       changes.clear();
