@@ -89,7 +89,7 @@ start_agent n2 west
 show reeve node list
 
 step "A job and what it prints"
-show reeve submit --name hello --follow -- sh -c 'echo "hello from task $REEVE_TASK of job $REEVE_JOB"'
+show reeve submit --name hello --follow -- sh -c 'echo "hello from task $REEVE_TASK of job $REEVE_JOB_ID"'
 
 step "An array of 200 tasks, each its own process"
 show reeve submit --name squares --array 1-200 --wait -- sh -c 'sleep 0.05; echo $((REEVE_ARRAY_INDEX * REEVE_ARRAY_INDEX))'
