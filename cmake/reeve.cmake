@@ -78,6 +78,7 @@ function(reeve_test name)
   else()
     reeve_gtest_pch(${name})
   endif()
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF) # test files may repeat each other's names
   add_dependencies(reeve_tests ${name})
   gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})
 endfunction()
