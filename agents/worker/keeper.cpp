@@ -107,6 +107,7 @@ Result<void> keep(const KeeperOptions& options, Readiness& ready) {
 } // namespace
 
 int keeper_main(const KeeperOptions& given) {
+  close_inherited();
   KeeperOptions options = given;
   std::error_code error;
   options.dir = std::filesystem::absolute(given.dir, error).lexically_normal();

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <sys/file.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <vector>
 
 namespace reeve::worker {
 namespace {
@@ -35,6 +37,19 @@ Result<void> make_private(const std::string& dir) {
 }
 
 } // namespace
+
+void close_inherited() {
+  constexpr unsigned first = 3;
+  if (::syscall(SYS_close_range, first, ~0u, 0) == 0) // Linux 5.9
+    return;
+  std::error_code error;
+  std::vector<int> open;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error))
+    open.push_back(std::atoi(entry.path().filename().c_str()));
+  for (const int fd : open)
+    if (fd >= static_cast<int>(first))
+      ::close(fd);
+}
 
 Result<std::optional<int>> Readiness::detach() {
   int ends[2];

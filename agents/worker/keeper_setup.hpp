@@ -12,6 +12,10 @@
 
 namespace reeve::worker {
 
+/// Closes what our starter left open besides stdin, stdout and stderr: the keeper outlives it, and
+/// whoever waits for the end of a pipe must not wait for us. Before anything of our own is opened.
+void close_inherited();
+
 /// Forks: the caller's process waits until `Readiness::tell` and gets its exit code back (the
 /// keeper's process gets none).
 class Readiness {
