@@ -7,7 +7,6 @@
 #include <sstream>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <thread>
 
 namespace reeve::worker {
 namespace {
@@ -226,9 +225,7 @@ TEST_F(keeper_process, has_its_output_apart_counted_and_readable_while_it_runs) 
   const AttemptId id =
     start(shell("echo out; echo err >&2; echo x > " + post.path() + "; exec sleep 600"));
   post.line();
-  // Its words are in the pipes by now; the keeper needs a moment to fetch them.
-  for (int look = 0; look < 10'000 && output(id, Stream::err).empty(); ++look)
-    std::this_thread::yield();
+  run(shell("true")); // the keeper has been through all that was ready before
   EXPECT_EQ(output(id), "out\n");
   EXPECT_EQ(output(id, Stream::err), "err\n");
   cancel(id);
@@ -388,11 +385,11 @@ TEST_F(keeper_process, runs_on_without_an_agent_and_is_told_to_the_next) {
   EXPECT_EQ(post.line(), "end");
   connect();
   EXPECT_EQ(result(ends).result.data, "done\n");
-  ASSERT_EQ(agent_->welcome().running.size(), ended_.size() == 1 ? 1u : 2u);
+  connect(); // now that one of them is certainly over
+  ASSERT_EQ(agent_->welcome().running.size(), 1u);
   EXPECT_EQ(agent_->welcome().running[0].id, runs);
   EXPECT_EQ(agent_->welcome().running[0].epoch, Epoch(1));
-  connect();
-  EXPECT_EQ(ended_[ends].size(), 2u) << "told on each connection until released";
+  EXPECT_GE(ended_[ends].size(), 2u) << "told on each connection until released";
   agent_->release({ends});
   ASSERT_TRUE(agent_->flush());
   run(shell("true"));
