@@ -8,6 +8,7 @@
 namespace reeve::actors {
 namespace {
 constexpr auto tick_every = std::chrono::milliseconds(100);
+constexpr auto settle_patience = std::chrono::seconds(30);
 constexpr std::size_t appends_max =
   2; // one is being written, the next is ready; what comes meanwhile shares the one after
 } // namespace
@@ -299,9 +300,23 @@ void LedgerActor::on_snapshot_made(Result<journal::Snapshot> outcome) {
     answer_steps(tl::unexpected(outcome.error()));
     return;
   }
-  if (failed_)
-    return answer_steps(fail(Code::unavailable, {}, "the journal takes no entries now"));
-  writer_->save(std::move(*outcome));
+  // What the journal forgets must be in the history first; but it must not grow for ever because
+  // the history fails.
+  const auto snapshot = std::make_shared<journal::Snapshot>(std::move(*outcome));
+  const auto save = [this, snapshot] {
+    if (failed_ || writer_ == nullptr)
+      return answer_steps(fail(Code::unavailable, {}, "the journal takes no entries now"));
+    writer_->save(std::move(*snapshot));
+  };
+  if (!directory_->archivist)
+    return save();
+  request(directory_->archivist, settle_patience, Parcel<Settle>(Settle{snapshot->seq}))
+    .then([save](done_atom) { save(); },
+          [save](const caf::error& error) {
+            spdlog::warn("history: is behind a snapshot, entries may be missing in it: {}",
+                         caf::to_string(error));
+            save();
+          });
 }
 
 void LedgerActor::step(gateway::Origin from) {

@@ -1,6 +1,7 @@
 // See master.hpp.
 #include "actors/master.hpp"
 
+#include "actors/archivist.hpp"
 #include "actors/guard.hpp"
 #include "actors/recovery.hpp"
 #include "actors/registry.hpp"
@@ -25,6 +26,11 @@ SystemConfig::SystemConfig() {
 
 Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   const auto load = std::make_shared<Load>();
+  auto reader = parts.journal->reader(); // while no thread appends
+  if (!reader)
+    spdlog::warn("journal: no second reader: {}", reader.error().message());
+  directory_->archivist = system.spawn<ArchivistActor>(
+    std::move(parts.history), reader ? std::move(*reader) : nullptr, directory_);
   directory_->ledger = system.spawn<LedgerActor>(std::move(parts.ledger), std::move(parts.journal),
                                                  std::move(parts.ledger_options), directory_, load);
   directory_->scheduler = system.spawn<SchedulerActor>(directory_);

@@ -3,11 +3,11 @@
 
 namespace reeve::actors {
 namespace {
-constexpr auto check_every = std::chrono::seconds(1);
+constexpr auto recover_every = std::chrono::seconds(1);
 } // namespace
 
 RecoveryActor::RecoveryActor(caf::actor_config& config, DirectoryPtr directory, std::uint64_t seed)
     : DeciderShell(config, "recovery", deciders::Recovery(seed), std::move(directory),
-                   check_every) {}
+                   recover_every) {}
 
 } // namespace reeve::actors

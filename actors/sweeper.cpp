@@ -3,10 +3,10 @@
 
 namespace reeve::actors {
 namespace {
-constexpr auto check_every = std::chrono::seconds(1);
+constexpr auto sweep_every = std::chrono::seconds(1);
 } // namespace
 
 SweeperActor::SweeperActor(caf::actor_config& config, DirectoryPtr directory)
-    : DeciderShell(config, "sweeper", {}, std::move(directory), check_every) {}
+    : DeciderShell(config, "sweeper", {}, std::move(directory), sweep_every) {}
 
 } // namespace reeve::actors

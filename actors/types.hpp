@@ -91,6 +91,15 @@ struct Counted { // numbers for `stats`
   std::map<std::string, std::int64_t> values;
 };
 
+// ---- archivist
+struct Settle { // request, answered with done: everything up to `seq` is in the history for good
+  Seq seq;
+};
+struct Settled { // from the recorder's thread
+  std::uint64_t request = 0;
+  Result<void> outcome;
+};
+
 // ---- publisher
 struct Subscribed {
   std::string topic;

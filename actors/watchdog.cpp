@@ -5,12 +5,12 @@
 
 namespace reeve::actors {
 namespace {
-constexpr auto check_every = std::chrono::milliseconds(250);
+constexpr auto watch_every = std::chrono::milliseconds(250);
 } // namespace
 
 WatchdogActor::WatchdogActor(caf::actor_config& config, DirectoryPtr directory)
-    : DeciderShell(config, "watchdog", deciders::Watchdog(check_every), std::move(directory),
-                   check_every) {}
+    : DeciderShell(config, "watchdog", deciders::Watchdog(watch_every), std::move(directory),
+                   watch_every) {}
 
 TimePoint WatchdogActor::now() const {
   return steady_now();

@@ -60,7 +60,8 @@ void Gateway::carry_out(ledger::NodeUnbound effect, TimePoint, Outbox& out) {
   for (auto& pending : logs_.of_node(effect.node))
     out.archivist.emplace_back(
       pending.from, LogWanted{std::move(pending.log),
-                              {Code::node_down, {}, "the node is down: " + effect.reason}});
+                              {Code::node_down, {}, "the node is down: " + effect.reason},
+                              effect.node});
 }
 
 void Gateway::carry_out(ledger::AssignToNode effect, TimePoint, Outbox& out) {
@@ -103,9 +104,10 @@ void Gateway::carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out) {
   const Origin from{effect.peer, effect.correlation};
   const Session* session = effect.node ? sessions_.of_node(effect.node) : nullptr;
   if (session == nullptr) {
-    out.archivist.emplace_back(
-      from,
-      LogWanted{std::move(effect.log), {Code::node_down, {}, "the task's node is not connected"}});
+    out.archivist.emplace_back(from,
+                               LogWanted{std::move(effect.log),
+                                         {Code::node_down, {}, "the task's node is not connected"},
+                                         effect.node});
     return;
   }
   LogRequest request;

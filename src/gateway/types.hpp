@@ -63,6 +63,7 @@ using ForWatchdog = std::variant<Beat, Disconnected>;
 struct LogWanted { // the node could not be asked: `why`
   ReadLog log;
   Error why;
+  NodeId asked = {}; // the node that could not answer; 0: none was asked
 };
 struct ForArchivist {
   using Question = std::variant<QueryHistory, LogWanted, TaskList>;

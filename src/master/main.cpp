@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <spdlog/spdlog.h>
 
 namespace {
@@ -110,6 +111,7 @@ int serve(const config::MasterOptions& options, const sigset_t& signals) {
   parts.wire = wire_to(**server);
   parts.ledger = std::move(begun->ledger);
   parts.journal = std::move(begun->journal);
+  parts.history = (std::filesystem::path(options.state) / "history.db").string();
   parts.ledger_options.master = options.name;
   parts.on_down = on_down;
   actors::Master master(system, std::move(parts));

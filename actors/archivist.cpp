@@ -1,0 +1,154 @@
+// See archivist.hpp.
+#include "actors/archivist.hpp"
+
+#include "actors/refill.hpp"
+#include "actors/shell.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace reeve::actors {
+namespace {
+
+constexpr auto delete_every = std::chrono::minutes(1);
+
+ledger::Effect failure(gateway::Origin to, const Error& error) {
+  Failed failed;
+  failed.code = error.code;
+  failed.field = error.field;
+  failed.text = error.text;
+  return ledger::ToPeer{to.peer, MessageType::failed, to.correlation, encode(failed)};
+}
+template<class M> ledger::Effect reply(gateway::Origin to, const M& message) {
+  return ledger::ToPeer{to.peer, M::type, to.correlation, encode(message)};
+}
+
+// ---- on the recorder's thread
+
+ledger::Effect answer_to(gateway::Origin from, const QueryHistory& question,
+                         const Result<history::History*>& history) {
+  if (!history)
+    return failure(from, history.error());
+  const auto rows = (*history)->query(question);
+  return rows ? reply(from, *rows) : failure(from, rows.error());
+}
+
+ledger::Effect answer_to(gateway::Origin from, TaskList list,
+                         const Result<history::History*>& history) {
+  if (history)
+    if (const auto completed = (*history)->complete(list); !completed)
+      return failure(from, completed.error());
+  return reply(from, list); // without a history: what the ledger knows
+}
+
+/// The head that was kept; when that is not all, the node where it ran is asked first.
+ledger::Effect answer_to(gateway::Origin from, const gateway::LogWanted& wanted,
+                         const Result<history::History*>& history) {
+  if (!history)
+    return failure(from, wanted.why);
+  const auto log = (*history)->log(wanted.log);
+  if (!log)
+    return failure(from, log.error());
+  if (!*log)
+    return failure(from, wanted.why);
+  const auto& found = **log;
+  if (!found.whole && !wanted.asked && found.node) {
+    ReadLog question = wanted.log;
+    question.attempt = found.chunk.attempt;
+    return ledger::AskForLog{from.peer, from.correlation, found.node, question};
+  }
+  return found.known ? reply(from, found.chunk) : failure(from, wanted.why);
+}
+
+} // namespace
+
+ArchivistActor::ArchivistActor(caf::actor_config& config, std::string path,
+                               std::unique_ptr<journal::Journal> reader, DirectoryPtr directory)
+    : event_based_actor(config), path_(std::move(path)), reader_(std::move(reader)),
+      directory_(std::move(directory)) {
+  report_exceptions(this, "archivist");
+}
+
+void ArchivistActor::on_exit() {
+  recorder_.reset(); // records what is queued
+}
+
+caf::behavior ArchivistActor::make_behavior() {
+  history::RecorderOptions options;
+  options.path = path_;
+  options.refill = [reader = std::shared_ptr<journal::Journal>(std::move(reader_))](
+                     history::History& history, Seq upto) -> Result<void> {
+    if (!reader)
+      return fail(Code::unavailable, {}, "no way to read the journal");
+    return refill(*reader, history, upto);
+  };
+  options.tell = [](bool trouble, const std::string& text) {
+    if (trouble)
+      spdlog::error("{}", text);
+    else
+      spdlog::info("{}", text);
+  };
+  recorder_ = std::make_unique<history::Recorder>(std::move(options));
+  return {
+    [this](start_atom) { delayed_send(this, delete_every, tick_atom::value); },
+    [this](const Described& described) { learn(*described.changes); },
+    [this](const core::CommittedPtr& batch) {
+      learn(batch->changes);
+      recorder_->record(batch);
+    },
+    [this](const Parcel<ArchivistMail>& mail) {
+      for (auto& item : mail.take().items)
+        answer(std::move(item));
+    },
+    [this](tick_atom) {
+      delayed_send(this, delete_every, tick_atom::value);
+      recorder_->sweep(wall_now() - keep_);
+    },
+    [this](const Parcel<Settle>& parcel) { return settle(parcel.take().seq); },
+    [this](const Parcel<Settled>& parcel) {
+      const auto settled = parcel.take();
+      auto node = settling_.extract(settled.request);
+      if (node.empty())
+        return;
+      if (settled.outcome)
+        node.mapped().deliver(done_atom::value);
+      else
+        node.mapped().deliver(
+          caf::make_error(caf::sec::runtime_error, settled.outcome.error().message()));
+    },
+    [this](stop_atom) { return settle(Seq(0)); },
+  };
+}
+
+void ArchivistActor::learn(const core::Changes& changes) {
+  if (keep_ == Duration(0))
+    keep_ = deciders::settings_from({}).retention_history;
+  for (const auto& change : changes)
+    if (const auto* config = std::get_if<core::ConfigUpdated>(&change))
+      keep_ = deciders::settings_from(config->values).retention_history;
+}
+
+void ArchivistActor::answer(gateway::ForArchivist asked) {
+  recorder_->ask([to = directory_->gateway, from = asked.from,
+                  question = std::move(asked.question)](Result<history::History*> history) {
+    std::vector<ledger::Effect> effects;
+    effects.push_back(
+      std::visit([&](const auto& q) { return answer_to(from, q, history); }, question));
+    post_anonymously(to, Effects{std::move(effects)});
+  });
+}
+
+/// Answers once everything up to `seq` (0: everything received so far) cannot be lost any more.
+caf::result<done_atom> ArchivistActor::settle(Seq seq) {
+  const std::uint64_t request = ++newest_settling_;
+  settling_[request] = make_response_promise();
+  const auto self = caf::actor_cast<caf::actor>(this);
+  recorder_->ask([self, request, seq](Result<history::History*> history) {
+    Result<void> outcome = history ? (*history)->sync() : tl::unexpected(history.error());
+    if (outcome && (*history)->last() < seq)
+      outcome = fail(Code::unavailable, {}, "the history is behind");
+    post_anonymously(self, Settled{request, std::move(outcome)});
+  });
+  return settling_[request];
+}
+
+} // namespace reeve::actors

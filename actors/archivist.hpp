@@ -1,0 +1,36 @@
+// What was, for questions: hands committed batches and questions to the history's own thread, and
+// its answers to the gateway. Shell around history::Recorder. Decides nothing, and nobody waits for
+// it but a snapshot: what the journal forgets must be in the history first.
+#pragma once
+
+#include "actors/types.hpp"
+#include "src/deciders/settings.hpp"
+#include "src/history/recorder.hpp"
+
+namespace reeve::actors {
+
+class ArchivistActor : public caf::event_based_actor {
+public:
+  /// `reader`: a way to read the journal again, for what was missed.
+  ArchivistActor(caf::actor_config& config, std::string path,
+                 std::unique_ptr<journal::Journal> reader, DirectoryPtr directory);
+
+protected:
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+private:
+  void answer(gateway::ForArchivist asked);
+  caf::result<done_atom> settle(Seq seq);
+  void learn(const core::Changes& changes);
+
+  std::string path_;
+  std::unique_ptr<journal::Journal> reader_; // until the recorder has it
+  DirectoryPtr directory_;
+  std::unique_ptr<history::Recorder> recorder_;
+  Duration keep_{0};
+  std::map<std::uint64_t, caf::response_promise> settling_;
+  std::uint64_t newest_settling_ = 0;
+};
+
+} // namespace reeve::actors

@@ -1,0 +1,90 @@
+// history.db: what was, for questions. Rows come from committed batches, each once, also over
+// restarts: the position in the journal is stored with the rows in one transaction. The truth is
+// the journal; nothing here is needed to run. One thread at a time (Recorder's).
+#pragma once
+
+#include "src/history/rows.hpp"
+#include "src/sqlite/database.hpp"
+
+#include <functional>
+#include <span>
+
+namespace reeve::history {
+
+class History {
+public:
+  /// Makes the file and its folder when missing. Errors: io, corrupt, refused, unknown_version.
+  static Result<std::unique_ptr<History>> open(const std::string& path);
+
+  /// Newest entry of the journal whose rows are here.
+  [[nodiscard]] Seq last() const { return last_; }
+  /// Adds the rows of batches that follow each other; the first begins at last() + 1. All or none.
+  /// Errors: unavailable (disk full), io, corrupt; conflict when the batches do not fit.
+  Result<void> record(std::span<const core::CommittedPtr> batches);
+  /// What record() has returned from survives a power cut from now on.
+  Result<void> sync();
+  /// Entries up to `upto` will never come: they are not in the journal any more.
+  Result<void> note_gap(Seq upto, const std::string& reason);
+  /// Jobs and nodes that were known before the first entry that will come. Those that are here
+  /// already stay as they are.
+  Result<void> adopt(std::span<const JobRow> jobs,
+                     std::span<const std::pair<NodeId, std::string>> names);
+
+  // ---- questions
+  Result<HistoryRows> query(const QueryHistory& question);
+  /// Fills in what is known of tasks that have ended: node, attempt, result.
+  Result<void> complete(TaskList& list);
+  struct Log {
+    LogChunk chunk;     // of the head that was kept
+    NodeId node;        // where the attempt was
+    bool known = false; // how much it wrote; not so when the node was lost
+    bool whole = false; // the head is all there ever was
+  };
+  /// Nothing when no such attempt has ended.
+  Result<std::optional<Log>> log(const ReadLog& question);
+
+  /// Deletes rows from before `cutoff`, at most some thousand. True: there are more.
+  Result<bool> sweep(TimePoint cutoff);
+
+private:
+  explicit History(sqlite::Database db) : db_(std::move(db)) {}
+  Result<void> start();
+  Result<void> in_transaction(const std::function<Result<void>()>& work);
+
+  Result<void> insert(Rows& rows);
+  Result<void> insert_jobs(std::span<const JobRow> jobs);
+  Result<void> insert_ends(const Rows& rows);
+  Result<void> insert_runs(const Rows& rows);
+  Result<void> insert_outputs(const Rows& rows);
+  Result<void> insert_nodes(const Rows& rows);
+  Result<void> insert_config(const Rows& rows);
+  Result<void> note_minute(const Rows& rows);
+  Result<std::int64_t> kind_of(const KindKey& key);
+  Result<std::optional<std::int64_t>> kind_of_job(JobId job);
+
+  Result<HistoryRows> query_jobs(const QueryHistory& question);
+  Result<HistoryRows> query_attempts(const QueryHistory& question);
+  Result<HistoryRows> query_nodes(const QueryHistory& question);
+  Result<HistoryRows> query_config(const QueryHistory& question);
+  Result<void> bound_ids(const QueryHistory& question, const char* column, std::int64_t newest,
+                         const std::string& id, std::string& condition);
+  Result<std::vector<std::int64_t>> kinds_like(const QueryHistory& question);
+  /// Rows of `since` or later have ids from this one on. `column`: of `minutes`.
+  Result<std::int64_t> first_id(TimePoint since, const char* column, std::int64_t newest);
+
+  struct Ids { // the newest that were given
+    std::int64_t end = 0, run = 0, node = 0, config = 0;
+  };
+
+  sqlite::Database db_;
+  Seq last_;
+  Ids ids_;
+  Specs specs_;
+  std::map<KindKey, std::int64_t> kinds_;
+  std::unordered_map<JobId, std::int64_t> new_kinds_; // of jobs that came in this transaction
+  std::map<std::tuple<JobId, TaskIndex, Attempt>, std::int64_t> new_runs_; // those of one task
+  sqlite::Statement begin_, commit_, job_, end_, unend_, run_, head_, node_, name_, config_, meta_,
+    minute_, kind_, find_kind_, job_kind_, task_run_;
+};
+
+} // namespace reeve::history
