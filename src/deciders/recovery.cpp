@@ -6,8 +6,6 @@
 namespace reeve::deciders {
 namespace {
 
-constexpr auto unavailable_patience = std::chrono::seconds(1);
-
 /// Sorted, neighbours of the same attempt joined, what is given twice left out.
 std::vector<TaskRun> tidied(std::vector<TaskRun> runs) {
   std::sort(runs.begin(), runs.end(),
@@ -140,7 +138,8 @@ void Recovery::judge(const core::TasksInterrupted& i, const TaskRun& run, const 
       fate.wait = i.losses > 1 ? backoff(i.losses - 1) : Duration(0);
       fate.reason = lost;
     }
-  } else if (i.cause != Cause::drained && i.cause != Cause::cancelled) {
+  } else if (i.cause != Cause::drained && i.cause != Cause::cancelled &&
+             i.cause != Cause::preempted) {
     fate.wait = backoff(i.failures);
     fate.reason = "failed " + times(i.failures) + " (" + std::string(name_of(i.cause)) +
                   "); retries is " + std::to_string(i.kind->retries);

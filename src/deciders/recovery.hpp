@@ -16,8 +16,8 @@ namespace reeve::deciders {
 /// The rules, with the defaults of `settings`. After a lost node: again at once, then after 1 s
 /// doubling to 5 min; not more often than the job's `lost_retries`; held when a task was on 3
 /// different nodes as they died, because it may be what kills them. After a failure of its own:
-/// again after 1 s doubling; the ledger has counted `retries`. After a node's orderly leave, or a
-/// stop that nobody asked for: again at once. Waiting times vary by 20 %.
+/// again after 1 s doubling; the ledger has counted `retries`. After a node's orderly leave, a
+/// preemption, or a stop that nobody asked for: again at once. Waiting times vary by 20 %.
 class Recovery {
 public:
   explicit Recovery(std::uint64_t seed) : random_(seed) {}

@@ -65,6 +65,15 @@ const Setting* find(std::string_view name) {
   return at != table.end() && at->name == name ? &*at : nullptr;
 }
 
+std::string in_one_unit(std::int64_t microseconds) {
+  constexpr std::array<std::pair<std::int64_t, const char*>, 5> units{
+    {{day, "d"}, {hour, "h"}, {minute, "m"}, {second, "s"}, {ms, "ms"}}};
+  for (const auto& [unit, name] : units)
+    if (microseconds >= unit && microseconds % unit == 0)
+      return std::to_string(microseconds / unit) + name;
+  return std::to_string(microseconds) + (microseconds == 0 ? "s" : "us");
+}
+
 bool is_duration(const Setting& setting) {
   return std::holds_alternative<Duration Settings::*>(setting.member);
 }
@@ -112,8 +121,7 @@ Result<void> check_pairs(const Settings& s, const std::string& prefix) {
 
 std::string Setting::allowed() const {
   if (is_duration(*this))
-    return "a duration from " + format_duration(Duration(min)) + " to " +
-           format_duration(Duration(max));
+    return "a duration from " + in_one_unit(min) + " to " + in_one_unit(max);
   return "a whole number from " + std::to_string(min) + " to " + std::to_string(max);
 }
 

@@ -28,6 +28,9 @@ struct Settings {
   Duration sweep_every{0};
 };
 
+/// A decider waits so long before it asks again a ledger whose journal takes nothing.
+constexpr Duration unavailable_patience = std::chrono::seconds(1);
+
 struct Setting {
   std::string_view name, default_text;
   std::variant<Duration Settings::*, std::int64_t Settings::*> member;

@@ -4,10 +4,6 @@
 #include <algorithm>
 
 namespace reeve::deciders {
-namespace {
-constexpr auto unavailable_patience = std::chrono::seconds(1);
-} // namespace
-
 void Sweeper::reset(const core::Changes& changes) {
   *this = {};
   apply(changes);

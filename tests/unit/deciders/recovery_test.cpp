@@ -1,0 +1,318 @@
+// What becomes of interrupted work. The last suite runs recovery against the real ledger's rules.
+#include "src/deciders/recovery.hpp"
+
+#include "src/core/cluster.hpp"
+
+#include <gtest/gtest.h>
+
+namespace reeve::deciders {
+namespace {
+
+using namespace std::chrono_literals;
+const TimePoint start{Duration(1'700'000'000'000'000)};
+
+core::KindPtr kind(std::uint32_t retries = 0, std::uint32_t lost_retries = 5) {
+  core::Kind k;
+  k.retries = retries;
+  k.lost_retries = lost_retries;
+  return std::make_shared<const core::Kind>(std::move(k));
+}
+core::TasksInterrupted lost(std::uint32_t losses, NodeId node = NodeId(1), TaskRun run = {0, 1, 1},
+                            JobId job = JobId(1)) {
+  core::TasksInterrupted change;
+  change.job = job;
+  change.kind = kind();
+  change.runs = {run};
+  change.node = node;
+  change.cause = Cause::lost_node;
+  change.losses = losses;
+  change.at = start;
+  return change;
+}
+core::TasksInterrupted failed(std::uint32_t failures, std::uint32_t retries = 100,
+                              Cause cause = Cause::exit_code) {
+  core::TasksInterrupted change = lost(0);
+  change.kind = kind(retries);
+  change.cause = cause;
+  change.failures = failures;
+  return change;
+}
+core::NodeChanged node(std::uint32_t id) {
+  core::NodeChanged change;
+  change.node = NodeId(id);
+  change.name = "n" + std::to_string(id);
+  return change;
+}
+template<class C> const C& only(const std::vector<core::Command>& commands) {
+  EXPECT_EQ(commands.size(), 1u);
+  return std::get<C>(commands.at(0));
+}
+std::vector<core::Command> decide(Recovery& recovery, const core::TasksInterrupted& change) {
+  recovery.apply({change});
+  return recovery.decide(start);
+}
+
+TEST(recovery, the_first_loss_is_requeued_at_once) {
+  Recovery recovery(1);
+  recovery.apply({node(1)});
+  const auto wishes = decide(recovery, lost(1));
+  const auto& wish = only<core::Requeue>(wishes);
+  EXPECT_EQ(wish.job, JobId(1));
+  EXPECT_EQ(wish.runs, (std::vector<TaskRun>{{0, 1, 1}}));
+  EXPECT_EQ(wish.not_before, TimePoint{});
+  EXPECT_EQ(wish.reason, "node n1 was lost");
+  EXPECT_TRUE(recovery.decide(start).empty()); // asked once
+}
+
+struct Wait {
+  std::uint32_t tries;
+  Duration least, most; // after jitter
+};
+class Waits : public testing::TestWithParam<Wait> {};
+TEST_P(Waits, double_from_a_second_to_five_minutes) {
+  const auto [tries, least, most] = GetParam();
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Recovery recovery(seed);
+    const auto wishes = decide(recovery, failed(tries));
+    const auto& wish = only<core::Requeue>(wishes);
+    EXPECT_GE(wish.not_before - start, least);
+    EXPECT_LE(wish.not_before - start, most);
+    EXPECT_EQ(wish.cause, Cause::exit_code);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(after_try, Waits,
+                         testing::Values(Wait{1, 800ms, 1'200ms}, Wait{2, 1'600ms, 2'400ms},
+                                         Wait{5, 12'800ms, 19'200ms}, Wait{9, 204'800ms, 307'200ms},
+                                         Wait{10, 240s, 360s}, Wait{1'000, 240s, 360s}),
+                         [](const auto& test) { return std::to_string(test.param.tries); });
+
+TEST(recovery, waiting_times_vary) {
+  Recovery recovery(7);
+  std::set<TimePoint> times;
+  for (std::uint32_t job = 1; job <= 100; ++job) {
+    auto change = failed(1);
+    change.job = JobId(job);
+    recovery.apply({change});
+  }
+  for (const auto& command : recovery.decide(start))
+    times.insert(std::get<core::Requeue>(command).not_before);
+  EXPECT_GT(times.size(), 90u);
+  EXPECT_LT(*times.begin(), start + 900ms);
+  EXPECT_GT(*times.rbegin(), start + 1'100ms);
+}
+TEST(recovery, later_losses_wait_too) {
+  Recovery recovery(1);
+  EXPECT_EQ(only<core::Requeue>(decide(recovery, lost(1, NodeId(1)))).not_before, TimePoint{});
+  const auto second = decide(recovery, lost(2, NodeId(1)));
+  EXPECT_GE(only<core::Requeue>(second).not_before, start + 800ms);
+  const auto third = decide(recovery, lost(3, NodeId(1)));
+  EXPECT_GE(only<core::Requeue>(third).not_before, start + 1'600ms);
+}
+TEST(recovery, gives_up_when_the_losses_are_used_up) {
+  Recovery recovery(1);
+  auto change = lost(3);
+  change.kind = kind(0, 2);
+  const auto wishes = decide(recovery, change);
+  const auto& wish = only<core::GiveUp>(wishes);
+  EXPECT_FALSE(wish.hold);
+  EXPECT_EQ(wish.cause, Cause::lost_node);
+  EXPECT_NE(wish.reason.find("3 times; lost_retries is 2"), std::string::npos) << wish.reason;
+}
+TEST(recovery, holds_a_task_that_was_on_three_nodes_as_they_died) {
+  Recovery recovery(1);
+  recovery.apply({node(1), node(2), node(3)});
+  only<core::Requeue>(decide(recovery, lost(1, NodeId(1))));
+  only<core::Requeue>(decide(recovery, lost(2, NodeId(2))));
+  only<core::Requeue>(decide(recovery, lost(3, NodeId(2)))); // the same node again
+  const auto wishes = decide(recovery, lost(4, NodeId(3)));
+  const auto& wish = only<core::GiveUp>(wishes);
+  EXPECT_TRUE(wish.hold);
+  EXPECT_EQ(wish.reason, "was on 3 nodes as they died: n1, n2, n3");
+  // A person has let it go on: it begins anew.
+  only<core::Requeue>(decide(recovery, lost(1, NodeId(3))));
+}
+TEST(recovery, only_the_tasks_that_were_there_each_time_are_held) {
+  Recovery recovery(1);
+  decide(recovery, lost(1, NodeId(1), {0, 10, 1}));
+  decide(recovery, lost(2, NodeId(2), {2, 6, 2}));
+  const auto wishes = decide(recovery, lost(3, NodeId(3), {0, 10, 3}));
+  ASSERT_EQ(wishes.size(), 2u);
+  for (const auto& command : wishes) {
+    if (const auto* held = std::get_if<core::GiveUp>(&command))
+      EXPECT_EQ(held->runs, (std::vector<TaskRun>{{2, 6, 3}}));
+    else
+      EXPECT_EQ(std::get<core::Requeue>(command).runs,
+                (std::vector<TaskRun>{{0, 2, 3}, {8, 2, 3}}));
+  }
+}
+TEST(recovery, never_holds_when_told_so) {
+  Recovery recovery(1);
+  recovery.apply({core::ConfigUpdated{{{"retry.crash_nodes", "0"}}}});
+  for (std::uint32_t n = 1; n <= 5; ++n)
+    only<core::Requeue>(decide(recovery, lost(n, NodeId(n))));
+}
+TEST(recovery, forgets_where_a_job_was_when_it_is_over) {
+  Recovery recovery(1);
+  decide(recovery, lost(1, NodeId(1)));
+  decide(recovery, lost(2, NodeId(2)));
+  recovery.apply({core::JobEnded{JobId(1), JobState::failed, 1, start}});
+  only<core::Requeue>(decide(recovery, lost(3, NodeId(3))));
+}
+class FreeOfCharge : public testing::TestWithParam<Cause> {};
+TEST_P(FreeOfCharge, goes_back_at_once) {
+  Recovery recovery(1);
+  const auto wishes = decide(recovery, failed(3, 0, GetParam()));
+  EXPECT_EQ(only<core::Requeue>(wishes).not_before, TimePoint{});
+}
+INSTANTIATE_TEST_SUITE_P(, FreeOfCharge,
+                         testing::Values(Cause::drained, Cause::cancelled, Cause::preempted),
+                         [](const auto& test) { return std::string(name_of(test.param)); });
+
+TEST(recovery, tasks_that_share_a_fate_share_a_command) {
+  Recovery recovery(1);
+  core::Changes changes;
+  for (std::uint32_t i = 0; i < 1'000; ++i)
+    changes.emplace_back(lost(1, NodeId(1), {999 - i, 1, 1}));
+  recovery.apply(changes);
+  const auto wishes = recovery.decide(start);
+  EXPECT_EQ(only<core::Requeue>(wishes).runs, (std::vector<TaskRun>{{0, 1'000, 1}}));
+}
+TEST(recovery, asks_again_a_second_after_the_journal_failed) {
+  Recovery recovery(1);
+  const auto wishes = decide(recovery, lost(1));
+  recovery.refused(wishes[0], {Code::unavailable, {}, "disk full"});
+  EXPECT_TRUE(recovery.decide(start).empty());
+  EXPECT_TRUE(recovery.decide(start + 900ms).empty());
+  only<core::Requeue>(recovery.decide(start + 1'100ms));
+}
+TEST(recovery, starts_from_the_state_that_it_is_told) {
+  Recovery recovery(1);
+  recovery.apply({lost(1, NodeId(1), {5, 1, 1})});
+  auto waiting = lost(2, {}, {7, 2, 4});
+  recovery.reset({waiting});
+  const auto wishes = recovery.decide(start);
+  EXPECT_EQ(only<core::Requeue>(wishes).runs, (std::vector<TaskRun>{{7, 2, 4}}));
+}
+
+/// Recovery with the ledger's rules behind it.
+class RecoveryAndLedger : public testing::Test {
+protected:
+  void SetUp() override {
+    for (const char* name : {"n1", "n2", "n3", "n4"}) {
+      core::RegisterNode registration;
+      registration.name = name;
+      registration.incarnation = Incarnation(1);
+      registration.capacity.cpu_milli = 100'000;
+      registration.executors = {"noop"};
+      execute(registration);
+    }
+  }
+  core::Outcome execute(const core::Command& command) {
+    core::Changes changes;
+    auto outcome = cluster_.execute(command, now_, changes);
+    recovery_.apply(changes);
+    return outcome;
+  }
+  JobId submit(std::uint32_t tasks) {
+    JobSpec spec;
+    spec.executor = "noop";
+    spec.count = tasks;
+    return execute(core::SubmitJobs{{}, {Raw{encode(spec)}}}).first_job;
+  }
+  void place(JobId job, std::uint32_t node, std::vector<TaskRun> runs) {
+    const auto outcome = execute(core::Place{{{NodeId(node), job, 1, std::move(runs)}}});
+    ASSERT_TRUE(outcome.refused.empty()) << outcome.refused[0].error.message();
+  }
+  void lose(std::uint32_t node) { execute(core::MarkLost{{NodeId(node)}, "test", false}); }
+  /// Until nothing is left to be decided.
+  void recover() {
+    for (int round = 0; round < 100; ++round) {
+      const auto wishes = recovery_.decide(now_);
+      if (wishes.empty())
+        return;
+      for (const auto& wish : wishes)
+        if (const auto outcome = execute(wish); outcome.error)
+          recovery_.refused(wish, *outcome.error);
+    }
+    FAIL() << "does not come to an end";
+  }
+  std::uint32_t in(JobId job, std::uint32_t JobProgress::*count) {
+    return cluster_.progress(job).value().*count;
+  }
+  core::Cluster cluster_;
+  Recovery recovery_{1};
+  TimePoint now_ = start;
+};
+
+TEST_F(RecoveryAndLedger, everything_on_a_lost_node_waits_again) {
+  const JobId job = submit(1'000);
+  place(job, 1, {{0, 600, 1}});
+  place(job, 2, {{600, 100, 1}});
+  lose(1);
+  EXPECT_EQ(in(job, &JobProgress::interrupted), 600u);
+  recover();
+  EXPECT_EQ(in(job, &JobProgress::interrupted), 0u);
+  EXPECT_EQ(in(job, &JobProgress::pending), 900u);
+  EXPECT_EQ(in(job, &JobProgress::assigned), 100u);
+  EXPECT_TRUE(cluster_.check_invariants().empty());
+}
+TEST_F(RecoveryAndLedger, what_was_cancelled_meanwhile_does_not_hold_up_its_neighbours) {
+  const JobId job = submit(100);
+  place(job, 1, {{0, 100, 1}});
+  lose(1);
+  const auto wishes = recovery_.decide(now_); // on their way, when:
+  execute(core::Cancel{job, {{13, 1, 1}, {77, 3, 1}}, "test"});
+  for (const auto& wish : wishes) {
+    const auto outcome = execute(wish);
+    ASSERT_TRUE(outcome.error);
+    recovery_.refused(wish, *outcome.error);
+  }
+  recover();
+  EXPECT_EQ(in(job, &JobProgress::pending), 96u);
+  EXPECT_EQ(in(job, &JobProgress::cancelled), 4u);
+  EXPECT_EQ(in(job, &JobProgress::interrupted), 0u);
+}
+TEST_F(RecoveryAndLedger, a_forgotten_job_is_no_business_any_more) {
+  const JobId job = submit(2);
+  place(job, 1, {{0, 2, 1}});
+  lose(1);
+  const auto wishes = recovery_.decide(now_);
+  execute(core::Cancel{job, {}, "test"});
+  execute(core::Forget{{job}});
+  for (const auto& wish : wishes) {
+    const auto outcome = execute(wish);
+    ASSERT_TRUE(outcome.error);
+    recovery_.refused(wish, *outcome.error);
+  }
+  EXPECT_TRUE(recovery_.decide(now_ + 1h).empty());
+}
+TEST_F(RecoveryAndLedger, a_task_that_kills_nodes_ends_up_held_and_can_be_released) {
+  const JobId job = submit(1);
+  for (std::uint32_t node = 1; node <= 3; ++node) {
+    place(job, node, {{0, 1, node}});
+    lose(node);
+    recover();
+  }
+  EXPECT_EQ(in(job, &JobProgress::held), 1u);
+  EXPECT_EQ(cluster_.progress(job).value().state, JobState::held);
+  execute(core::Retry{job, {}});
+  EXPECT_EQ(in(job, &JobProgress::pending), 1u);
+  place(job, 4, {{0, 1, 4}});
+  lose(4);
+  recover();
+  EXPECT_EQ(in(job, &JobProgress::pending), 1u);
+}
+TEST_F(RecoveryAndLedger, a_restart_in_between_loses_nothing) {
+  const JobId job = submit(10);
+  place(job, 1, {{0, 10, 1}});
+  lose(1);
+  core::Changes all;
+  cluster_.describe(all);
+  recovery_ = Recovery(2);
+  recovery_.reset(all);
+  recover();
+  EXPECT_EQ(in(job, &JobProgress::pending), 10u);
+}
+
+} // namespace
+} // namespace reeve::deciders
