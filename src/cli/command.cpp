@@ -20,7 +20,7 @@ const std::map<std::string, Format> formats{{"table", Format::table},
 void add_common_options(CLI::App& app, Session& session) {
   app
     .add_option("-m,--master", session.master,
-                "Where the master is: host, host:port or tcp://host:port, several with commas "
+                "The master: host, host:port or tcp://host:port, several with commas "
                 "(else $REEVE_MASTER, else tcp://127.0.0.1:7117)")
     ->type_name("ENDPOINT")
     ->take_last();

@@ -6,14 +6,14 @@
 namespace reeve::cli {
 namespace {
 
-constexpr std::size_t page = 1'000;
+constexpr std::size_t history_page = 1'000;
 
-struct Options {
+struct HistoryOptions {
   std::string kind = "jobs", since, until, name, user, queue, node, state, job;
   std::size_t limit = 100;
 };
 
-Result<QueryHistory> query_of(const Options& o, TimePoint now) {
+Result<QueryHistory> history_query(const HistoryOptions& o, TimePoint now) {
   static const std::map<std::string, HistoryKind> kinds{{"jobs", HistoryKind::jobs},
                                                         {"attempts", HistoryKind::attempts},
                                                         {"nodes", HistoryKind::nodes},
@@ -55,8 +55,8 @@ Result<HistoryRows> rows_of(Client& client, QueryHistory query, std::size_t limi
                             Duration timeout) {
   HistoryRows all;
   while (true) {
-    const std::size_t left = limit == 0 ? page : limit - all.rows.size();
-    query.limit = static_cast<std::uint32_t>(std::min(page, left));
+    const std::size_t left = limit == 0 ? history_page : limit - all.rows.size();
+    query.limit = static_cast<std::uint32_t>(std::min(history_page, left));
     auto rows = client.ask(query, timeout);
     if (!rows)
       return rows;
@@ -70,8 +70,8 @@ Result<HistoryRows> rows_of(Client& client, QueryHistory query, std::size_t limi
   }
 }
 
-Exit history(Session& session, const Options& o) {
-  const auto query = query_of(o, session.terminal.now());
+Exit show_history(Session& session, const HistoryOptions& o) {
+  const auto query = history_query(o, session.terminal.now());
   if (!query)
     return session.usage(query.error());
   auto client = session.client();
@@ -93,13 +93,13 @@ Exit history(Session& session, const Options& o) {
 } // namespace
 
 void add_history(Command root, Session& session) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<HistoryOptions>();
   root
     .verb("history", "Shows what was, newest first: ended jobs and attempts, nodes, settings",
           "reeve history --since 2d --state failed\n"
           "  reeve history attempts --job 5\n"
           "  reeve history nodes --node n1",
-          [&session, o] { return history(session, *o); })
+          [&session, o] { return show_history(session, *o); })
     .word("KIND", o->kind, "jobs, attempts, nodes or config (else jobs)", Command::Need::optional)
     .text("--since", o->since, "Not before: 2h (ago), 2025-01-31, '2025-01-31 10:00', @1738317600",
           "TIME")

@@ -10,25 +10,34 @@
 namespace reeve::cli {
 namespace {
 
-enum class Kind { text, number, time, duration, size };
+enum class ColumnKind { text, number, time, duration, size };
 
 bool ends(std::string_view name, std::string_view tail) {
   return name.size() >= tail.size() && name.substr(name.size() - tail.size()) == tail;
 }
 
-Kind kind_of(std::string_view column) {
+ColumnKind kind_of(std::string_view column) {
   if (ends(column, "_bytes"))
-    return Kind::size;
+    return ColumnKind::size;
   if (ends(column, "cpu_us") || ends(column, "wall_us") || ends(column, "limit_us") ||
       ends(column, "ran_us"))
-    return Kind::duration;
+    return ColumnKind::duration;
   if (ends(column, "_us"))
-    return Kind::time;
-  static constexpr std::array numbers{
-    "job",       "task",      "attempt", "first",    "count", "tasks", "succeeded",   "failed",
-    "cancelled", "exit_code", "signal",  "priority", "seq",   "epoch", "incarnation", "attempts"};
-  return std::find(numbers.begin(), numbers.end(), column) != numbers.end() ? Kind::number
-                                                                            : Kind::text;
+    return ColumnKind::time;
+  static constexpr std::array numbers{"job",    "task",      "attempt", "first",     "count",
+                                      "tasks",  "succeeded", "failed",  "cancelled", "exit_code",
+                                      "signal", "priority",  "seq"};
+  return std::find(numbers.begin(), numbers.end(), column) != numbers.end() ? ColumnKind::number
+                                                                            : ColumnKind::text;
+}
+
+/// For the wide table only.
+bool for_few(std::string_view column) {
+  static constexpr std::array columns{
+    "queue",        "priority",     "executor",    "labels",      "cancelled",
+    "submitted_us", "started_us",   "recorded_us", "user_cpu_us", "system_cpu_us",
+    "stdout_bytes", "stderr_bytes", "incarnation", "program",     "seq"};
+  return std::find(columns.begin(), columns.end(), column) != columns.end();
 }
 
 std::optional<std::int64_t> whole(const std::string& text) {
@@ -39,16 +48,16 @@ std::optional<std::int64_t> whole(const std::string& text) {
   return n;
 }
 
-std::string shown(Kind kind, const std::string& value) {
+std::string shown(ColumnKind kind, const std::string& value) {
   const auto n = whole(value);
   if (!n)
     return value;
   switch (kind) {
-  case Kind::time:
+  case ColumnKind::time:
     return format_time(TimePoint(Duration(*n)));
-  case Kind::duration:
+  case ColumnKind::duration:
     return format_duration(Duration(*n));
-  case Kind::size:
+  case ColumnKind::size:
     return format_size(*n);
   default:
     return value;
@@ -78,14 +87,16 @@ std::string heading(std::string name) {
 Table history_table(const HistoryRows& rows, bool wide) {
   std::vector<std::size_t> used;
   for (std::size_t k = 0; k < rows.columns.size(); ++k)
-    if (wide || rows.rows.empty() ||
-        std::any_of(rows.rows.begin(), rows.rows.end(),
-                    [&](const auto& row) { return k < row.size() && !row[k].empty(); }))
+    if (wide || (!for_few(rows.columns[k]) &&
+                 (rows.rows.empty() ||
+                  std::any_of(rows.rows.begin(), rows.rows.end(),
+                              [&](const auto& row) { return k < row.size() && !row[k].empty(); }))))
       used.push_back(k);
   std::vector<Table::Column> columns;
   for (const std::size_t k : used) {
-    const Kind kind = kind_of(rows.columns[k]);
-    columns.push_back({heading(rows.columns[k]), kind != Kind::text && kind != Kind::time});
+    const ColumnKind kind = kind_of(rows.columns[k]);
+    columns.push_back(
+      {heading(rows.columns[k]), kind != ColumnKind::text && kind != ColumnKind::time});
   }
   Table table(columns);
   for (const auto& row : rows.rows) {
@@ -106,7 +117,7 @@ Json history_json(const HistoryRows& rows) {
     for (std::size_t k = 0; k < rows.columns.size(); ++k) {
       const std::string value = k < row.size() ? row[k] : "";
       const auto n =
-        kind_of(rows.columns[k]) == Kind::text ? std::optional<std::int64_t>() : whole(value);
+        kind_of(rows.columns[k]) == ColumnKind::text ? std::optional<std::int64_t>() : whole(value);
       out[rows.columns[k]] = value.empty() ? Json(nullptr) : n ? Json(*n) : Json(value);
     }
     list.push_back(std::move(out));

@@ -9,13 +9,13 @@
 namespace reeve::cli {
 namespace {
 
-struct ListOptions {
+struct JobListOptions {
   std::vector<std::string> jobs, labels, states;
   std::string name, user, queue;
   std::size_t limit = 100;
 };
 
-Result<ListJobs> query_of(const ListOptions& o) {
+Result<ListJobs> jobs_query(const JobListOptions& o) {
   ListJobs query;
   query.name = o.name;
   query.user = o.user;
@@ -33,24 +33,46 @@ Result<ListJobs> query_of(const ListOptions& o) {
   return query;
 }
 
-Exit list(Session& session, const ListOptions& o) {
-  auto query = query_of(o);
-  if (!query)
-    return session.usage(query.error());
+struct ChosenJobs {
+  Client* client = nullptr;
+  std::vector<JobId> jobs;
+};
+
+/// The connection and the jobs meant. What was typed wrongly is found before anything is asked.
+Result<ChosenJobs> choose_jobs(Session& session, const std::vector<std::string>& selectors,
+                               std::vector<JobState> states = {}) {
+  for (const std::string& text : selectors)
+    if (auto good = parse_job_selector(text); !good)
+      return tl::unexpected<Error>(good.error());
   auto client = session.client();
   if (!client)
-    return session.fail(client.error());
-  if (!o.jobs.empty()) {
-    auto ids = resolve(**client, o.jobs, ResolveOptions{session.terminal.user, {}});
-    if (!ids)
-      return fail_selector(session, ids.error());
-    query->jobs = std::move(*ids);
-  }
-  const auto jobs = list_all(**client, *query, o.limit);
+    return tl::unexpected<Error>(client.error());
+  auto jobs =
+    resolve(**client, selectors, ResolveOptions{session.terminal.user, std::move(states)});
+  if (!jobs)
+    return tl::unexpected<Error>(jobs.error());
+  return ChosenJobs{*client, std::move(*jobs)};
+}
+
+/// `all` means none when there is none: nothing to do is not a failure.
+Exit nothing_to_do(Session& session) {
+  session.note("there is no such job");
+  return Exit::good;
+}
+
+Exit list_jobs(Session& session, const JobListOptions& o) {
+  auto query = jobs_query(o);
+  if (!query)
+    return session.usage(query.error());
+  auto chosen = choose_jobs(session, o.jobs);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  query->jobs = std::move(chosen->jobs);
+  const auto jobs = o.jobs.empty() || !query->jobs.empty()
+                      ? list_all(*chosen->client, *query, o.limit)
+                      : Result<JobList>(JobList());
   if (!jobs)
     return session.fail(jobs.error());
-  if (jobs->jobs.empty() && !o.jobs.empty())
-    return session.fail(Error{Code::not_found, "JOB", "no such job"});
   std::vector<std::string> ids;
   for (const JobView& job : jobs->jobs)
     ids.push_back(std::to_string(job.progress.job.value));
@@ -61,94 +83,86 @@ Exit list(Session& session, const ListOptions& o) {
   return Exit::good;
 }
 
-Exit show(Session& session, const std::vector<std::string>& selectors) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  auto ids = resolve(**client, selectors, ResolveOptions{session.terminal.user, {}});
-  if (!ids)
-    return fail_selector(session, ids.error());
+Exit show_jobs(Session& session, const std::vector<std::string>& selectors) {
+  const auto chosen = choose_jobs(session, selectors);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  if (chosen->jobs.empty())
+    return nothing_to_do(session);
   ListJobs query;
-  query.jobs = *ids;
+  query.jobs = chosen->jobs;
   query.spec = true;
-  auto jobs = list_all(**client, query, 0);
+  const auto jobs = list_all(*chosen->client, query, 0);
   if (!jobs)
     return session.fail(jobs.error());
   if (jobs->jobs.empty())
     return session.fail(
       Error{Code::not_found, "JOB",
-            "no job " + jobs_text(*ids) + " (older ones: reeve history --job ID)"});
-  bool first = true;
-  for (const JobView& job : jobs->jobs) {
-    if (session.human() && !first)
-      session.terminal.out << "\n";
-    first = false;
-    session.show_object(job_json(job), job_properties(job), std::to_string(job.progress.job.value));
-  }
+            "no job " + jobs_text(chosen->jobs) + " (older ones: reeve history --job ID)"});
+  std::vector<Session::Thing> things;
+  for (const JobView& job : jobs->jobs)
+    things.push_back({job_json(job), job_properties(job), std::to_string(job.progress.job.value)});
+  session.show_things("jobs", things);
   return Exit::good;
 }
 
-Exit wait(Session& session, const std::vector<std::string>& selectors) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  ResolveOptions options{session.terminal.user,
-                         {JobState::pending, JobState::running, JobState::held}};
-  auto ids = resolve(**client, selectors, options);
-  if (!ids)
-    return fail_selector(session, ids.error());
-  return wait_for_jobs(session, **client, *ids);
+const std::vector<JobState> not_ended{JobState::pending, JobState::running, JobState::held};
+
+Exit wait_jobs(Session& session, const std::vector<std::string>& selectors) {
+  auto chosen = choose_jobs(session, selectors, not_ended);
+  if (!chosen && chosen.error().code == Code::not_found) // by name, and all have ended: how?
+    chosen = choose_jobs(session, selectors);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  if (chosen->jobs.empty())
+    return nothing_to_do(session);
+  return wait_for_jobs(session, *chosen->client, chosen->jobs);
 }
 
-Exit act(Session& session, JobAction action, const std::vector<std::string>& selectors,
-         const std::string& reason, const std::string& done) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  ResolveOptions options{session.terminal.user, {}};
-  if (action != JobAction::retry) // `all` and names mean what can still be acted on
-    options.states = {JobState::pending, JobState::running, JobState::held};
-  auto ids = resolve(**client, selectors, options);
-  if (!ids)
-    return fail_selector(session, ids.error());
+Exit act_on_jobs(Session& session, JobAction action, const std::vector<std::string>& selectors,
+                 const std::string& reason, const std::string& done) {
+  // `all`, names and labels mean what can still be acted on.
+  const auto chosen = choose_jobs(session, selectors,
+                                  action == JobAction::retry ? std::vector<JobState>() : not_ended);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
+  if (chosen->jobs.empty())
+    return nothing_to_do(session);
   ActOnJobs request;
   request.action = action;
-  request.jobs = *ids;
+  request.jobs = chosen->jobs;
   request.reason = reason;
-  const auto answer = (*client)->act(request, session.timeout);
+  const auto answer = chosen->client->act(request, session.timeout);
   if (!answer)
     return session.fail(answer.error());
   Json body;
-  body["jobs"] = to_json(*ids);
+  body["jobs"] = to_json(chosen->jobs);
   body["tasks_changed"] = answer->changed;
-  session.show_done(body, (ids->size() == 1 ? "job " : "jobs ") + jobs_text(*ids) + " " + done +
-                            " (" + std::to_string(answer->changed) +
+  session.show_done(body, (chosen->jobs.size() == 1 ? "job " : "jobs ") + jobs_text(chosen->jobs) +
+                            " " + done + " (" + std::to_string(answer->changed) +
                             (answer->changed == 1 ? " task)" : " tasks)"));
   return Exit::good;
 }
 
-Exit logs(Session& session, const std::vector<std::string>& selectors, bool follow, bool only_out,
-          bool only_err) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  auto ids = resolve(**client, selectors, ResolveOptions{session.terminal.user, {}});
-  if (!ids)
-    return fail_selector(session, ids.error());
+Exit job_logs(Session& session, const std::vector<std::string>& selectors, bool follow,
+              bool only_out, bool only_err) {
+  const auto chosen = choose_jobs(session, selectors);
+  if (!chosen)
+    return fail_selector(session, chosen.error());
   if (follow) {
-    const auto followed = follow_jobs(session, **client, *ids);
+    const auto followed = follow_jobs(session, *chosen->client, chosen->jobs);
     return followed ? Exit::good : session.fail(followed.error());
   }
-  for (const JobId id : *ids)
-    if (const Exit exit =
-          print_task_logs(session, **client, TaskLogs{id, {}, 0, !only_err, !only_out, false});
+  for (const JobId id : chosen->jobs)
+    if (const Exit exit = print_task_logs(session, *chosen->client,
+                                          TaskLogs{id, {}, 0, !only_err, !only_out, false});
         exit != Exit::good)
       return exit;
   return Exit::good;
 }
 
-void add_action(Command& noun, Session& session, JobAction action, const std::string& name,
-                const std::string& about, const std::string& done) {
+void add_job_action(Command& noun, Session& session, JobAction action, const std::string& name,
+                    const std::string& about, const std::string& done) {
   struct Options {
     std::vector<std::string> jobs;
     std::string reason;
@@ -156,7 +170,7 @@ void add_action(Command& noun, Session& session, JobAction action, const std::st
   auto o = std::make_shared<Options>();
   noun
     .verb(name, about, "reeve job " + name + " 5 7-9",
-          [=, &session] { return act(session, action, o->jobs, o->reason, done); })
+          [=, &session] { return act_on_jobs(session, action, o->jobs, o->reason, done); })
     .words("JOB", o->jobs, about_job, Command::Need::needed)
     .text("--reason", o->reason, "Why, for those who ask later", "TEXT");
 }
@@ -172,10 +186,10 @@ Exit fail_selector(Session& session, const Error& error) {
 void add_job_commands(Command root, Session& session) {
   Command noun = root.noun("job", "Jobs: list, show, wait, cancel, retry, hold, release, logs");
   {
-    auto o = std::make_shared<ListOptions>();
+    auto o = std::make_shared<JobListOptions>();
     noun
       .verb("list", "Shows jobs, newest first", "reeve job list --state running,pending -o wide",
-            [&session, o] { return list(session, *o); })
+            [&session, o] { return list_jobs(session, *o); })
       .words("JOB", o->jobs, about_job, Command::Need::optional)
       .text("-n,--name", o->name, "Only of this name; may end in *", "NAME")
       .text("-u,--user", o->user, "Only of this user", "USER")
@@ -189,24 +203,24 @@ void add_job_commands(Command root, Session& session) {
     auto jobs = std::make_shared<std::vector<std::string>>();
     noun
       .verb("show", "Shows everything about jobs", "reeve job show last",
-            [&session, jobs] { return show(session, *jobs); })
+            [&session, jobs] { return show_jobs(session, *jobs); })
       .words("JOB", *jobs, about_job, Command::Need::needed);
   }
   {
     auto jobs = std::make_shared<std::vector<std::string>>();
     noun
-      .verb("wait",
-            "Waits until jobs have ended, and prints their exit codes; 1 when a task failed",
-            "reeve job wait 5 --timeout 10m", [&session, jobs] { return wait(session, *jobs); })
+      .verb(
+        "wait", "Waits until jobs have ended, and prints their exit codes; 1 when a task failed",
+        "reeve job wait 5 --timeout 10m", [&session, jobs] { return wait_jobs(session, *jobs); })
       .words("JOB", *jobs, about_job, Command::Need::needed);
   }
-  add_action(noun, session, JobAction::cancel, "cancel",
-             "Ends jobs: waiting tasks never run, running ones are stopped", "cancelled");
-  add_action(noun, session, JobAction::retry, "retry",
-             "Runs failed, cancelled and held tasks again", "to be tried again");
-  add_action(noun, session, JobAction::hold, "hold", "Keeps waiting tasks from being placed",
-             "held");
-  add_action(noun, session, JobAction::release, "release", "Lets held jobs run", "released");
+  add_job_action(noun, session, JobAction::cancel, "cancel",
+                 "Ends jobs: waiting tasks never run, running ones are stopped", "cancelled");
+  add_job_action(noun, session, JobAction::retry, "retry",
+                 "Runs failed, cancelled and held tasks again", "to be tried again");
+  add_job_action(noun, session, JobAction::hold, "hold", "Keeps waiting tasks from being placed",
+                 "held");
+  add_job_action(noun, session, JobAction::release, "release", "Lets held jobs run", "released");
   {
     struct Options {
       std::vector<std::string> jobs;
@@ -215,7 +229,7 @@ void add_job_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("logs", "Prints what the tasks of jobs printed", "reeve job logs last --follow",
-            [&session, o] { return logs(session, o->jobs, o->follow, o->out, o->err); })
+            [&session, o] { return job_logs(session, o->jobs, o->follow, o->out, o->err); })
       .words("JOB", o->jobs, about_job, Command::Need::needed)
       .flag("--follow", o->follow, "Until all tasks have ended")
       .flag("--stdout", o->out, "Only standard output")

@@ -15,7 +15,7 @@ struct Take {
   std::vector<std::string> resources;
 };
 
-Result<Allocate> request_of(const Take& o, const std::string& user) {
+Result<Allocate> lease_request(const Take& o, const std::string& user) {
   Allocate request;
   request.node = o.node;
   request.owner = o.owner.empty() ? user : o.owner;
@@ -44,8 +44,8 @@ Result<Allocate> request_of(const Take& o, const std::string& user) {
   return request;
 }
 
-Exit take(Session& session, const Take& o) {
-  const auto request = request_of(o, session.terminal.user);
+Exit take_lease(Session& session, const Take& o) {
+  const auto request = lease_request(o, session.terminal.user);
   if (!request)
     return session.usage(request.error());
   auto client = session.client();
@@ -67,7 +67,7 @@ Exit take(Session& session, const Take& o) {
   return Exit::good;
 }
 
-Exit list(Session& session, const std::string& node, const std::string& owner) {
+Exit list_leases(Session& session, const std::string& node, const std::string& owner) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
@@ -91,7 +91,7 @@ Result<LeaseId> lease_id(const std::string& text) {
   return LeaseId(static_cast<std::uint64_t>(*id));
 }
 
-Exit renew(Session& session, const std::string& lease, const std::string& duration_text) {
+Exit renew_lease(Session& session, const std::string& lease, const std::string& duration_text) {
   const auto id = lease_id(lease);
   if (!id)
     return session.usage(id.error());
@@ -108,8 +108,8 @@ Exit renew(Session& session, const std::string& lease, const std::string& durati
   return Exit::good;
 }
 
-Exit release(Session& session, const std::vector<std::string>& leases, const std::string& node,
-             const std::string& owner) {
+Exit release_leases(Session& session, const std::vector<std::string>& leases,
+                    const std::string& node, const std::string& owner) {
   if (leases.empty() == node.empty())
     return session.usage(
       Error{Code::bad_field, "LEASE", "give either leases or --node (and --owner)"});
@@ -149,7 +149,7 @@ void add_lease_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("list", "Shows leases", "reeve lease list --node n1",
-            [&session, o] { return list(session, o->node, o->owner); })
+            [&session, o] { return list_leases(session, o->node, o->owner); })
       .text("--node", o->node, "Only on this node", "NODE")
       .text("--owner", o->owner, "Only of this owner", "OWNER");
   }
@@ -158,7 +158,7 @@ void add_lease_commands(Command root, Session& session) {
     noun
       .verb("take", "Holds resources of a node; granted at once, or refused with what is short",
             "reeve lease take --vcores 2 --memory 4GiB --for 10m",
-            [&session, o] { return take(session, *o); })
+            [&session, o] { return take_lease(session, *o); })
       .text("--node", o->node, "On this node (else on one with room)", "NODE")
       .text("--vcores", o->vcores, "Cores, such as 2 or 0.5", "N")
       .text("--memory", o->memory, "Memory, such as 4GiB", "SIZE")
@@ -175,7 +175,7 @@ void add_lease_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("renew", "Holds a lease for longer, counted from now", "reeve lease renew 3 --for 10m",
-            [&session, o] { return renew(session, o->lease, o->duration); })
+            [&session, o] { return renew_lease(session, o->lease, o->duration); })
       .word("LEASE", o->lease, "Its number", Command::Need::needed)
       .needed_text("--for", o->duration, "So long from now on", "DURATION");
   }
@@ -187,7 +187,7 @@ void add_lease_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("release", "Gives leases back", "reeve lease release 3 4",
-            [&session, o] { return release(session, o->leases, o->node, o->owner); })
+            [&session, o] { return release_leases(session, o->leases, o->node, o->owner); })
       .words("LEASE", o->leases, "Their numbers", Command::Need::optional)
       .text("--node", o->node, "All on this node", "NODE")
       .text("--owner", o->owner, "With --node: only those of this owner", "OWNER");

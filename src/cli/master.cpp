@@ -7,7 +7,7 @@
 namespace reeve::cli {
 namespace {
 
-std::string since(TimePoint then, TimePoint now) {
+std::string since_text(TimePoint then, TimePoint now) {
   if (then == TimePoint{})
     return "";
   const auto passed = std::chrono::duration_cast<Duration>(now - then);
@@ -25,7 +25,7 @@ std::string hex(std::uint64_t n) {
   return out;
 }
 
-Exit status(Session& session) {
+Exit show_status(Session& session) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
@@ -39,7 +39,7 @@ Exit status(Session& session) {
     {{"Cluster", status->cluster},
      {"Master", status->master + " (" + status->program + "), " + status->role},
      {"Epoch", std::to_string(status->epoch.value)},
-     {"Started", since(status->started, session.terminal.now())},
+     {"Started", since_text(status->started, session.terminal.now())},
      {"Takes work", status->accepting ? "yes" : "no"},
      {"Journal", status->journal},
      {"Entries", std::to_string(status->seq.value) + ", durable to " +
@@ -64,7 +64,7 @@ Exit set_config(Session& session, Client& client,
   return Exit::good;
 }
 
-bool wanted(const std::vector<std::string>& names, const std::string& name) {
+bool setting_wanted(const std::vector<std::string>& names, const std::string& name) {
   if (names.empty())
     return true;
   for (const std::string& one : names)
@@ -74,7 +74,7 @@ bool wanted(const std::vector<std::string>& names, const std::string& name) {
   return false;
 }
 
-Exit config(Session& session, const std::vector<std::string>& words) {
+Exit master_config(Session& session, const std::vector<std::string>& words) {
   std::map<std::string, std::string> values;
   std::vector<std::string> names;
   for (const std::string& word : words) {
@@ -105,7 +105,7 @@ Exit config(Session& session, const std::vector<std::string>& words) {
   for (const auto& [name, value] : all->values)
     settings[name] = value;
   for (const auto& [name, value] : settings) {
-    if (!wanted(names, name))
+    if (!setting_wanted(names, name))
       continue;
     const auto at = all->defaults.find(name);
     const std::string usual = at == all->defaults.end() ? "" : at->second;
@@ -121,7 +121,7 @@ Exit config(Session& session, const std::vector<std::string>& words) {
   return Exit::good;
 }
 
-Exit snapshot(Session& session) {
+Exit take_snapshot(Session& session) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
@@ -132,7 +132,7 @@ Exit snapshot(Session& session) {
   return Exit::good;
 }
 
-Exit stats(Session& session, bool counters) {
+Exit show_stats(Session& session, bool counters) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
@@ -172,24 +172,24 @@ Exit stats(Session& session, bool counters) {
 void add_master_commands(Command root, Session& session) {
   Command noun = root.noun("master", "The master: status, config, snapshot");
   noun.verb("status", "Shows the master, its epoch and how its journal is", "reeve master status",
-            [&session] { return status(session); });
+            [&session] { return show_status(session); });
   auto words = std::make_shared<std::vector<std::string>>();
   noun
     .verb("config", "Shows settings, or changes them while it runs",
           "reeve master config retention.jobs=2h",
-          [&session, words] { return config(session, *words); })
+          [&session, words] { return master_config(session, *words); })
     .words("NAME", *words, "NAME or NAME.* shows; NAME=VALUE sets; NAME= goes back to the default",
            Command::Need::optional);
   noun.verb("snapshot",
             "Writes the state to the journal now, so that the next start replays little",
-            "reeve master snapshot", [&session] { return snapshot(session); });
+            "reeve master snapshot", [&session] { return take_snapshot(session); });
 }
 
 void add_stats(Command root, Session& session) {
   auto counters = std::make_shared<bool>(false);
   root
     .verb("stats", "Shows the numbers of the cluster", "reeve stats --counters",
-          [&session, counters] { return stats(session, *counters); })
+          [&session, counters] { return show_stats(session, *counters); })
     .flag("--counters", *counters, "And those of the running program, as -o wide does");
 }
 

@@ -10,9 +10,9 @@
 namespace reeve::cli {
 namespace {
 
-constexpr Duration look_again = std::chrono::milliseconds(250);
+constexpr Duration empty_look_again = std::chrono::milliseconds(250);
 
-bool matches(const NodeView& node, const std::string& selector) {
+bool node_matches(const NodeView& node, const std::string& selector) {
   if (selector == "all")
     return true;
   if (selector.rfind("label:", 0) == 0) {
@@ -39,7 +39,7 @@ Result<std::vector<NodeView>> resolve_nodes(Client& client,
   for (NodeView& node : list->nodes) {
     bool chosen = selectors.empty();
     for (const std::string& selector : selectors)
-      if (matches(node, selector)) {
+      if (node_matches(node, selector)) {
         chosen = true;
         met.insert(selector);
       }
@@ -53,7 +53,7 @@ Result<std::vector<NodeView>> resolve_nodes(Client& client,
   return out;
 }
 
-std::vector<std::string> names(const std::vector<NodeView>& nodes) {
+std::vector<std::string> node_names(const std::vector<NodeView>& nodes) {
   std::vector<std::string> out;
   for (const NodeView& node : nodes)
     out.push_back(node.name);
@@ -67,8 +67,8 @@ std::string nodes_text(const std::vector<std::string>& nodes) {
   return nodes.size() > 5 ? out + " and " + std::to_string(nodes.size() - 5) + " more" : out;
 }
 
-Exit list(Session& session, const std::vector<std::string>& selectors,
-          const std::vector<std::string>& state_texts) {
+Exit list_nodes(Session& session, const std::vector<std::string>& selectors,
+                const std::vector<std::string>& state_texts) {
   const auto states = parse_names<NodeState>(state_texts, "--state");
   if (!states)
     return session.usage(states.error());
@@ -82,24 +82,25 @@ Exit list(Session& session, const std::vector<std::string>& selectors,
     std::erase_if(*nodes, [&](const NodeView& node) {
       return std::find(states->begin(), states->end(), node.state) == states->end();
     });
-  session.show_list(Json{{"nodes", to_json(*nodes)}}, "nodes",
-                    node_table(*nodes, session.format == Format::wide), names(*nodes));
+  Json json = Json::array();
+  for (const NodeView& node : *nodes)
+    json.push_back(node_json(node));
+  session.show_list(Json{{"nodes", json}}, "nodes",
+                    node_table(*nodes, session.format == Format::wide), node_names(*nodes));
   return Exit::good;
 }
 
-Exit show(Session& session, const std::vector<std::string>& selectors) {
+Exit show_nodes(Session& session, const std::vector<std::string>& selectors) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
   const auto nodes = resolve_nodes(**client, selectors);
   if (!nodes)
     return session.fail(nodes.error());
-  for (std::size_t k = 0; k < nodes->size(); ++k) {
-    if (session.human() && k > 0)
-      session.terminal.out << "\n";
-    const NodeView& node = (*nodes)[k];
-    session.show_object(to_json(node), node_properties(node), node.name);
-  }
+  std::vector<Session::Thing> things;
+  for (const NodeView& node : *nodes)
+    things.push_back({node_json(node), node_properties(node), node.name});
+  session.show_things("nodes", things);
   return Exit::good;
 }
 
@@ -123,7 +124,7 @@ Exit wait_until_empty(Session& session, Client& client, const std::vector<std::s
     if (tasks != told)
       session.note(std::to_string(tasks) + (tasks == 1 ? " task" : " tasks") + " still there");
     told = tasks;
-    const auto again = Clock::now() + look_again;
+    const auto again = Clock::now() + empty_look_again;
     while (Clock::now() < again)
       if (const auto polled = client.poll(std::chrono::ceil<Duration>(again - Clock::now()));
           !polled)
@@ -135,14 +136,14 @@ Exit wait_until_empty(Session& session, Client& client, const std::vector<std::s
   }
 }
 
-struct Action {
+struct NodesAction {
   NodeAction action = NodeAction::drain;
   std::vector<std::string> words;
   std::string reason, done;
   bool wait = false;
 };
 
-Exit act(Session& session, const Action& o) {
+Exit act_on_nodes(Session& session, const NodesAction& o) {
   ActOnNodes request;
   request.action = o.action;
   request.reason = o.reason;
@@ -167,7 +168,7 @@ Exit act(Session& session, const Action& o) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
-  auto nodes = resolve_nodes(**client, selectors).map(names);
+  auto nodes = resolve_nodes(**client, selectors).map(node_names);
   if (!nodes)
     return session.fail(nodes.error());
   if (nodes->empty()) {
@@ -189,12 +190,13 @@ Exit act(Session& session, const Action& o) {
 constexpr const char* about_node =
   "Names, all, a name's beginning such as rack1-*, label:KEY=VALUE";
 
-void add_action(Command& noun, Session& session, NodeAction action, const std::string& name,
-                const std::string& about, const std::string& example, const std::string& done) {
-  auto o = std::make_shared<Action>();
+void add_node_action(Command& noun, Session& session, NodeAction action, const std::string& name,
+                     const std::string& about, const std::string& example,
+                     const std::string& done) {
+  auto o = std::make_shared<NodesAction>();
   o->action = action;
   o->done = done;
-  Command c = noun.verb(name, about, example, [&session, o] { return act(session, *o); });
+  Command c = noun.verb(name, about, example, [&session, o] { return act_on_nodes(session, *o); });
   c.words("NODE", o->words,
           action == NodeAction::label
             ? std::string(about_node) + "; then KEY=VALUE, or KEY= to remove a label"
@@ -216,7 +218,7 @@ void add_node_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("list", "Shows nodes and what is free there", "reeve node list --state up -o wide",
-            [&session, o] { return list(session, o->nodes, o->states); })
+            [&session, o] { return list_nodes(session, o->nodes, o->states); })
       .words("NODE", o->nodes, about_node, Command::Need::optional)
       .list("-s,--state", o->states, "Only in these states, with commas: " + names_of<NodeState>(),
             "STATE");
@@ -225,20 +227,20 @@ void add_node_commands(Command root, Session& session) {
     auto nodes = std::make_shared<std::vector<std::string>>();
     noun
       .verb("show", "Shows everything about nodes", "reeve node show n1",
-            [&session, nodes] { return show(session, *nodes); })
+            [&session, nodes] { return show_nodes(session, *nodes); })
       .words("NODE", *nodes, about_node, Command::Need::needed);
   }
-  add_action(noun, session, NodeAction::drain, "drain",
-             "Gives nodes no new work; what runs there runs on",
-             "reeve node drain n1 --reason 'new disk' --wait", "drained");
-  add_action(noun, session, NodeAction::undrain, "undrain", "Gives nodes work again",
-             "reeve node undrain n1", "undrained");
-  add_action(noun, session, NodeAction::label, "label",
-             "Sets labels, which jobs ask for with --node-label",
-             "reeve node label n1 zone=east disk=", "labelled");
-  add_action(noun, session, NodeAction::remove, "remove",
-             "Forgets nodes that are lost or gone; one that comes back is a new node",
-             "reeve node remove n7", "removed");
+  add_node_action(noun, session, NodeAction::drain, "drain",
+                  "Gives nodes no new work; what runs there runs on",
+                  "reeve node drain n1 --reason 'new disk' --wait", "drained");
+  add_node_action(noun, session, NodeAction::undrain, "undrain", "Gives nodes work again",
+                  "reeve node undrain n1", "undrained");
+  add_node_action(noun, session, NodeAction::label, "label",
+                  "Sets labels, which jobs ask for with --node-label",
+                  "reeve node label n1 zone=east disk=", "labelled");
+  add_node_action(noun, session, NodeAction::remove, "remove",
+                  "Forgets nodes that are lost or gone; one that comes back is a new node",
+                  "reeve node remove n7", "removed");
 }
 
 } // namespace reeve::cli

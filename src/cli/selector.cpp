@@ -10,7 +10,7 @@ namespace reeve::cli {
 namespace {
 
 constexpr std::uint64_t ids_max = 100'000; // jobs named by one selector
-constexpr std::uint32_t page = 1'000;
+constexpr std::uint32_t jobs_page = 1'000;
 constexpr std::size_t runs_max = 10'000;
 
 Result<Span> parse_span(std::string_view text, std::string_view field, std::uint64_t max) {
@@ -64,6 +64,9 @@ Result<std::vector<JobId>> existing(Client& client, const std::vector<Span>& spa
     return tl::unexpected<Error>(list.error());
   std::vector<JobId> ids = ids_of(*list);
   std::sort(ids.begin(), ids.end());
+  for (const Span& span : spans) // a range means those that are there, a number means that one
+    if (span.first == span.last && !std::binary_search(ids.begin(), ids.end(), JobId(span.first)))
+      return fail(Code::not_found, "JOB", "no job " + std::to_string(span.first));
   return ids;
 }
 
@@ -134,8 +137,9 @@ Result<JobList> list_all(Client& client, ListJobs query, std::size_t limit) {
   JobList all;
   while (true) {
     query.limit =
-      limit == 0 ? page
-                 : static_cast<std::uint32_t>(std::min<std::size_t>(page, limit - all.jobs.size()));
+      limit == 0
+        ? jobs_page
+        : static_cast<std::uint32_t>(std::min<std::size_t>(jobs_page, limit - all.jobs.size()));
     auto list = client.ask(query);
     if (!list)
       return list;
@@ -190,7 +194,8 @@ Result<std::vector<JobId>> resolve(Client& client, const std::vector<std::string
       if (seen.insert(id).second)
         all.push_back(id);
   }
-  if (all.empty()) {
+  const bool every = std::find(selectors.begin(), selectors.end(), "all") != selectors.end();
+  if (all.empty() && !selectors.empty() && !every) {
     std::string text;
     for (const std::string& selector : selectors)
       text += (text.empty() ? "" : " ") + selector;

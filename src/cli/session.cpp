@@ -92,16 +92,7 @@ void Session::show_list(const Json& whole, const std::string& list, const Table&
   }
 }
 
-void Session::show_object(const Json& whole, const Properties& properties,
-                          const std::string& quiet) {
-  if (format == Format::json || format == Format::jsonl) {
-    terminal.out << dump_json(versioned(whole), format == Format::json) << "\n";
-    return;
-  }
-  if (format == Format::quiet) {
-    terminal.out << quiet << "\n";
-    return;
-  }
+void Session::show_properties(const Properties& properties) {
   std::size_t width = 0;
   for (const auto& [name, value] : properties)
     width = std::max(width, display_width(name));
@@ -112,6 +103,36 @@ void Session::show_object(const Json& whole, const Properties& properties,
     terminal.out << painted(name + ":", Colour::bold, colours()) << blanks << printable(value)
                  << "\n";
   }
+}
+
+void Session::show_object(const Json& whole, const Properties& properties,
+                          const std::string& quiet) {
+  if (human())
+    show_properties(properties);
+  else if (format == Format::quiet)
+    terminal.out << quiet << "\n";
+  else
+    terminal.out << dump_json(versioned(whole), format == Format::json) << "\n";
+}
+
+void Session::show_things(const std::string& list, const std::vector<Thing>& things) {
+  Json all = Json::array();
+  bool first = true;
+  for (const Thing& thing : things) {
+    if (human()) {
+      terminal.out << (first ? "" : "\n");
+      show_properties(thing.properties);
+    } else if (format == Format::quiet) {
+      terminal.out << thing.quiet << "\n";
+    } else if (format == Format::jsonl) {
+      terminal.out << dump_json(versioned(thing.json)) << "\n";
+    } else {
+      all.push_back(thing.json);
+    }
+    first = false;
+  }
+  if (format == Format::json)
+    terminal.out << dump_json(versioned(Json{{list, all}}), true) << "\n";
 }
 
 void Session::show_done(const Json& whole, const std::string& text) {

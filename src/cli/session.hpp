@@ -51,12 +51,20 @@ public:
                  const std::vector<std::string>& quiet);
   /// One thing: as JSON, or its properties with their names in front.
   using Properties = std::vector<std::pair<std::string, std::string>>;
+  struct Thing {
+    Json json;
+    Properties properties;
+    std::string quiet;
+  };
+  /// Several, under the same name as in their list, so that programs read `show` as they read it.
+  void show_things(const std::string& list, const std::vector<Thing>& things);
   void show_object(const Json& whole, const Properties& properties, const std::string& quiet);
   /// What an action did: `text` for people, nothing when quiet.
   void show_done(const Json& whole, const std::string& text);
 
 private:
   Exit tell(const Error& error, Exit exit);
+  void show_properties(const Properties& properties);
   std::optional<Client> client_;
 };
 

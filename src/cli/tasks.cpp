@@ -4,48 +4,53 @@
 #include "src/cli/names.hpp"
 #include "src/cli/selector.hpp"
 #include "src/cli/views.hpp"
+#include "src/util/text.hpp"
 
 #include <algorithm>
 
 namespace reeve::cli {
 namespace {
 
-constexpr std::uint32_t page = 1'000;
+constexpr std::uint32_t tasks_asked = 1'000;
 constexpr std::size_t show_max = 100; // tasks shown one by one
 
 /// The job and the tasks of one selector; a label or name that matches several jobs is refused.
-struct Chosen {
+struct ChosenTasks {
+  Client* client = nullptr;
   JobId job;
   std::vector<Span> tasks;
 };
-Result<Chosen> choose(Session& session, Client& client, const std::string& text) {
+Result<ChosenTasks> choose_tasks(Session& session, const std::string& text) {
   auto selector = parse_task_selector(text);
   if (!selector)
     return tl::unexpected<Error>(selector.error());
-  auto jobs = resolve(client, selector->job, ResolveOptions{session.terminal.user, {}});
+  auto client = session.client();
+  if (!client)
+    return tl::unexpected<Error>(client.error());
+  const auto jobs = resolve(**client, selector->job, ResolveOptions{session.terminal.user, {}});
   if (!jobs)
     return tl::unexpected<Error>(jobs.error());
   if (jobs->empty())
     return fail(Code::not_found, "JOB", "no job matches " + printable(text));
   if (jobs->size() > 1)
     return fail(Code::bad_field, "TASK", printable(text) + " means several jobs: name one");
-  return Chosen{jobs->front(), std::move(selector->tasks)};
+  return ChosenTasks{*client, jobs->front(), std::move(selector->tasks)};
 }
 
-bool wanted(const std::vector<Span>& spans, TaskIndex index) {
+bool is_chosen(const std::vector<Span>& spans, TaskIndex index) {
   return spans.empty() || std::any_of(spans.begin(), spans.end(), [&](const Span& s) {
            return index >= s.first && index <= s.last && (index - s.first) % s.step == 0;
          });
 }
 
-/// The chosen tasks, page by page. `limit` 0: all.
-Result<TaskList> list_chosen(Client& client, const Chosen& chosen,
-                             const std::vector<TaskState>& states, std::size_t limit) {
+/// The chosen tasks, tasks_asked by tasks_asked. `limit` 0: all.
+Result<TaskList> list_chosen(const ChosenTasks& chosen, const std::vector<TaskState>& states,
+                             std::size_t limit) {
   TaskList all;
   ListTasks query;
   query.job = chosen.job;
   query.states = states;
-  query.limit = page;
+  query.limit = tasks_asked;
   std::uint64_t last = tasks_max;
   if (!chosen.tasks.empty()) {
     last = 0;
@@ -54,14 +59,15 @@ Result<TaskList> list_chosen(Client& client, const Chosen& chosen,
       query.from = std::min(query.from, static_cast<TaskIndex>(span.first));
       last = std::max(last, span.last);
     }
-    query.limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(page, last - query.from + 1));
+    query.limit =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(tasks_asked, last - query.from + 1));
   }
   while (true) {
-    auto list = client.ask(query);
+    auto list = chosen.client->ask(query);
     if (!list)
       return list;
     for (TaskView& task : list->tasks) {
-      if (!wanted(chosen.tasks, task.index))
+      if (!is_chosen(chosen.tasks, task.index))
         continue;
       if (limit > 0 && all.tasks.size() == limit) {
         all.more = true;
@@ -76,18 +82,15 @@ Result<TaskList> list_chosen(Client& client, const Chosen& chosen,
   }
 }
 
-Exit list(Session& session, const std::string& task, const std::vector<std::string>& state_texts,
-          std::size_t limit) {
+Exit list_tasks(Session& session, const std::string& task,
+                const std::vector<std::string>& state_texts, std::size_t limit) {
   const auto states = parse_names<TaskState>(state_texts, "--state");
   if (!states)
     return session.usage(states.error());
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  const auto chosen = choose(session, **client, task);
+  const auto chosen = choose_tasks(session, task);
   if (!chosen)
     return fail_selector(session, chosen.error());
-  const auto tasks = list_chosen(**client, *chosen, *states, limit);
+  const auto tasks = list_chosen(*chosen, *states, limit);
   if (!tasks)
     return session.fail(tasks.error());
   std::vector<std::string> names;
@@ -100,41 +103,32 @@ Exit list(Session& session, const std::string& task, const std::vector<std::stri
   return Exit::good;
 }
 
-Exit show(Session& session, const std::string& task) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  const auto chosen = choose(session, **client, task);
+Exit show_tasks(Session& session, const std::string& task) {
+  const auto chosen = choose_tasks(session, task);
   if (!chosen)
     return fail_selector(session, chosen.error());
-  const auto tasks = list_chosen(**client, *chosen, {}, show_max);
+  const auto tasks = list_chosen(*chosen, {}, show_max);
   if (!tasks)
     return session.fail(tasks.error());
   if (tasks->tasks.empty())
     return session.fail(Error{Code::not_found, "TASK", "no task " + printable(task)});
-  bool first = true;
-  for (const TaskView& view : tasks->tasks) {
-    if (session.human() && !first)
-      session.terminal.out << "\n";
-    first = false;
-    session.show_object(to_json(view), task_properties(view), task_name(view.job, view.index));
-  }
+  std::vector<Session::Thing> things;
+  for (const TaskView& view : tasks->tasks)
+    things.push_back({to_json(view), task_properties(view), task_name(view.job, view.index)});
+  session.show_things("tasks", things);
   if (tasks->more)
     session.note("(only the first " + std::to_string(show_max) + ")");
   return Exit::good;
 }
 
-Exit explain(Session& session, const std::string& task) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
-  const auto chosen = choose(session, **client, task);
+Exit explain_task(Session& session, const std::string& task) {
+  const auto chosen = choose_tasks(session, task);
   if (!chosen)
     return fail_selector(session, chosen.error());
   Explain request;
   request.job = chosen->job;
   request.index = chosen->tasks.empty() ? 0 : static_cast<TaskIndex>(chosen->tasks.front().first);
-  const auto why = (*client)->ask(request, session.timeout);
+  const auto why = chosen->client->ask(request, session.timeout);
   if (!why)
     return session.fail(why.error());
   Session::Properties properties{{"Task", task_name(request.job, request.index)},
@@ -143,19 +137,22 @@ Exit explain(Session& session, const std::string& task) {
     properties.emplace_back("Nodes", std::to_string(nodes) + ": " + reason);
   for (const std::string& note : why->notes)
     properties.emplace_back("Note", note);
+  if (why->ahead > 0)
+    properties.emplace_back("Ahead", std::to_string(why->ahead) + " tasks in its queue");
+  if (why->start != TimePoint{})
+    properties.emplace_back("Expected", "to start at " + format_time(why->start));
   session.show_object(to_json(*why), properties, why->summary);
   return Exit::good;
 }
 
-Exit cancel(Session& session, const std::vector<std::string>& texts, const std::string& reason) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
+Exit cancel_tasks(Session& session, const std::vector<std::string>& texts,
+                  const std::string& reason) {
   ActOnJobs request;
   request.action = JobAction::cancel;
   request.reason = reason;
+  Client* client = nullptr;
   for (const std::string& text : texts) {
-    const auto chosen = choose(session, **client, text);
+    const auto chosen = choose_tasks(session, text);
     if (!chosen)
       return fail_selector(session, chosen.error());
     if (chosen->tasks.empty())
@@ -166,8 +163,9 @@ Exit cancel(Session& session, const std::vector<std::string>& texts, const std::
     if (!runs)
       return fail_selector(session, runs.error());
     request.tasks.push_back(JobRuns{chosen->job, std::move(*runs)});
+    client = chosen->client;
   }
-  const auto answer = (*client)->act(request, session.timeout);
+  const auto answer = client->act(request, session.timeout);
   if (!answer)
     return session.fail(answer.error());
   session.show_done(Json{{"tasks_changed", answer->changed}},
@@ -176,17 +174,14 @@ Exit cancel(Session& session, const std::vector<std::string>& texts, const std::
   return Exit::good;
 }
 
-Exit logs(Session& session, const std::vector<std::string>& texts, TaskLogs wanted) {
-  auto client = session.client();
-  if (!client)
-    return session.fail(client.error());
+Exit task_logs(Session& session, const std::vector<std::string>& texts, TaskLogs wanted) {
   for (const std::string& text : texts) {
-    const auto chosen = choose(session, **client, text);
+    const auto chosen = choose_tasks(session, text);
     if (!chosen)
       return fail_selector(session, chosen.error());
     wanted.job = chosen->job;
     wanted.tasks = chosen->tasks;
-    if (const Exit exit = print_task_logs(session, **client, wanted); exit != Exit::good)
+    if (const Exit exit = print_task_logs(session, *chosen->client, wanted); exit != Exit::good)
       return exit;
   }
   return Exit::good;
@@ -195,7 +190,7 @@ Exit logs(Session& session, const std::vector<std::string>& texts, TaskLogs want
 } // namespace
 
 Exit print_task_logs(Session& session, Client& client, const TaskLogs& wanted) {
-  const auto tasks = list_chosen(client, Chosen{wanted.job, wanted.tasks}, {}, 0);
+  const auto tasks = list_chosen(ChosenTasks{&client, wanted.job, wanted.tasks}, {}, 0);
   if (!tasks)
     return session.fail(tasks.error());
   if (tasks->tasks.empty())
@@ -233,7 +228,7 @@ void add_task_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("list", "Shows the tasks of a job", "reeve task list 5 --state failed",
-            [&session, o] { return list(session, o->task, o->states, o->limit); })
+            [&session, o] { return list_tasks(session, o->task, o->states, o->limit); })
       .word("TASK", o->task, std::string("5 for all, or ") + about_task, Command::Need::needed)
       .list("-s,--state", o->states, "Only in these states, with commas: " + names_of<TaskState>(),
             "STATE")
@@ -243,14 +238,14 @@ void add_task_commands(Command root, Session& session) {
     auto task = std::make_shared<std::string>();
     noun
       .verb("show", "Shows everything about tasks", "reeve task show 5/3",
-            [&session, task] { return show(session, *task); })
+            [&session, task] { return show_tasks(session, *task); })
       .word("TASK", *task, about_task, Command::Need::needed);
   }
   {
     auto task = std::make_shared<std::string>();
     noun
       .verb("explain", "Says why a task waits, or why it is where it is", "reeve task explain 5/3",
-            [&session, task] { return explain(session, *task); })
+            [&session, task] { return explain_task(session, *task); })
       .word("TASK", *task, about_task, Command::Need::needed);
   }
   {
@@ -267,7 +262,7 @@ void add_task_commands(Command root, Session& session) {
               o->wanted.out = !o->err;
               o->wanted.err = !o->out;
               o->wanted.attempt = o->attempt.value_or(0);
-              return logs(session, o->tasks, o->wanted);
+              return task_logs(session, o->tasks, o->wanted);
             })
       .words("TASK", o->tasks, about_task, Command::Need::needed)
       .flag("--follow", o->wanted.follow, "Until the task has ended")
@@ -284,7 +279,7 @@ void add_task_commands(Command root, Session& session) {
     auto o = std::make_shared<Options>();
     noun
       .verb("cancel", "Ends tasks", "reeve task cancel 5/0-9",
-            [=, &session] { return cancel(session, o->tasks, o->reason); })
+            [=, &session] { return cancel_tasks(session, o->tasks, o->reason); })
       .words("TASK", o->tasks, about_task, Command::Need::needed)
       .text("--reason", o->reason, "Why, for those who ask later", "TEXT");
   }

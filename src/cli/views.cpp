@@ -6,6 +6,10 @@
 namespace reeve::cli {
 namespace {
 
+bool set(TimePoint time) {
+  return time != TimePoint{};
+}
+
 Colour colour_of(JobState state) {
   switch (state) {
   case JobState::succeeded:
@@ -44,17 +48,15 @@ Colour colour_of(TaskState state) {
 Colour colour_of(const NodeView& node) {
   if (node.state == NodeState::lost)
     return Colour::red;
-  if (node.draining || node.state == NodeState::suspect)
+  if (node.draining || node.closed || set(node.quarantined) || node.state == NodeState::suspect)
     return Colour::yellow;
   return node.state == NodeState::up ? Colour::green : Colour::grey;
 }
 std::string state_text(const NodeView& node) {
-  return std::string(name_of(node.state)) + (node.draining ? ", draining" : "");
+  return std::string(name_of(node.state)) + (node.draining ? ", draining" : "") +
+         (set(node.quarantined) ? ", quarantined" : "") + (node.closed ? ", full" : "");
 }
 
-bool set(TimePoint time) {
-  return time != TimePoint{};
-}
 std::string between(TimePoint begin, TimePoint end) {
   return set(begin) && set(end) ? format_duration(std::chrono::duration_cast<Duration>(end - begin))
                                 : "";
@@ -219,6 +221,12 @@ Json job_json(const JobView& job) {
   return out;
 }
 
+Json node_json(const NodeView& node) {
+  Json out = to_json(node);
+  out["incarnation"] = std::to_string(node.incarnation.value);
+  return out;
+}
+
 Session::Properties job_properties(const JobView& job) {
   const JobProgress& p = job.progress;
   Session::Properties out{{"Job", number(p.job.value)},
@@ -309,6 +317,9 @@ Session::Properties node_properties(const NodeView& node) {
           {"Tasks", number(node.tasks)},
           {"Leases", number(node.leases)},
           {"Labels", labels_text(node.labels)},
+          {"Quarantined", set(node.quarantined) ? "until " + format_time(node.quarantined) : ""},
+          {"Overcommit",
+           node.overcommit_milli == 1000 ? "" : format_milli(node.overcommit_milli) + " times"},
           {"Program", node.program},
           {"Registered", format_time(node.registered)},
           {"Last heard", format_time(node.heard)}};

@@ -18,6 +18,9 @@ Session::Properties node_properties(const NodeView& node);
 /// With the spec's every field, defaults included, in the schema's order.
 Json job_json(const JobView& job);
 
+/// The incarnation as text: it is beyond what a double holds.
+Json node_json(const NodeView& node);
+
 /// "5/3"
 std::string task_name(JobId job, TaskIndex index);
 /// "exit 1", "signal 9 (time_limit)", "lost_node"; empty while it runs.
