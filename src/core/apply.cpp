@@ -313,14 +313,8 @@ void Applier::place(const Placement& p) {
   const Growth growth = growth_of(job, p.node, n, p.slots);
   Allocation& allocation = extra.allocations[p.node];
   for (const TaskRun& run : p.runs) {
-    if (run.first >= job.next) { // never placed: a gap before it stays waiting
-      if (run.first > job.next) {
-        Mark gap;
-        gap.count = run.first - job.next;
-        extra.marks.set(job.next, std::move(gap));
-      }
-      job.next = run.first + run.count;
-    } else {
+    const std::uint64_t end = std::uint64_t{run.first} + run.count;
+    if (run.first < job.next) {
       std::vector<std::pair<TaskIndex, Mark>> marked;
       extra.marks.each_in(run.first, run.count,
                           [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
@@ -334,6 +328,14 @@ void Applier::place(const Placement& p) {
           extra.marks.set(first, std::move(mark));
         }
       }
+    }
+    if (end > job.next) { // never placed: a gap before it stays waiting
+      if (run.first > job.next) {
+        Mark gap;
+        gap.count = run.first - job.next;
+        extra.marks.set(job.next, std::move(gap));
+      }
+      job.next = static_cast<TaskIndex>(end);
     }
     add_to(allocation.runs, run);
   }
@@ -700,10 +702,16 @@ void Applier::on(const TasksRetried& f) {
   JobExtra& extra = job.more();
   const JobState before = job.state();
   reopen(job, f.job);
-  job.cancelling = false;
+  if (std::exchange(job.cancelling, false)) // what is being stopped still is, one by one
+    for (const auto& [node, allocation] : extra.allocations)
+      for (const TaskRun& run : allocation.runs) {
+        take_from(extra.stopping, TaskRun{run.first, run.count, 1});
+        add_to(extra.stopping, TaskRun{run.first, run.count, 1});
+      }
   const std::vector<TaskRun> runs =
     f.runs.empty() ? std::vector<TaskRun>{{0, job.count, 1}} : f.runs;
   for (const TaskRun& run : runs) {
+    take_from(extra.stopping, TaskRun{run.first, run.count, 1}); // comes back, and waits again
     std::vector<std::pair<TaskIndex, Mark>> marked;
     extra.marks.each_in(run.first, run.count,
                         [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });

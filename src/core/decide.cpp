@@ -674,8 +674,12 @@ private:
       return;
     Preempt fact{c.node, c.job, {}, c.cause, c.reason};
     std::uint64_t n = 0;
+    std::vector<TaskRun> flying = at->second.runs; // taken out: each is named once
+    for (const TaskRun& run : at->second.runs)
+      for (const TaskRun& asked : common(job->extra->yielding, {run.first, run.count, 1}))
+        take_from(flying, TaskRun{asked.first, asked.count, run.attempt});
     for (const TaskRun& run : sorted(c.runs))
-      for (const TaskRun& part : common(at->second.runs, run)) {
+      for (const TaskRun& part : take_from(flying, run)) {
         fact.runs.push_back(part);
         n += part.count;
       }

@@ -32,10 +32,13 @@ struct Node {
   [[nodiscard]] Resources room(bool overcommit) const {
     Resources most = capacity;
     if (overcommit) {
-      most.cpu_milli = most.cpu_milli / 1000 * overcommit_milli;
-      most.memory_bytes = most.memory_bytes / 1000 * overcommit_milli;
+      most.cpu_milli = times(most.cpu_milli, overcommit_milli);
+      most.memory_bytes = times(most.memory_bytes, overcommit_milli);
     }
     return most - booked;
+  }
+  static std::int64_t times(std::int64_t amount, std::int64_t milli) { // cannot overflow
+    return amount / 1000 * milli + amount % 1000 * milli / 1000;
   }
   [[nodiscard]] bool takes_work(TimePoint now) const {
     return state == NodeState::up && !draining && !closed && quarantined <= now;

@@ -208,6 +208,32 @@ TEST_F(placing, out_of_order_leaves_the_gap_waiting) {
   EXPECT_EQ(progress(job).state, JobState::succeeded);
 }
 
+TEST_F(placing, of_a_run_across_the_first_task_that_nothing_ever_happened_to) {
+  const JobId job = submit(array_of(10));
+  run(Cancel{job, {{5, 3}}, {}});
+  run(Retry{job, {{5, 3}}}); // 5 to 7 wait as before, 8 and 9 were never touched
+  placed(node_, job, {{6, 3}});
+  EXPECT_EQ(progress(job).pending, 7u);
+  EXPECT_EQ(state(job, 8), TaskState::assigned);
+  EXPECT_EQ(refusal(node_, job, {{8, 2}}), Code::stale);
+  placed(node_, job, {{0, 6}, {9, 1}});
+  finish(node_, job, {{0, 10}});
+  EXPECT_EQ(progress(job).state, JobState::succeeded);
+}
+
+TEST_F(placing, of_waiting_tasks_on_both_sides_of_the_first_that_was_never_placed) {
+  const JobId job = submit(array_of(10));
+  placed(node_, job, {{1, 1}}); // task 0 waits, and so do 2 and on
+  report(node_, job, result_of(1, Cause::cancelled));
+  run(Requeue{job, {{1, 1, 1}}, Cause::cancelled, {}, {}});
+  EXPECT_EQ(refusal(node_, job, {{0, 4}}), Code::stale); // task 1 is at its second attempt
+  placed(node_, job, {{0, 1}, {1, 1, 2}, {2, 2}});
+  EXPECT_EQ(progress(job).pending, 6u);
+  placed(node_, job, {{9, 1}});
+  placed(node_, job, {{4, 5}});
+  EXPECT_EQ(progress(job).pending, 0u);
+}
+
 struct BadPlacement {
   const char* name;
   std::vector<TaskRun> runs;
@@ -583,6 +609,30 @@ TEST_F(acting, a_cancelled_job_can_be_retried_while_some_of_it_is_still_being_st
   placed(node_, job, {{1, 1, 1}});
   report(node_, job, result_of(0, Cause::cancelled)); // no longer wanted cancelled: tried again
   EXPECT_EQ(state(job, 0), TaskState::interrupted);
+}
+
+TEST_F(acting, retrying_one_task_of_a_cancelled_job_leaves_the_others_cancelled) {
+  const JobId job = submit(array_of(4));
+  placed(node_, job, {{0, 2}}, 2);
+  run(Cancel{job, {}, {}});
+  EXPECT_EQ(run(Retry{job, {{3, 1}}}).changed, 1u);
+  report(node_, job, result_of(0, Cause::cancelled)); // was told to stop, and still should
+  EXPECT_EQ(state(job, 0), TaskState::cancelled);
+  EXPECT_EQ(state(job, 2), TaskState::cancelled);
+  placed(node_, job, {{3, 1}}, 2);
+  finish(node_, job, {{3, 1}});
+  report(node_, job, result_of(1, Cause::cancelled));
+  EXPECT_EQ(progress(job).state, JobState::cancelled);
+  EXPECT_EQ(progress(job).succeeded, 1u);
+}
+
+TEST_F(acting, asking_twice_to_make_way_is_one_entry) {
+  const JobId job = submit(array_of(4));
+  placed(node_, job, {{0, 4}}, 2);
+  EXPECT_EQ(run(Preempt{node_, job, {{1, 1}, {0, 2}}, Cause::preempted, {}}).changed, 2u);
+  EXPECT_EQ(run(Preempt{node_, job, {{1, 2}}, Cause::preempted, {}}).changed, 1u);
+  EXPECT_EQ(told<TasksToStop>().at(0).runs, (std::vector<TaskRun>{{2, 1}}));
+  EXPECT_FALSE(run(Preempt{node_, job, {{0, 3}}, Cause::preempted, {}}).entry);
 }
 
 TEST_F(acting, a_held_job_is_not_placed_and_what_runs_goes_on) {
