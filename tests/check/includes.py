@@ -28,7 +28,7 @@ class May:
 RULES = {
     "messages": May("", "msgpack expected", pure=True),
     "src/core": May("messages", "xxhash", pure=True),
-    "src/sched": May("messages src/core", "", pure=True),
+    "src/sched": May("messages src/core src/util", "", pure=True),
     "src/deciders": May("messages src/core src/sched src/util", "", pure=True),
     "src/events": May("messages src/core", "", pure=True),
     "src/gateway": May("messages src/core src/ledger src/net", ""),
