@@ -119,7 +119,7 @@ Result<void> prepare_process(Prepared& prepared) {
       ::signal(signal, SIG_DFL); // what we ignored, tasks would ignore as well
   sigset_t ours;
   sigemptyset(&ours);
-  for (const int signal : {SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGPIPE})
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGPIPE, SIGXFSZ})
     sigaddset(&ours, signal);
   ::sigprocmask(SIG_SETMASK, &ours, nullptr);
   ::getrlimit(RLIMIT_NOFILE, &prepared.files);

@@ -45,6 +45,8 @@ sigset_t block_signals() {
     sigaddset(&set, signal);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ,
+              SIG_IGN); // a write beyond the limit of a file's size is an error like a full disk
   return set;
 }
 
