@@ -61,8 +61,10 @@ Result<void> History::start() {
     {&name_, "INSERT OR REPLACE INTO node_names VALUES(?,?)"},
     {&config_, "INSERT INTO config_rows VALUES(?,?,?,?,?)"},
     {&meta_, "UPDATE meta SET value=? WHERE key='last_seq'"},
-    {&minute_, "INSERT INTO minutes VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(minute) DO UPDATE SET "
-               "earliest_us=min(earliest_us,?2),latest_us=max(latest_us,?3)"},
+    {&minute_, "INSERT INTO minutes(earliest_us,latest_us,end_id,run_id,node_id,config_id) "
+               "VALUES(?,?,?,?,?,?)"},
+    {&minute_grows_, "UPDATE minutes SET earliest_us=min(earliest_us,?),latest_us=max(latest_us,?) "
+                     "WHERE id=(SELECT max(id) FROM minutes)"},
     {&kind_, "INSERT INTO kinds(name,user,queue,executor) VALUES(?,?,?,?)"},
     {&find_kind_, "SELECT kind FROM kinds WHERE name=? AND user=? AND queue=? AND executor=?"},
     {&job_kind_, "SELECT kind FROM job_rows WHERE job=?"},
@@ -105,6 +107,7 @@ Result<void> History::in_transaction(const std::function<Result<void>()>& work) 
     db_.roll_back();
     ids_ = ids;
     kinds_.clear();
+    minute_now_ = 0;
   }
   return done;
 }
@@ -142,13 +145,16 @@ Result<void> History::insert(Rows& rows) {
 
 /// Notes the first ids that a minute's rows get, and which times its rows have.
 Result<void> History::note_minute(const Rows& rows) {
-  return minute_.integer(1, us(rows.latest) / 60'000'000)
-    .integer(2, us(rows.earliest))
-    .integer(3, us(rows.latest))
-    .integer(4, ids_.end + 1)
-    .integer(5, ids_.run + 1)
-    .integer(6, ids_.node + 1)
-    .integer(7, ids_.config + 1)
+  const std::int64_t minute = us(rows.latest) / 60'000'000;
+  if (minute == minute_now_)
+    return minute_grows_.integer(1, us(rows.earliest)).integer(2, us(rows.latest)).run(db_.path());
+  minute_now_ = minute;
+  return minute_.integer(1, us(rows.earliest))
+    .integer(2, us(rows.latest))
+    .integer(3, ids_.end + 1)
+    .integer(4, ids_.run + 1)
+    .integer(5, ids_.node + 1)
+    .integer(6, ids_.config + 1)
     .run(db_.path());
 }
 
@@ -424,6 +430,7 @@ Result<bool> History::sweep(TimePoint cutoff) {
   });
   if (!swept)
     return tl::unexpected<Error>(std::move(swept).error());
+  minute_now_ = 0; // its row may be gone
   if (auto given_back = db_.run("PRAGMA incremental_vacuum(1000)"); !given_back)
     return tl::unexpected<Error>(std::move(given_back).error());
   return more;

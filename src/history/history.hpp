@@ -79,12 +79,13 @@ private:
   sqlite::Database db_;
   Seq last_;
   Ids ids_;
+  std::int64_t minute_now_ = 0; // that the newest row of `minutes` is for; 0: begin a new one
   Specs specs_;
   std::map<KindKey, std::int64_t> kinds_;
   std::unordered_map<JobId, std::int64_t> new_kinds_; // of jobs that came in this transaction
   std::map<std::tuple<JobId, TaskIndex, Attempt>, std::int64_t> new_runs_; // those of one task
   sqlite::Statement begin_, commit_, job_, end_, unend_, run_, head_, node_, name_, config_, meta_,
-    minute_, kind_, find_kind_, job_kind_, task_run_;
+    minute_, minute_grows_, kind_, find_kind_, job_kind_, task_run_;
 };
 
 } // namespace reeve::history

@@ -7,11 +7,12 @@ namespace reeve::history {
 namespace {
 
 // `id` grows in the order in which the ledger decided, so newest first is id DESC, and a page ends
-// at an id. `minutes` tells which ids a stretch of time has; so no table needs an index on time.
+// at an id. A row of `minutes` has the first ids that were given within about a minute, and the
+// times that belong to them: so no table needs an index on time.
 constexpr const char* tables = R"(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES('last_seq', 0);
-CREATE TABLE minutes(minute INTEGER PRIMARY KEY, earliest_us INTEGER NOT NULL,
+CREATE TABLE minutes(id INTEGER PRIMARY KEY, earliest_us INTEGER NOT NULL,
   latest_us INTEGER NOT NULL,
   end_id INTEGER NOT NULL, run_id INTEGER NOT NULL, node_id INTEGER NOT NULL,
   config_id INTEGER NOT NULL);
@@ -97,9 +98,9 @@ Result<void> make(sqlite::Database& db) {
                           "PRAGMA application_id=" + std::to_string(application_id) +
                           ";PRAGMA user_version=" + std::to_string(layout_version) + ";COMMIT;";
   // auto_vacuum only takes effect before the first page exists.
-  auto made = db.run("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").and_then([&] {
-    return db.run(sql.c_str());
-  });
+  auto made = db.run("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA "
+                     "synchronous=NORMAL;")
+                .and_then([&] { return db.run(sql.c_str()); });
   if (!made)
     db.roll_back();
   return made;

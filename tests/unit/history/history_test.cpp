@@ -1,0 +1,444 @@
+// What is written, and that it is written once.
+#include "tests/unit/history/world.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <random>
+#include <sys/resource.h>
+
+namespace reeve::history {
+namespace {
+
+using namespace std::chrono_literals;
+using Histories = WithHistory;
+
+TEST_F(Histories, a_job_is_there_from_its_submission_and_says_how_it_ended) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.submit("render");
+  record();
+  EXPECT_EQ(sql("SELECT job,name,user,queue,executor,state,tasks,ended_us FROM jobs"),
+            Texts{"1|render|ann|default|noop||1|"});
+  world.place(n1, job, {{0, 1, 1}});
+  world.finish(n1, job, {world.result(0, 1, Cause::exit_code, 3)});
+  record();
+  EXPECT_EQ(sql("SELECT job,name,state,succeeded,failed,cancelled,exit_code FROM jobs"),
+            Texts{"1|render|failed|0|1|0|3"});
+  EXPECT_EQ(sql("SELECT job,task,attempt,node,cause,exit_code,wall_us,max_rss_bytes FROM attempts"),
+            Texts{"1|0|1|n1|exit_code|3|2000000|5242880"});
+  EXPECT_EQ(history->last(), world.cluster.last_seq());
+}
+TEST_F(Histories, labels_reasons_and_results_are_kept) {
+  const NodeId n1 = world.add_node("n1");
+  JobSpec spec;
+  spec.name = "j";
+  spec.executor = "noop";
+  spec.labels = {{"team", "blue"}, {"quote", "\"'"}};
+  spec.priority = -3;
+  const JobId job = world.submit(spec);
+  world.place(n1, job, {{0, 1, 1}});
+  TaskResult result = world.result(0);
+  result.result.data = std::string("\0\xff"
+                                   "bytes",
+                                   7);
+  result.text = "all is well";
+  world.finish(n1, job, {result});
+  const JobId second = world.submit("k");
+  world.execute(core::Cancel{second, {}, "not needed"});
+  record();
+  EXPECT_EQ(sql("SELECT labels,priority FROM jobs WHERE job=1"),
+            Texts{"{\"quote\":\"\\\"'\",\"team\":\"blue\"}|-3"});
+  EXPECT_EQ(sql("SELECT hex(result),text FROM attempts"), Texts{"00FF6279746573|all is well"});
+  EXPECT_EQ(sql("SELECT state,reason,started_us FROM jobs WHERE job=2"),
+            Texts{"cancelled|not needed|"});
+}
+TEST_F(Histories, a_quiet_array_is_a_few_rows_and_the_view_shows_every_task) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.submit("array", 20'000);
+  world.place(n1, job, {{0, 20'000, 1}});
+  for (TaskIndex first = 0; first < 20'000; first += 50)
+    world.quiet(n1, job, {first, 50, 1});
+  record();
+  EXPECT_EQ(sql("SELECT first,count FROM attempt_runs ORDER BY first"),
+            (Texts{"0|8192", "8192|8192", "16384|3616"}));
+  EXPECT_EQ(sql("SELECT count(*),min(task),max(task),count(DISTINCT task) FROM attempts"),
+            Texts{"20000|0|19999|20000"});
+  EXPECT_EQ(sql("SELECT state,succeeded FROM jobs"), Texts{"succeeded|20000"});
+}
+TEST_F(Histories, tasks_that_ended_alike_on_two_nodes_by_turns_share_rows_by_node) {
+  const NodeId n1 = world.add_node("n1"), n2 = world.add_node("n2");
+  const JobId job = world.submit("array", 1'000);
+  world.place(n1, job, {{0, 500, 1}});
+  world.place(n2, job, {{500, 500, 1}});
+  for (TaskIndex first = 0; first < 500; first += 10) {
+    world.quiet(n1, job, {first, 10, 1});
+    world.quiet(n2, job, {first + 500, 10, 1});
+  }
+  record();
+  EXPECT_EQ(sql("SELECT first,count,node FROM attempt_runs ORDER BY first"),
+            (Texts{"0|500|1", "500|500|2"}));
+}
+TEST_F(Histories, what_was_on_a_lost_node_is_an_attempt_too) {
+  const NodeId n1 = world.add_node("n1"), n2 = world.add_node("n2");
+  const JobId job = world.submit("array", 10);
+  world.place(n1, job, {{0, 4, 1}});
+  world.place(n2, job, {{4, 6, 1}});
+  world.execute(core::MarkLost{{n1}, "silent", false});
+  world.execute(core::MarkLost{{n2}, "took its leave", true});
+  record();
+  EXPECT_EQ(sql("SELECT count(*),node,cause FROM attempts GROUP BY node ORDER BY node"),
+            (Texts{"4|n1|lost_node", "6|n2|drained"}));
+}
+TEST_F(Histories, an_end_that_the_agent_reports_itself_is_one_attempt) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.submit("j", 3);
+  world.place(n1, job, {{0, 3, 1}});
+  world.finish(n1, job, {world.result(1, 1, Cause::drained)});
+  world.execute(core::MarkLost{{n1}, "left", true});
+  record();
+  EXPECT_EQ(sql("SELECT task,cause,wall_us FROM attempts ORDER BY task"),
+            (Texts{"0|drained|", "1|drained|2000000", "2|drained|"}));
+}
+TEST_F(Histories, each_attempt_is_a_row) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.submit("flaky", 1, 2);
+  for (Attempt attempt = 1; attempt <= 3; ++attempt) {
+    world.place(n1, job, {{0, 1, attempt}});
+    world.finish(n1, job, {world.result(0, attempt, attempt < 3 ? Cause::signal : Cause::none)});
+    if (attempt < 3)
+      world.execute(core::Requeue{job, {{0, 1, attempt}}, Cause::signal, {}, "again"});
+    record();
+  }
+  EXPECT_EQ(sql("SELECT attempt,cause FROM attempts ORDER BY attempt"),
+            (Texts{"1|signal", "2|signal", "3|none"}));
+  EXPECT_EQ(sql("SELECT state,succeeded,failed FROM jobs"), Texts{"succeeded|1|0"});
+}
+TEST_F(Histories, a_retried_job_has_one_end_and_that_is_its_last) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.run(n1, "j", Cause::exit_code, 1);
+  record();
+  world.execute(core::Retry{job, {}});
+  record();
+  EXPECT_EQ(sql("SELECT state FROM jobs"), Texts{""});
+  EXPECT_TRUE(query({}).rows.empty());
+  world.place(n1, job, {{0, 1, 2}});
+  world.finish(n1, job, {world.result(0, 2)});
+  record();
+  EXPECT_EQ(sql("SELECT state FROM jobs"), Texts{"succeeded"});
+  EXPECT_EQ(sql("SELECT count(*) FROM job_ends"), Texts{"1"});
+}
+TEST_F(Histories, nodes_and_settings_have_their_own_rows) {
+  const NodeId n1 = world.add_node("n1");
+  world.execute(core::DrainNodes{{"n1"}, true, "new disk"});
+  world.execute(core::MarkLost{{n1}, "silent for 11 s", false});
+  world.execute(core::RemoveNodes{{n1}});
+  world.execute(core::ChangeConfig{{{"retention.jobs", "2h"}}});
+  world.execute(core::ChangeConfig{{{"retention.jobs", ""}}});
+  record();
+  EXPECT_EQ(sql("SELECT node,state,reason,capacity FROM nodes ORDER BY time_us"),
+            (Texts{"n1|registered||1000 vcores", "n1|draining|new disk|",
+                   "n1|lost|silent for 11 s|", "n1|removed||"}));
+  EXPECT_EQ(sql("SELECT name,value FROM config ORDER BY time_us"),
+            (Texts{"retention.jobs|2h", "retention.jobs|"}));
+}
+
+// ---- once, whatever happens
+TEST_F(Histories, remembers_over_a_restart_what_it_has) {
+  world.add_node("n1");
+  record();
+  const Seq last = history->last();
+  reopen();
+  EXPECT_EQ(history->last(), last);
+  world.submit("j");
+  record();
+  EXPECT_EQ(sql("SELECT count(*) FROM jobs"), Texts{"1"});
+}
+TEST_F(Histories, batches_that_do_not_fit_change_nothing) {
+  world.add_node("n1");
+  const auto first = world.batches();
+  world.submit("a");
+  const auto second = world.batches();
+  ASSERT_FALSE(history->record(second));
+  EXPECT_EQ(history->last(), Seq(0));
+  ASSERT_TRUE(history->record(first));
+  const auto twice = history->record(first);
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().code, Code::conflict);
+  EXPECT_EQ(sql("SELECT count(*) FROM nodes"), Texts{"1"});
+}
+TEST_F(Histories, a_full_disk_is_said_and_loses_nothing) {
+  const NodeId n1 = world.add_node("n1");
+  record();
+  const auto before = history->last();
+  JobSpec spec;
+  spec.name = "j";
+  spec.executor = "noop";
+  const JobId job = world.submit(spec);
+  world.place(n1, job, {{0, 1, 1}});
+  TaskResult result = world.result(0);
+  result.result.data = std::string(60'000, 'x');
+  world.finish(n1, job, {result});
+  const auto batches = world.batches();
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{}, small{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  small = limit;
+  small.rlim_cur = 8'192;
+  setrlimit(RLIMIT_FSIZE, &small);
+  const auto failed = history->record(batches);
+  setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, old_handler);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::unavailable) << failed.error().message();
+  EXPECT_EQ(history->last(), before);
+  const auto again = history->record(batches);
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(sql("SELECT job,length(result) FROM attempts"), Texts{"1|60000"});
+  EXPECT_EQ(sql("SELECT state FROM jobs"), Texts{"succeeded"});
+}
+TEST_F(Histories, sync_is_a_commit_like_any_other) {
+  world.add_node("n1");
+  record();
+  const auto synced = history->sync();
+  ASSERT_TRUE(synced) << synced.error().message();
+  reopen();
+  EXPECT_EQ(history->last(), world.cluster.last_seq());
+}
+TEST_F(Histories, a_gap_is_written_down_and_jobs_from_before_it_can_be_adopted) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.submit("old");
+  world.commit(); // lost
+  const Seq gap = world.cluster.last_seq();
+  auto spec = std::make_shared<SpecInfo>();
+  spec->kind = {"old", "ann", "default", "noop"};
+  const std::vector<JobRow> jobs{{job, spec, world.now}};
+  const std::vector<std::pair<NodeId, std::string>> names{{n1, "n1"}};
+  ASSERT_TRUE(history->adopt(jobs, names));
+  ASSERT_TRUE(history->note_gap(gap, "not in the journal any more"));
+  EXPECT_EQ(history->last(), gap);
+  world.place(n1, job, {{0, 1, 1}});
+  world.finish(n1, job, {world.result(0)});
+  record();
+  EXPECT_EQ(sql("SELECT name,state FROM jobs"), Texts{"old|succeeded"});
+  EXPECT_EQ(sql("SELECT node,cause FROM attempts"), Texts{"n1|none"});
+  EXPECT_EQ(sql("SELECT * FROM gaps"), Texts{"1|2|not in the journal any more"});
+}
+
+/// A random cluster's life. Whatever the cluster knows at the end the history must know too, and
+/// every result that was journalled exactly once; also when it was closed in between, and rows were
+/// written in other portions.
+class RandomLives : public testing::TestWithParam<std::uint64_t> {};
+TEST_P(RandomLives, are_recorded_once_and_whole) {
+  SCOPED_TRACE("REEVE_SEED=" + std::to_string(GetParam()));
+  std::mt19937_64 random(GetParam());
+  const auto any = [&](std::uint64_t n) { return static_cast<std::uint32_t>(random() % n); };
+  World world;
+  TempFolder folder;
+  std::vector<NodeId> nodes;
+  for (const char* name : {"n1", "n2", "n3"})
+    nodes.push_back(world.add_node(name));
+  std::vector<core::CommittedPtr> all;
+  std::map<std::tuple<JobId, TaskIndex, Attempt>, std::uint32_t> results; // journalled
+  std::vector<JobId> jobs;
+  for (int step = 0; step < 1'500; ++step) {
+    const JobId job = jobs.empty() ? JobId(0) : jobs[any(jobs.size())];
+    const NodeId node = nodes[any(nodes.size())];
+    const auto flights = [&] { // of one job on one node
+      std::vector<TaskRun> runs;
+      if (const core::Job* j = world.cluster.find_job(job); j && j->extra)
+        if (const auto at = j->extra->allocations.find(node); at != j->extra->allocations.end())
+          runs = at->second.runs;
+      return runs;
+    };
+    switch (any(12)) {
+    case 0:
+    case 1:
+      jobs.push_back(world.submit("job" + std::to_string(any(5)), 1 + any(40), any(3)));
+      break;
+    case 2:
+    case 3:
+    case 4: // whatever of a job waits
+      if (const core::Job* j = world.cluster.find_job(job); j && j->next < j->count) {
+        const auto n = 1 + any(j->count - j->next);
+        world.execute(core::Place{{{node, job, 1, {{j->next, n, 1}}}}});
+      } else if (j && j->extra) {
+        std::vector<TaskRun> runs;
+        for (const auto& [first, mark] : j->extra->marks.map())
+          if (mark.state == TaskState::pending)
+            runs.push_back({first, mark.count, mark.attempt + 1});
+        if (!runs.empty())
+          world.execute(core::Place{{{node, job, 1, runs}}});
+      }
+      break;
+    case 5:
+    case 6:
+      for (const TaskRun& run : flights())
+        world.quiet(node, job, {run.first, 1 + any(run.count), run.attempt});
+      break;
+    case 7:
+    case 8:
+      for (const TaskRun& run : flights())
+        world.finish(
+          node, job,
+          {world.result(run.first, run.attempt, any(2) ? Cause::none : Cause::exit_code, 2)});
+      break;
+    case 9:
+      if (any(4) == 0) {
+        world.execute(core::MarkLost{{node}, "test", any(2) == 0});
+        world.add_node("n" + std::to_string(node.value));
+      }
+      break;
+    case 10:
+      if (any(3) == 0)
+        world.execute(core::Cancel{job, {}, "test"});
+      else if (any(2) == 0)
+        world.execute(core::Retry{job, {}});
+      break;
+    case 11: { // recovery
+      core::Changes state;
+      world.cluster.describe(state);
+      for (const auto& change : state)
+        if (const auto* i = std::get_if<core::TasksInterrupted>(&change))
+          world.execute(core::Requeue{i->job, i->runs, i->cause, {}, ""});
+      break;
+    }
+    }
+    if (any(3) == 0)
+      if (auto batch = world.commit())
+        all.push_back(std::move(batch));
+  }
+  if (auto batch = world.commit())
+    all.push_back(std::move(batch));
+  for (const auto& batch : all)
+    for (const Entry& entry : batch->entries)
+      if (const auto* finished = std::get_if<TasksFinished>(&entry.fact))
+        for (const JobResults& job : finished->jobs) {
+          for (const QuietRun& quiet : job.quiet)
+            for (TaskIndex i = 0; i < quiet.run.count; ++i)
+              ++results[{job.job, quiet.run.first + i, quiet.run.attempt}];
+          for (const TaskResult& result : job.tasks)
+            ++results[{job.job, result.index, result.attempt}];
+        }
+
+  std::unique_ptr<History> history;
+  for (std::size_t at = 0; at < all.size();) {
+    if (!history || any(10) == 0) {
+      history.reset();
+      history = History::open(folder.file("history.db")).value();
+    }
+    const std::size_t n = std::min<std::size_t>(1 + any(20), all.size() - at);
+    ASSERT_TRUE(history->record(std::span(all).subspan(at, n)));
+    at += n;
+  }
+  auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READONLY).value();
+  std::map<std::tuple<JobId, TaskIndex, Attempt>, std::uint32_t> rows;
+  auto attempts =
+    db.prepare("SELECT job,task,attempt,wall_us IS NOT NULL OR cause='none' FROM attempts").value();
+  while (attempts.next("test").value()) {
+    const auto number = [&](int c) { return static_cast<std::uint32_t>(attempts.integer_at(c)); };
+    auto& count = rows[{JobId(attempts.unsigned_at(0)), number(1), number(2)}];
+    EXPECT_EQ(count, 0u) << "job " << number(0) << " task " << number(1) << " attempt " << number(2)
+                         << " has two rows";
+    count = number(3); // 0: it was lost with its node, there is no result
+    if (count == 0)
+      ++count, rows.erase({JobId(attempts.unsigned_at(0)), number(1), number(2)});
+  }
+  EXPECT_EQ(rows, results);
+  EXPECT_GT(results.size(), 100u);
+  std::size_t ended = 0;
+  auto ends =
+    db.prepare("SELECT state,tasks,succeeded,failed,cancelled FROM jobs WHERE job=?").value();
+  for (const JobId job : jobs) {
+    const auto progress = world.cluster.progress(job).value();
+    ends.reset();
+    ASSERT_TRUE(ends.integer(1, job.value).next("test").value());
+    EXPECT_EQ(ends.integer_at(1), std::int64_t{progress.total});
+    if (!is_final(progress.state)) {
+      EXPECT_TRUE(ends.is_null(0));
+      continue;
+    }
+    ++ended;
+    EXPECT_EQ(ends.text_at(0), name_of(progress.state));
+    EXPECT_EQ(ends.integer_at(2), std::int64_t{progress.succeeded});
+    EXPECT_EQ(ends.integer_at(3), std::int64_t{progress.failed});
+    EXPECT_EQ(ends.integer_at(4), std::int64_t{progress.cancelled});
+  }
+  EXPECT_GT(ended, 3u);
+}
+INSTANTIATE_TEST_SUITE_P(seeds, RandomLives, testing::Range<std::uint64_t>(1, 9),
+                         testing::PrintToStringParamName());
+
+// ---- retention
+TEST_F(Histories, old_rows_go_and_new_ones_stay) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId first = world.run(n1, "old");
+  const JobId slow = world.submit("slow");
+  world.execute(core::ChangeConfig{{{"retention.jobs", "2h"}}});
+  record();
+  world.now += 240h;
+  const TimePoint cutoff = world.now - 1h;
+  world.place(n1, slow, {{0, 1, 1}});
+  world.finish(n1, slow, {world.result(0)}, {{slow, 0, 1, {"out"}, {}}});
+  world.run(n1, "new");
+  record();
+  EXPECT_FALSE(history->sweep(cutoff).value());
+  EXPECT_EQ(sql("SELECT name FROM jobs ORDER BY job"), (Texts{"slow", "new"}));
+  EXPECT_EQ(sql("SELECT job FROM attempts ORDER BY job"), (Texts{"2", "3"}));
+  EXPECT_EQ(sql("SELECT count(*) FROM nodes"), Texts{"0"});
+  EXPECT_EQ(sql("SELECT count(*) FROM config"), Texts{"0"});
+  EXPECT_EQ(sql("SELECT stdout FROM outputs"), Texts{"out"});
+  EXPECT_EQ(first, JobId(1));
+  EXPECT_FALSE(history->sweep(world.now + 1h).value());
+  EXPECT_EQ(sql("SELECT count(*) FROM jobs"), Texts{"0"});
+  EXPECT_EQ(sql("SELECT count(*) FROM output_heads"), Texts{"0"});
+  world.run(n1, "after");
+  record();
+  EXPECT_EQ(sql("SELECT name FROM jobs"), Texts{"after"});
+}
+TEST_F(Histories, much_that_is_old_goes_in_steps) {
+  const NodeId n1 = world.add_node("n1");
+  for (int i = 0; i < 12'000; ++i)
+    world.run(n1, "j");
+  record();
+  int steps = 1;
+  while (history->sweep(world.now + 1h).value())
+    ++steps;
+  EXPECT_GE(steps, 3);
+  EXPECT_EQ(sql("SELECT count(*) FROM job_rows"), Texts{"0"});
+  EXPECT_EQ(sql("SELECT count(*) FROM attempt_runs"), Texts{"0"});
+}
+
+// ---- files that are none
+TEST(history_files, of_another_program_are_refused) {
+  TempFolder folder;
+  {
+    auto db =
+      sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    ASSERT_TRUE(db->run("CREATE TABLE t(x)"));
+  }
+  const auto opened = History::open(folder.file("history.db"));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::refused);
+}
+TEST(history_files, of_a_newer_version_are_refused) {
+  TempFolder folder;
+  ASSERT_TRUE(History::open(folder.file("history.db")));
+  {
+    auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
+    ASSERT_TRUE(db->run("PRAGMA user_version=2"));
+  }
+  const auto opened = History::open(folder.file("history.db"));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::unknown_version);
+}
+TEST(history_files, that_are_damaged_say_so) {
+  TempFolder folder;
+  { std::ofstream(folder.file("history.db")) << std::string(10'000, 'x'); }
+  const auto opened = History::open(folder.file("history.db"));
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::corrupt);
+  EXPECT_NE(opened.error().text.find("history.db"), std::string::npos);
+}
+
+} // namespace
+} // namespace reeve::history

@@ -1,0 +1,364 @@
+// Questions: filters, pages, results of single tasks, output.
+#include "tests/unit/history/world.hpp"
+
+namespace reeve::history {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Nine jobs of three names, two users, two queues on two nodes; an hour between one and the next.
+class Questions : public WithHistory {
+protected:
+  void SetUp() override {
+    WithHistory::SetUp();
+    const NodeId nodes[] = {world.add_node("n1"), world.add_node("n2")};
+    begin = world.now;
+    for (int i = 0; i < 9; ++i) {
+      JobSpec spec;
+      spec.name = std::vector{"render", "render-final", "test"}[static_cast<std::size_t>(i % 3)];
+      spec.user = i < 5 ? "ann" : "bob";
+      spec.queue = i % 2 ? "fast" : "default";
+      spec.executor = "noop";
+      const JobId job = world.submit(spec);
+      const NodeId node = nodes[i / 4 % 2];
+      world.place(node, job, {{0, 1, 1}});
+      world.now += 1h;
+      world.finish(node, job,
+                   {world.result(0, 1,
+                                 i % 4 == 3 ? Cause::exit_code
+                                 : i == 8   ? Cause::time_limit
+                                            : Cause::none)});
+      record(); // job i + 1 ended at begin + (i + 1) h, and some milliseconds
+    }
+  }
+  Texts jobs(QueryHistory question) { return column(query(question), "job"); }
+  TimePoint begin;
+};
+
+struct Filter {
+  const char* name;
+  void (*set)(QueryHistory& q, TimePoint begin);
+  Texts jobs;
+};
+class Filters : public Questions, public testing::WithParamInterface<Filter> {};
+TEST_P(Filters, choose_rows_newest_first) {
+  for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts}) {
+    QueryHistory question;
+    question.kind = kind;
+    GetParam().set(question, begin);
+    EXPECT_EQ(jobs(question), GetParam().jobs) << (kind == HistoryKind::jobs ? "jobs" : "attempts");
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+  by, Filters,
+  testing::Values(
+    Filter{
+      "nothing", [](QueryHistory&, TimePoint) {}, {"9", "8", "7", "6", "5", "4", "3", "2", "1"}},
+    Filter{"name", [](QueryHistory& q, TimePoint) { q.name = "render"; }, {"7", "4", "1"}},
+    Filter{"beginning_of_name",
+           [](QueryHistory& q, TimePoint) { q.name = "render*"; },
+           {"8", "7", "5", "4", "2", "1"}},
+    Filter{"any_name",
+           [](QueryHistory& q, TimePoint) {
+             q.name = "*";
+             q.user = "bob";
+           },
+           {"9", "8", "7", "6"}},
+    Filter{"unknown_name", [](QueryHistory& q, TimePoint) { q.name = "rende"; }, {}},
+    Filter{"name_with_quote", [](QueryHistory& q, TimePoint) { q.name = "' OR 1=1 --"; }, {}},
+    Filter{"user", [](QueryHistory& q, TimePoint) { q.user = "ann"; }, {"5", "4", "3", "2", "1"}},
+    Filter{"queue", [](QueryHistory& q, TimePoint) { q.queue = "fast"; }, {"8", "6", "4", "2"}},
+    Filter{"node", [](QueryHistory& q, TimePoint) { q.node = "n2"; }, {"8", "7", "6", "5"}},
+    Filter{"unknown_node", [](QueryHistory& q, TimePoint) { q.node = "n3"; }, {}},
+    Filter{"failed", [](QueryHistory& q, TimePoint) { q.state = "failed"; }, {"9", "8", "4"}},
+    Filter{"succeeded",
+           [](QueryHistory& q, TimePoint) {
+             q.state = "succeeded";
+             q.user = "bob";
+           },
+           {"7", "6"}},
+    Filter{"job", [](QueryHistory& q, TimePoint) { q.job = JobId(4); }, {"4"}},
+    Filter{"since", [](QueryHistory& q, TimePoint b) { q.since = b + 6h; }, {"9", "8", "7", "6"}},
+    Filter{
+      "until", [](QueryHistory& q, TimePoint b) { q.until = b + 3h + 30min; }, {"3", "2", "1"}},
+    Filter{"since_and_until",
+           [](QueryHistory& q, TimePoint b) {
+             q.since = b + 3h;
+             q.until = b + 5h;
+           },
+           {"4", "3"}},
+    Filter{"a_time_before_all", [](QueryHistory& q, TimePoint b) { q.until = b; }, {}},
+    Filter{"a_time_after_all", [](QueryHistory& q, TimePoint b) { q.since = b + 24h; }, {}},
+    Filter{"everything",
+           [](QueryHistory& q, TimePoint b) {
+             q.name = "render*";
+             q.user = "bob";
+             q.queue = "fast";
+             q.node = "n2";
+             q.state = "failed";
+             q.since = b;
+             q.until = b + 24h;
+           },
+           {"8"}}),
+  [](const auto& test) { return test.param.name; });
+
+TEST_F(Questions, attempts_can_be_chosen_by_how_they_ended) {
+  QueryHistory question;
+  question.kind = HistoryKind::attempts;
+  question.state = "time_limit";
+  EXPECT_EQ(jobs(question), Texts{"9"});
+  question.state = "exit_code";
+  EXPECT_EQ(jobs(question), (Texts{"8", "4"}));
+}
+TEST_F(Questions, a_state_that_does_not_exist_is_refused_with_those_that_do) {
+  for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts}) {
+    QueryHistory question;
+    question.kind = kind;
+    question.state = "broken";
+    const auto rows = history->query(question);
+    ASSERT_FALSE(rows);
+    EXPECT_EQ(rows.error().code, Code::bad_field);
+    EXPECT_EQ(rows.error().field, "state");
+    EXPECT_NE(rows.error().text.find("succeeded"), std::string::npos);
+  }
+}
+TEST_F(Questions, a_clock_that_was_set_back_hides_no_rows) {
+  const NodeId n1(1);
+  world.now -= 6h;
+  world.run(n1, "late");
+  record();
+  QueryHistory question;
+  question.since = begin + 2h + 30min;
+  question.until = begin + 3h + 30min;
+  EXPECT_EQ(jobs(question), (Texts{"10", "3"}));
+}
+TEST_F(Questions, rows_of_nodes_and_settings_are_filtered_too) {
+  world.execute(core::DrainNodes{{"n2"}, true, "disk"});
+  world.execute(core::ChangeConfig{{{"retention.jobs", "2h"}, {"sweep.every", "1m"}}});
+  record();
+  QueryHistory question;
+  question.kind = HistoryKind::nodes;
+  EXPECT_EQ(column(query(question), "node"), (Texts{"n2", "n2", "n1"}));
+  question.node = "n2";
+  EXPECT_EQ(column(query(question), "state"), (Texts{"draining", "registered"}));
+  question.state = "draining";
+  EXPECT_EQ(column(query(question), "reason"), Texts{"disk"});
+  question = {};
+  question.kind = HistoryKind::config;
+  question.name = "retention*";
+  EXPECT_EQ(column(query(question), "value"), Texts{"2h"});
+}
+
+// ---- pages
+class Pages : public Questions, public testing::WithParamInterface<std::uint32_t> {};
+TEST_P(Pages, together_are_the_whole) {
+  const NodeId n1(1);
+  const JobId array = world.submit("array", 30);
+  world.place(n1, array, {{0, 30, 1}});
+  world.quiet(n1, array, {0, 30, 1});
+  record();
+  for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts, HistoryKind::nodes}) {
+    QueryHistory question;
+    question.kind = kind;
+    question.limit = 10'000;
+    const auto whole = query(question);
+    EXPECT_EQ(whole.next, 0u);
+    question.limit = GetParam();
+    std::vector<std::vector<std::string>> pages;
+    for (int page = 0; page < 100; ++page) {
+      const auto rows = query(question);
+      EXPECT_LE(rows.rows.size(), GetParam());
+      pages.insert(pages.end(), rows.rows.begin(), rows.rows.end());
+      if (rows.next == 0)
+        break;
+      question.before = rows.next;
+    }
+    EXPECT_EQ(pages, whole.rows);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(of, Pages, testing::Values(1u, 3u, 7u, 39u, 40u),
+                         testing::PrintToStringParamName());
+
+// ---- single tasks
+class Tasks : public WithHistory {
+protected:
+  void SetUp() override {
+    WithHistory::SetUp();
+    n1 = world.add_node("n1");
+    n2 = world.add_node("n2");
+  }
+  TaskList list(JobId job, TaskIndex from = 0, std::uint32_t limit = 100) {
+    ListTasks question;
+    question.job = job;
+    question.from = from;
+    question.limit = limit;
+    auto tasks = world.cluster.list(question).value();
+    const auto completed = history->complete(tasks);
+    EXPECT_TRUE(completed) << completed.error().message();
+    return tasks;
+  }
+  NodeId n1, n2;
+};
+
+TEST_F(Tasks, that_have_ended_get_their_node_and_result) {
+  const JobId job = world.submit("j", 5, 1);
+  world.place(n1, job, {{0, 5, 1}});
+  TaskResult good = world.result(1);
+  good.result.data = "42";
+  world.finish(n1, job, {good, world.result(2, 1, Cause::exit_code, 9)});
+  world.quiet(n1, job, {3, 1, 1});
+  world.execute(core::Requeue{job, {{2, 1, 1}}, Cause::exit_code, {}, "again"});
+  world.place(n2, job, {{2, 1, 2}});
+  world.finish(n2, job, {world.result(2, 2, Cause::signal)});
+  record();
+  const auto tasks = list(job).tasks;
+  ASSERT_EQ(tasks.size(), 5u);
+  EXPECT_FALSE(tasks[0].ended); // in flight
+  EXPECT_EQ(tasks[0].node, "n1");
+  EXPECT_TRUE(tasks[1].ended);
+  EXPECT_EQ(tasks[1].node, "n1");
+  EXPECT_EQ(tasks[1].last.result.data, "42");
+  EXPECT_EQ(tasks[1].last.usage.wall, 2s);
+  EXPECT_EQ(tasks[2].state, TaskState::failed);
+  EXPECT_EQ(tasks[2].node, "n2");
+  EXPECT_EQ(tasks[2].attempt, 2u);
+  EXPECT_EQ(tasks[2].last.cause, Cause::signal);
+  EXPECT_EQ(tasks[3].node, "n1");
+  EXPECT_EQ(tasks[3].last.cause, Cause::none);
+  EXPECT_NE(tasks[3].last.ended, TimePoint{});
+}
+TEST_F(Tasks, that_run_again_show_their_last_end_and_their_present_place) {
+  const JobId job = world.submit("j", 1, 1);
+  world.place(n1, job, {{0, 1, 1}});
+  world.finish(n1, job, {world.result(0, 1, Cause::exit_code, 9)});
+  world.execute(core::Requeue{job, {{0, 1, 1}}, Cause::exit_code, {}, "again"});
+  world.place(n2, job, {{0, 1, 2}});
+  record();
+  const auto task = list(job).tasks.at(0);
+  EXPECT_EQ(task.state, TaskState::assigned);
+  EXPECT_EQ(task.node, "n2");
+  EXPECT_EQ(task.attempt, 2u);
+  EXPECT_TRUE(task.ended);
+  EXPECT_EQ(task.last.attempt, 1u);
+  EXPECT_EQ(task.last.exit_code, 9);
+}
+TEST_F(Tasks, in_the_middle_of_a_large_array_are_found) {
+  const JobId job = world.submit("array", 100'000);
+  world.place(n1, job, {{0, 100'000, 1}});
+  world.quiet(n1, job, {0, 100'000, 1});
+  record();
+  for (const TaskIndex from : {0u, 8'191u, 50'000u, 99'990u}) {
+    const auto tasks = list(job, from, 10).tasks;
+    ASSERT_EQ(tasks.size(), 10u);
+    for (const auto& task : tasks)
+      EXPECT_EQ(task.node, "n1") << task.index;
+  }
+}
+TEST_F(Tasks, an_attempt_of_a_succeeded_task_is_known_from_here) {
+  const JobId job = world.submit("j", 1, 3);
+  for (Attempt attempt = 1; attempt <= 3; ++attempt) {
+    world.place(n1, job, {{0, 1, attempt}});
+    world.finish(n1, job, {world.result(0, attempt, attempt < 3 ? Cause::signal : Cause::none)});
+    if (attempt < 3)
+      world.execute(core::Requeue{job, {{0, 1, attempt}}, Cause::signal, {}, ""});
+  }
+  record();
+  EXPECT_EQ(list(job).tasks.at(0).attempt, 3u);
+}
+
+// ---- output
+class Output : public Tasks {
+protected:
+  void SetUp() override {
+    Tasks::SetUp();
+    job = world.submit("j", 10, 5);
+    world.place(n1, job, {{0, 10, 1}});
+  }
+  void end(TaskIndex task, const std::string& out, std::uint64_t written, std::string err = {}) {
+    TaskResult result = world.result(task);
+    result.stdout_bytes = written;
+    result.stderr_bytes = err.size();
+    world.finish(n1, job, {result}, {{job, task, 1, {out}, {std::move(err)}}});
+    record();
+  }
+  History::Log log(TaskIndex task, std::uint64_t offset = 0, std::uint32_t limit = 65'536,
+                   Stream stream = Stream::out) {
+    ReadLog question;
+    question.job = job;
+    question.index = task;
+    question.offset = offset;
+    question.limit = limit;
+    question.stream = stream;
+    const auto found = history->log(question);
+    if (!found || !*found) {
+      ADD_FAILURE() << "no log";
+      return {};
+    }
+    return **found;
+  }
+  JobId job;
+};
+TEST_F(Output, of_a_few_bytes_is_all_here) {
+  end(0, "hello\n", 6, "oops\n");
+  EXPECT_EQ(log(0).chunk.data.data, "hello\n");
+  EXPECT_TRUE(log(0).whole);
+  EXPECT_TRUE(log(0).chunk.ended);
+  EXPECT_EQ(log(0).chunk.written, 6u);
+  EXPECT_EQ(log(0).node, n1);
+  EXPECT_EQ(log(0, 0, 100, Stream::err).chunk.data.data, "oops\n");
+  EXPECT_EQ(log(0, 2, 3).chunk.data.data, "llo");
+  EXPECT_EQ(log(0, 2, 3).chunk.offset, 2u);
+  EXPECT_EQ(log(0, 6).chunk.data.data, "");
+  EXPECT_EQ(log(0, 6).chunk.offset, 6u);
+}
+TEST_F(Output, that_was_longer_is_a_head_and_says_so) {
+  end(1, std::string(4'096, 'x'), 10'000);
+  EXPECT_FALSE(log(1).whole);
+  EXPECT_EQ(log(1).chunk.data.data.size(), 4'096u);
+  EXPECT_EQ(log(1).chunk.written, 10'000u);
+  EXPECT_EQ(log(1, 4'096).chunk.data.data, "");
+  EXPECT_EQ(log(1, 4'096).chunk.offset, 10'000u); // what lies between is not here
+}
+TEST_F(Output, that_there_was_none_of_is_known) {
+  world.quiet(n1, job, {2, 1, 1});
+  record();
+  EXPECT_TRUE(log(2).whole);
+  EXPECT_EQ(log(2).chunk.written, 0u);
+}
+TEST_F(Output, of_a_lost_attempt_is_unknown) {
+  world.execute(core::MarkLost{{n1}, "silent", false});
+  record();
+  EXPECT_FALSE(log(3).known);
+  EXPECT_FALSE(log(3).whole);
+}
+TEST_F(Output, is_that_of_the_attempt_asked_for_or_the_last) {
+  TaskResult first = world.result(4, 1, Cause::exit_code, 1);
+  first.stdout_bytes = 5;
+  world.finish(n1, job, {first}, {{job, 4, 1, {"first"}, {}}});
+  record();
+  world.execute(core::Requeue{job, {{4, 1, 1}}, Cause::exit_code, {}, ""});
+  world.place(n2, job, {{4, 1, 2}});
+  TaskResult second = world.result(4, 2);
+  second.stdout_bytes = 6;
+  world.finish(n2, job, {second}, {{job, 4, 2, {"second"}, {}}});
+  record();
+  EXPECT_EQ(log(4).chunk.data.data, "second");
+  EXPECT_EQ(log(4).chunk.attempt, 2u);
+  EXPECT_EQ(log(4).node, n2);
+  ReadLog question;
+  question.job = job;
+  question.index = 4;
+  question.attempt = 1;
+  EXPECT_EQ(history->log(question).value()->chunk.data.data, "first");
+  question.attempt = 3;
+  EXPECT_FALSE(history->log(question).value());
+}
+TEST_F(Output, of_what_never_ended_is_nothing) {
+  record();
+  ReadLog question;
+  question.job = JobId(99);
+  EXPECT_FALSE(history->log(question).value());
+}
+
+} // namespace
+} // namespace reeve::history
