@@ -69,7 +69,7 @@ Result<void> make_layout(sqlite::Database& db) {
   return made;
 }
 
-// Makes the tables in an empty file; refuses what is not ours.
+// Makes the objects in an empty file; refuses what is not ours.
 Result<void> check_layout(sqlite::Database& db, bool read_only) {
   auto application = db.integer("PRAGMA application_id");
   if (!application && application.error().code == Code::corrupt)
@@ -78,10 +78,10 @@ Result<void> check_layout(sqlite::Database& db, bool read_only) {
                   ": not a reeve journal: not an SQLite database, or its first page is damaged");
   if (!application)
     return tl::unexpected<Error>(std::move(application).error());
-  auto tables = db.integer("SELECT count(*) FROM sqlite_master");
-  if (!tables)
-    return tl::unexpected<Error>(std::move(tables).error());
-  if (application->value_or(0) == 0 && tables->value_or(0) == 0) {
+  auto objects = db.integer("SELECT count(*) FROM sqlite_master");
+  if (!objects)
+    return tl::unexpected<Error>(std::move(objects).error());
+  if (application->value_or(0) == 0 && objects->value_or(0) == 0) {
     if (read_only)
       return fail(Code::not_found, {},
                   db.path() + ": the journal is empty, no master has used it yet");
