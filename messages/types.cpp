@@ -17,6 +17,9 @@ constexpr std::array cause_names{"none",           "exit_code", "signal",       
                                  "executor_error", "drained",   "unknown_executor", "preempted",
                                  "dependency"};
 constexpr std::array node_state_names{"up", "suspect", "lost", "gone"};
+constexpr std::array dependency_names{"ok", "any", "fail"};
+constexpr std::array policy_names{"go_on", "fail_fast"};
+constexpr std::array operator_names{"in", "not_in", "exists", "absent", "less", "greater"};
 
 template<std::size_t N, class E>
 std::string_view pick(const std::array<const char*, N>& names, E value) {
@@ -60,6 +63,15 @@ std::string_view name_of(Cause cause) {
 }
 std::string_view name_of(NodeState state) {
   return pick(node_state_names, state);
+}
+std::string_view name_of(DependencyKind kind) {
+  return pick(dependency_names, kind);
+}
+std::string_view name_of(FailurePolicy policy) {
+  return pick(policy_names, policy);
+}
+std::string_view name_of(LabelOperator op) {
+  return pick(operator_names, op);
 }
 
 Result<void> validate(const Resources& r, std::string_view path) {

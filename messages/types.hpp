@@ -354,6 +354,9 @@ std::string_view name_of(TaskState state);
 std::string_view name_of(JobState state);
 std::string_view name_of(Cause cause);
 std::string_view name_of(NodeState state);
+std::string_view name_of(DependencyKind kind);
+std::string_view name_of(FailurePolicy policy);
+std::string_view name_of(LabelOperator op);
 
 /// Rules that need more than one field, or every entry of a list. Errors name the field below
 /// `path` (such as `jobs[3]`).
