@@ -122,7 +122,7 @@ Result<std::vector<std::string>> split_words(std::string_view text) {
     }
   }
   if (quote != 0)
-    return fail(Code::bad_field, "", std::string("a quote (") + quote + ") does not end");
+    return fail(Code::bad_field, "", "a quote (" + std::string(1, quote) + ") does not end");
   if (inside)
     words.push_back(std::move(word));
   return words;

@@ -132,6 +132,9 @@ std::size_t Client::in_flight() const {
 bool Client::connected() const {
   return impl_->connection->connected();
 }
+std::string Client::endpoint() const {
+  return impl_->connection->endpoint();
+}
 Result<void> Client::poll(Duration patience) {
   return impl_->connection->pump(patience);
 }

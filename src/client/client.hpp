@@ -112,6 +112,8 @@ public:
   [[nodiscard]] std::size_t in_flight() const;
   /// A connection to a master stands at this moment.
   [[nodiscard]] bool connected() const;
+  /// Of the master in use, made whole: tcp://host:port.
+  [[nodiscard]] std::string endpoint() const;
 
 private:
   struct Impl;

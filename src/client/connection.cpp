@@ -1,4 +1,4 @@
-// The only file of the client that touches ZeroMQ. See connection.hpp.
+// Requests and replies over ZeroMQ. See connection.hpp.
 #include "src/client/connection.hpp"
 
 #include <array>
@@ -192,6 +192,9 @@ Result<std::unique_ptr<Connection>> Connection::open(ConnectionOptions options) 
 
 Calls& Connection::calls() {
   return impl_->calls;
+}
+std::string Connection::endpoint() const {
+  return impl_->options.endpoints[impl_->endpoint];
 }
 bool Connection::connected() const {
   return impl_->stands;

@@ -31,6 +31,7 @@ public:
   void flush();
   /// A connection stands.
   [[nodiscard]] bool connected() const;
+  [[nodiscard]] std::string endpoint() const; // the one in use
   /// "none reached at tcp://…", in the field `master`.
   [[nodiscard]] Error no_master() const;
 

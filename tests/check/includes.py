@@ -40,7 +40,7 @@ RULES = {
     "src/net": May("messages src/util", "zmq system", clock=True),
     "src/client": May("messages src/net src/util", "zmq system", clock=True),
     "src/config": May("messages src/util src/deciders", "cli11 toml system"),
-    "src/cli": May("messages src/client src/util src/journal src/sched", "cli11 toml json system", clock=True),
+    "src/cli": May("messages src/client src/util src/journal src/ledger src/sched", "cli11 toml json system", clock=True),
     "src/master": May("messages src actors", "spdlog json system", clock=True),
     "actors": May("messages src", "caf spdlog system", clock=True),
     "agents/worker": May("messages src/net src/util", "spdlog cli11 xxhash json system", clock=True),

@@ -1,0 +1,134 @@
+// `reeve events`: what happens, as it happens, or from an earlier place on.
+#include "src/client/events.hpp"
+#include "src/cli/commands.hpp"
+#include "src/util/text.hpp"
+
+#include <algorithm>
+#include <ostream>
+
+namespace reeve::cli {
+namespace {
+
+constexpr Duration look_for_events = std::chrono::seconds(1);
+
+struct EventsWanted {
+  std::string from = "now";
+  std::vector<std::string> filters, nodes, jobs;
+  std::size_t count = 0;
+};
+
+/// `job` and `job.` mean all kinds below, `job.ended` that kind.
+bool of_kind(const std::string& kind, const std::string& filter) {
+  if (kind.rfind(filter, 0) != 0)
+    return false;
+  return kind.size() == filter.size() || filter.empty() || filter.back() == '.' ||
+         kind[filter.size()] == '.';
+}
+
+bool event_wanted(const Event& event, const EventsWanted& o) {
+  if (event.kind == "stream.gap")
+    return true;
+  const auto any = [](const std::vector<std::string>& wanted, const auto& good) {
+    return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), good);
+  };
+  return any(o.filters, [&](const std::string& f) { return of_kind(event.kind, f); }) &&
+         any(o.nodes, [&](const std::string& n) { return event.node == n; }) &&
+         any(o.jobs, [&](const std::string& j) { return std::to_string(event.job.value) == j; });
+}
+
+/// "2025-01-31 10:00:00  17  job.ended  job 5  succeeded  tasks=3"
+std::string event_line(const Event& event) {
+  std::string out = format_time(event.time == TimePoint{} ? TimePoint{} : event.time) + "  " +
+                    std::to_string(event.seq.value) + "  " + event.kind;
+  if (event.job)
+    out += "  job " + std::to_string(event.job.value);
+  for (const std::string& text : {event.node, event.name, event.text})
+    if (!text.empty())
+      out += "  " + text;
+  for (const auto& [name, value] : event.numbers)
+    out += "  " + name + "=" + std::to_string(value);
+  return printable(out);
+}
+
+void print_event(Session& session, const Event& event) {
+  if (session.human()) {
+    session.terminal.out << event_line(event) << "\n";
+  } else if (session.format == Format::quiet) {
+    session.terminal.out << event.seq.value << "\n";
+  } else { // a stream has no end that one JSON document could have
+    session.terminal.out << dump_json(versioned(to_json(event))) << "\n";
+  }
+}
+
+Result<EventOptions> stream_options(const Session& session, const EventsWanted& o) {
+  EventOptions options;
+  options.interrupted = session.terminal.interrupted;
+  if (session.timeout.count() > 0)
+    options.connect_timeout = std::min(options.connect_timeout, session.timeout);
+  if (o.from == "start") {
+    options.from = Seq(0);
+  } else if (o.from != "now") {
+    const auto seq = parse_integer(o.from, "--from", 0, std::int64_t{1} << 62);
+    if (!seq)
+      return fail(Code::bad_field, "--from",
+                  "must be now, start or a seq, got '" + printable(o.from) + "'");
+    options.from = Seq(static_cast<std::uint64_t>(*seq));
+  }
+  return options;
+}
+
+Exit show_events(Session& session, const EventsWanted& o) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline =
+    session.timeout.count() > 0 ? Clock::now() + session.timeout : Clock::time_point::max();
+  const auto options = stream_options(session, o);
+  if (!options)
+    return session.usage(options.error());
+  auto stream = EventStream::open(parse_endpoints(session.endpoints()), *options);
+  if (!stream)
+    return session.fail(stream.error());
+  std::size_t shown = 0;
+  while (o.count == 0 || shown < o.count) {
+    const auto left = std::chrono::ceil<Duration>(
+      std::min<Clock::duration>(look_for_events, deadline - Clock::now()));
+    if (left.count() <= 0)
+      return o.count == 0 ? Exit::good
+                          : session.fail(Error{Code::timed_out, "",
+                                               std::to_string(shown) + " events came in time"});
+    auto event = stream->next(left);
+    if (!event)
+      return session.fail(event.error());
+    if (!*event) {
+      session.terminal.out.flush();
+      continue;
+    }
+    if (!event_wanted(**event, o))
+      continue;
+    print_event(session, **event);
+    session.terminal.out.flush();
+    if (!session.terminal.out)
+      return Exit::good; // nobody reads any more
+    ++shown;
+  }
+  return Exit::good;
+}
+
+} // namespace
+
+void add_events(Command root, Session& session) {
+  auto o = std::make_shared<EventsWanted>();
+  root
+    .verb("events", "Prints what happens, as it happens; goes on after a restart of the master",
+          "reeve events --from start --filter job\n"
+          "  reeve events --filter task.failed --filter node -o jsonl",
+          [&session, o] { return show_events(session, *o); })
+    .text("--from", o->from, "now, start (as far back as it is kept) or the seq to begin with",
+          "SEQ")
+    .list("-f,--filter", o->filters,
+          "Only this kind, such as job.ended, or a group such as job; repeatable", "KIND")
+    .list("--job", o->jobs, "Only of this job; repeatable", "JOB")
+    .list("--node", o->nodes, "Only of this node; repeatable", "NODE")
+    .number("--count", o->count, "End after so many; 0: never");
+}
+
+} // namespace reeve::cli

@@ -1,0 +1,277 @@
+// Reading events. See events.hpp; messages/PROTOCOL.md, "Events", has the rules. The event stream's
+// socket is made anew for each connection, so that a lost one never looks like silence.
+#include "src/client/events.hpp"
+
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <sys/random.h>
+#include <zmq.hpp>
+
+namespace reeve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr Duration slice = std::chrono::milliseconds(200); // so often `interrupted` is asked
+constexpr Duration reconnect_patience = std::chrono::seconds(5);
+constexpr Duration reconnect_pause = std::chrono::milliseconds(200);
+
+std::string random_nonce() {
+  std::uint64_t bits = 0;
+  if (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits))
+    bits = static_cast<std::uint64_t>(Clock::now().time_since_epoch().count());
+  return std::to_string(bits);
+}
+
+/// A master that listens everywhere cannot say under which name it is reached: the client knows.
+std::string reachable(std::string events, const std::string& master) {
+  for (const char* anywhere : {"tcp://0.0.0.0:", "tcp://*:", "tcp://[::]:"})
+    if (events.rfind(anywhere, 0) == 0 && master.rfind("tcp://", 0) == 0)
+      return master.substr(0, master.rfind(':')) + events.substr(events.rfind(':'));
+  return events;
+}
+
+} // namespace
+
+struct EventStream::Impl {
+  struct Position {
+    Seq seq;
+    std::uint32_t part = 0;
+    auto operator<=>(const Position&) const = default;
+  };
+
+  std::vector<std::string> endpoints;
+  EventOptions options;
+
+  zmq::context_t context;
+  zmq::socket_t socket, monitor;
+  std::uint64_t opened = 0;
+  bool connected = false;
+
+  Seq next_seq;                     // the first that is wanted and has not been seen
+  std::optional<Position> last;     // of the newest event given out
+  Seq durable;                      // of the master, when the connection was made
+  std::string replay_topic;         // not empty: a replay is under way
+  std::deque<Event> replayed, held; // until the replay has ended; held: live ones
+  std::deque<Event> ready;
+
+  Result<void> connect(Duration timeout);
+  void disconnect();
+  void subscribe(const std::string& events);
+  bool lost();
+  void receive();
+  void take(const std::string& topic, Event event);
+  void replay_ended(const Event& end);
+  void give(Event event);
+  void tell_gap(Seq first, Seq end, std::string text);
+};
+
+/// One connection, from the question where events are to the end of the replay.
+Result<void> EventStream::Impl::connect(Duration timeout) {
+  const auto deadline = Clock::now() + timeout;
+  ClientOptions client_options;
+  client_options.name = "events";
+  client_options.connect_timeout = timeout;
+  client_options.timeout = timeout;
+  client_options.interrupted = options.interrupted;
+  auto client = Client::connect(endpoints, client_options);
+  if (!client)
+    return tl::unexpected<Error>(client.error());
+  const std::string events = client->welcome().events;
+  if (events.empty())
+    return fail(Code::not_found, "master", "this master publishes no events (reeved --events)");
+  const auto status = client->ask(GetMaster{});
+  if (!status)
+    return tl::unexpected<Error>(status.error());
+  durable = status->durable;
+  if (!next_seq)
+    next_seq = options.from ? std::max(*options.from, Seq(1)) : durable.next();
+  try {
+    subscribe(reachable(events, client->endpoint()));
+    while (!replay_topic.empty()) {
+      if (options.interrupted && options.interrupted())
+        return fail(Code::timed_out, "", "interrupted");
+      if (Clock::now() >= deadline || lost())
+        return fail(Code::io, "master", "no events are to be had at " + events);
+      receive();
+    }
+  } catch (const zmq::error_t& trouble) {
+    return fail(Code::io, "master", "events at " + events + ": " + trouble.what());
+  }
+  return {};
+}
+
+void EventStream::Impl::disconnect() {
+  try {
+    if (socket.handle() != nullptr)
+      zmq_socket_monitor(socket.handle(), nullptr, 0);
+    monitor.close();
+    socket.close();
+  } catch (const zmq::error_t&) {
+    // What cannot be closed ends with the context.
+  }
+  replay_topic.clear();
+  replayed.clear();
+  held.clear();
+  connected = false;
+}
+
+void EventStream::Impl::subscribe(const std::string& events) {
+  disconnect();
+  socket = zmq::socket_t(context, zmq::socket_type::sub);
+  socket.set(zmq::sockopt::linger, 0);
+  socket.set(zmq::sockopt::rcvhwm, 0); // a reader that is slow for a while loses nothing
+  socket.set(zmq::sockopt::heartbeat_ivl, 1000);
+  socket.set(zmq::sockopt::heartbeat_timeout, 3000);
+  socket.set(zmq::sockopt::handshake_ivl, 2000);
+  socket.set(zmq::sockopt::connect_timeout, 2000);
+  const std::string address = "inproc://reeve-events-" + std::to_string(++opened);
+  if (zmq_socket_monitor(socket.handle(), address.c_str(), ZMQ_EVENT_DISCONNECTED) != 0)
+    throw zmq::error_t();
+  monitor = zmq::socket_t(context, zmq::socket_type::pair);
+  monitor.set(zmq::sockopt::linger, 0);
+  monitor.connect(address);
+  replay_topic = "replay." + std::to_string(next_seq.value) + "." + random_nonce();
+  socket.set(zmq::sockopt::subscribe, "");
+  socket.set(zmq::sockopt::subscribe, replay_topic); // last: its end says that both are in force
+  socket.connect(events);
+  connected = true;
+}
+
+bool EventStream::Impl::lost() {
+  zmq::message_t frame;
+  bool any = false;
+  while (monitor.recv(frame, zmq::recv_flags::dontwait))
+    any = true;
+  return any;
+}
+
+void EventStream::Impl::receive() {
+  std::array<zmq::pollitem_t, 2> items{
+    {{socket.handle(), 0, ZMQ_POLLIN, 0}, {monitor.handle(), 0, ZMQ_POLLIN, 0}}};
+  try {
+    zmq::poll(items, std::chrono::ceil<std::chrono::milliseconds>(slice));
+  } catch (const zmq::error_t& trouble) {
+    if (trouble.num() != EINTR) // a signal: `interrupted` is asked next
+      throw;
+  }
+  zmq::message_t frame;
+  for (int n = 0; n < 4096 && socket.recv(frame, zmq::recv_flags::dontwait); ++n) {
+    const std::string topic = frame.to_string();
+    std::string body;
+    std::size_t frames = 1;
+    while (frame.more() && socket.recv(frame, zmq::recv_flags::none))
+      if (++frames == 3)
+        body = frame.to_string();
+    if (frames != 3 || (topic.rfind("replay.", 0) == 0 && topic != replay_topic))
+      continue; // the replay of another reader
+    if (auto event = decode<Event>(body))
+      take(topic, std::move(*event));
+  }
+}
+
+void EventStream::Impl::take(const std::string& topic, Event event) {
+  if (replay_topic.empty())
+    give(std::move(event));
+  else if (topic != replay_topic)
+    held.push_back(std::move(event));
+  else if (event.kind != "replay.done")
+    replayed.push_back(std::move(event));
+  else
+    replay_ended(event);
+}
+
+void EventStream::Impl::replay_ended(const Event& end) {
+  const auto at = end.numbers.find("oldest"); // none: nothing is kept
+  const Seq oldest =
+    at == end.numbers.end() ? durable.next() : Seq(static_cast<std::uint64_t>(at->second));
+  const Seq first = last ? last->seq.next() : next_seq;
+  if (last && durable < last->seq) {
+    tell_gap(durable.next(), first, "the journal now ends before these: it is another one");
+    last.reset();
+    next_seq = durable.next();
+  } else if (oldest > first) {
+    tell_gap(first, oldest, "the master no longer keeps them");
+  }
+  for (std::deque<Event>* events : {&replayed, &held}) {
+    for (Event& event : *events)
+      give(std::move(event));
+    events->clear();
+  }
+  try {
+    socket.set(zmq::sockopt::unsubscribe, replay_topic);
+  } catch (const zmq::error_t&) {
+    // Nothing more comes under that topic anyway.
+  }
+  replay_topic.clear();
+}
+
+void EventStream::Impl::give(Event event) {
+  const Position position{event.seq, event.part};
+  if (last && position <= *last)
+    return;
+  last = position;
+  next_seq = event.seq; // there may be more of the same entry
+  ready.push_back(std::move(event));
+}
+
+void EventStream::Impl::tell_gap(Seq first, Seq end, std::string text) {
+  Event event;
+  event.seq = end;
+  event.kind = "stream.gap";
+  event.text = std::move(text);
+  event.numbers = {{"first", static_cast<std::int64_t>(first.value)},
+                   {"last", static_cast<std::int64_t>(end.value - 1)}};
+  ready.push_back(std::move(event));
+}
+
+EventStream::EventStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EventStream::EventStream(EventStream&&) noexcept = default;
+EventStream& EventStream::operator=(EventStream&&) noexcept = default;
+EventStream::~EventStream() {
+  if (impl_)
+    impl_->disconnect();
+}
+
+Result<EventStream> EventStream::open(const std::vector<std::string>& endpoints,
+                                      EventOptions options) {
+  auto impl = std::make_unique<Impl>();
+  impl->endpoints = endpoints;
+  impl->options = std::move(options);
+  EventStream stream(std::move(impl));
+  if (auto connected = stream.impl_->connect(stream.impl_->options.connect_timeout); !connected)
+    return tl::unexpected<Error>(connected.error());
+  return stream;
+}
+
+Result<std::optional<Event>> EventStream::next(Duration patience) {
+  Impl& impl = *impl_;
+  const auto deadline = Clock::now() + patience;
+  while (true) {
+    if (!impl.ready.empty()) {
+      std::optional<Event> event(std::move(impl.ready.front()));
+      impl.ready.pop_front();
+      return event;
+    }
+    if (impl.options.interrupted && impl.options.interrupted())
+      return fail(Code::timed_out, "", "interrupted");
+    if (Clock::now() >= deadline)
+      return std::nullopt;
+    try {
+      if (impl.connected && !impl.lost()) {
+        impl.receive();
+        continue;
+      }
+    } catch (const zmq::error_t&) {
+      // A socket that fails is made anew, as one whose master is gone.
+    }
+    impl.disconnect();
+    if (!impl.connect(reconnect_patience)) {
+      impl.disconnect();
+      zmq_poll(nullptr, 0, std::chrono::ceil<std::chrono::milliseconds>(reconnect_pause).count());
+    }
+  }
+}
+
+} // namespace reeve
