@@ -197,7 +197,11 @@ void LedgerActor::on_report(ledger::Writer::Report report) {
     spdlog::info("journal: snapshot at seq {} stored, older entries truncated",
                  report.snapshot.value);
     ledger_->note_snapshot(report.snapshot);
-    answer_steps(report.snapshot);
+    end_snapshot(report.snapshot);
+  }
+  if (report.snapshot_failed) {
+    spdlog::error("journal: the snapshot was not stored: {}", report.snapshot_failed->message());
+    end_snapshot(tl::unexpected(*report.snapshot_failed));
   }
   if (!report.durable)
     return on_failure(report.durable.error());
@@ -294,10 +298,9 @@ void LedgerActor::make_snapshot(std::unique_ptr<journal::Journal> reader) {
 }
 
 void LedgerActor::on_snapshot_made(Result<journal::Snapshot> outcome) {
-  snapshot_running_ = false;
   if (!outcome) {
     spdlog::error("journal: no snapshot: {}", outcome.error().message());
-    answer_steps(tl::unexpected(outcome.error()));
+    end_snapshot(tl::unexpected(outcome.error()));
     return;
   }
   // What the journal forgets must be in the history first; but it must not grow for ever because
@@ -305,7 +308,7 @@ void LedgerActor::on_snapshot_made(Result<journal::Snapshot> outcome) {
   const auto snapshot = std::make_shared<journal::Snapshot>(std::move(*outcome));
   const auto save = [this, snapshot] {
     if (failed_ || writer_ == nullptr)
-      return answer_steps(fail(Code::unavailable, {}, "the journal takes no entries now"));
+      return end_snapshot(fail(Code::unavailable, {}, "the journal takes no entries now"));
     writer_->save(std::move(*snapshot));
   };
   if (!directory_->archivist)
@@ -324,6 +327,12 @@ void LedgerActor::step(gateway::Origin from) {
     return reply_error(from, {Code::unavailable, {}, "the journal takes no entries now"});
   steps_.push_back(from);
   begin_snapshot();
+}
+
+/// Not before it is stored: the next one would read entries that storing this one truncates.
+void LedgerActor::end_snapshot(const Result<Seq>& outcome) {
+  snapshot_running_ = false;
+  answer_steps(outcome);
 }
 
 void LedgerActor::answer_steps(const Result<Seq>& outcome) {

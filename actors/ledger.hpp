@@ -48,6 +48,7 @@ private:
   void begin_snapshot();
   void make_snapshot(std::unique_ptr<journal::Journal> reader);
   void on_snapshot_made(Result<journal::Snapshot> outcome);
+  void end_snapshot(const Result<Seq>& outcome);
   void answer_steps(const Result<Seq>& outcome);
   void reply(gateway::Origin to, MessageType type, std::string body);
   void reply_error(gateway::Origin to, const Error& error);
