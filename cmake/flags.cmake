@@ -2,6 +2,9 @@
 add_library(reeve_flags INTERFACE)
 target_compile_options(reeve_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual)
+if(CMAKE_UNITY_BUILD) # every file is included by another there, so that the compiler takes it for a header
+  target_compile_options(reeve_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 if(REEVE_WERROR)
   target_compile_options(reeve_flags INTERFACE -Werror)
 endif()
