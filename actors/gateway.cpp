@@ -7,7 +7,7 @@
 
 namespace reeve::actors {
 namespace {
-constexpr auto tick_every = std::chrono::seconds(1);
+constexpr auto counters_every = std::chrono::seconds(1);
 } // namespace
 
 GatewayActor::GatewayActor(caf::actor_config& config, gateway::Gateway core, Wire wire,
@@ -19,7 +19,7 @@ GatewayActor::GatewayActor(caf::actor_config& config, gateway::Gateway core, Wir
 
 caf::behavior GatewayActor::make_behavior() {
   return {
-    [this](start_atom) { delayed_send(this, tick_every, tick_atom::value); },
+    [this](start_atom) { delayed_send(this, counters_every, tick_atom::value); },
     [this](const Parcel<Frames>& parcel) {
       Frames frames = parcel.take();
       gateway::Outbox out;
@@ -42,7 +42,7 @@ caf::behavior GatewayActor::make_behavior() {
     },
     [this](Epoch epoch) { core_.set_epoch(epoch); },
     [this](tick_atom) {
-      delayed_send(this, tick_every, tick_atom::value);
+      delayed_send(this, counters_every, tick_atom::value);
       gateway::Outbox out;
       core_.tick(steady_now(), out);
       deliver(std::move(out));

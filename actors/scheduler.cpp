@@ -4,11 +4,11 @@
 namespace reeve::actors {
 namespace {
 // Tasks that wait for a time wait for a tick, too.
-constexpr auto tick_every = std::chrono::milliseconds(50);
+constexpr auto decide_every = std::chrono::milliseconds(50);
 } // namespace
 
 SchedulerActor::SchedulerActor(caf::actor_config& config, DirectoryPtr directory)
-    : DeciderShell(config, "scheduler", sched::Scheduler(), std::move(directory), tick_every) {}
+    : DeciderShell(config, "scheduler", sched::Scheduler(), std::move(directory), decide_every) {}
 
 caf::message_handler SchedulerActor::own_messages() {
   return {
