@@ -22,12 +22,12 @@ build: deps ## Build everything into build/PRESET (PRESET=dev)
 demo: ## See a small cluster run real work: a master, two agents, a crash
 	@scripts/demo.sh
 
-test: deps ## Build and run every test, then the unit and simulation tests under sanitizers
+test: deps ## Build and run every test: real processes, then unit, simulation and fuzz tests under sanitizers
 	cmake --preset dev
-	cmake --build --preset dev -j $(JOBS)
-	ctest --preset dev
+	cmake --build --preset dev -j $(JOBS) --target reeve_e2e
 	cmake --preset asan
 	cmake --build --preset asan -j $(JOBS)
+	ctest --preset dev -L 'e2e|check'
 	ctest --preset asan
 
 bench: deps ## Build with release flags and print every benchmark's figure beside its baseline

@@ -9,6 +9,10 @@ foreach(program reeved reeve-agent reeve)
   endif()
 endforeach()
 
+if(TARGET reeve_e2e)
+  add_dependencies(reeve_e2e reeve_programs)
+endif()
+
 foreach(section 1 5 7 8)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.${section})
   if(pages)
