@@ -127,7 +127,7 @@ TEST_F(keeper_process, runs_where_it_is_told_or_in_a_fresh_folder) {
     const std::string said = output(id);
     const std::string where = said.substr(0, said.find('\n'));
     EXPECT_EQ(said.substr(said.find('\n') + 1), "0\n") << "something lay in it";
-    EXPECT_TRUE(where.starts_with(dir_ + "/work/")) << where;
+    EXPECT_TRUE(where.starts_with(dir_ + "/work" + "/")) << where;
     EXPECT_NE(where, before);
     before = where;
   }
