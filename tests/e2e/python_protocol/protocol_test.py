@@ -277,7 +277,7 @@ class Hostile(WithMaster):
         self.assertEqual(self.next_answer()[0].type, wire.WELCOME)
 
     def next_answer(self):
-        self.assertTrue(self.bad.poll(10_000), "no answer")
+        self.assertTrue(self.bad.poll(30_000), "no answer")
         return wire.receive(self.bad)
 
     def refusal(self, header, body):
