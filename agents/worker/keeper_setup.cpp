@@ -1,6 +1,9 @@
 // How a process becomes the keeper. See keeper_setup.hpp.
 #include "agents/worker/keeper_setup.hpp"
 
+#include "agents/worker/keeper_socket.hpp"
+
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -12,12 +15,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
 #include <vector>
 
 namespace reeve::worker {
 namespace {
 
 constexpr off_t own_log_bytes_max = 1 << 20;
+constexpr std::chrono::seconds ending_patience{30};
 
 Result<void> make_private(const std::string& dir) {
   std::error_code error;
@@ -34,6 +39,17 @@ Result<void> make_private(const std::string& dir) {
   if (::chmod(dir.c_str(), 0700) != 0)
     return io_error(dir, errno);
   return {};
+}
+
+// One that does not listen any more is only tidying up: its working directories may take a while.
+bool take_lock(const Fd& lock, const std::string& dir) {
+  const auto deadline = std::chrono::steady_clock::now() + ending_patience;
+  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (connect_in(dir) || std::chrono::steady_clock::now() >= deadline)
+      return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
 }
 
 } // namespace
@@ -99,7 +115,7 @@ Result<Prepared> prepare_dir(const std::string& dir) {
   prepared.lock.reset(::open((dir + "/keeper.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!prepared.lock)
     return io_error(dir + "/keeper.lock", errno);
-  if (::flock(prepared.lock.get(), LOCK_EX | LOCK_NB) != 0)
+  if (!take_lock(prepared.lock, dir))
     return fail(Code::refused, "", dir + ": another keeper runs here");
   for (const char* name : {"/output", "/results", "/payload", "/work"})
     if (auto made = make_private(dir + name); !made)
