@@ -124,7 +124,7 @@ void add_events(Command root, Session& session) {
           [&session, o] { return show_events(session, *o); })
     .text("--from", o->from, "now, start (as far back as it is kept) or the seq to begin with",
           "SEQ")
-    .list("-f,--filter", o->filters,
+    .list("--filter", o->filters,
           "Only this kind, such as job.ended, or a group such as job; repeatable", "KIND")
     .list("--job", o->jobs, "Only of this job; repeatable", "JOB")
     .list("--node", o->nodes, "Only of this node; repeatable", "NODE")

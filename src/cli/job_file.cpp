@@ -6,6 +6,8 @@
 #include "src/util/json.hpp"
 #include "src/util/text.hpp"
 
+#include <map>
+#include <optional>
 #include <sstream>
 #include <toml++/toml.h>
 
@@ -58,6 +60,8 @@ Result<Json> parse_toml(std::string_view text) {
   }
 }
 
+const FindJob no_other_jobs;
+
 /// Numbers as they were written, text as it is: what the parsers of text.hpp take.
 Result<std::string> scalar_text(const Json& value, std::string_view field) {
   if (value.is_string())
@@ -70,8 +74,9 @@ Result<std::string> scalar_text(const Json& value, std::string_view field) {
 /// Reads one job's keys, one after the other.
 class JobReader {
 public:
-  JobReader(std::string path, const ReadFile& read_file)
-      : path_(std::move(path)), read_file_(read_file) {}
+  /// `find` knows the other jobs of the file by name.
+  JobReader(std::string path, const ReadFile& read_file, const FindJob& find)
+      : path_(std::move(path)), read_file_(read_file), find_(find) {}
   Result<JobSpec> read(const Json& job);
 
 private:
@@ -85,9 +90,11 @@ private:
   Result<void> amount(const std::string& key, const Json& value);
   Result<void> resources(const Json& value);
   Result<void> env(const Json& value);
+  Result<bool> text_list(const std::string& key, const Json& value);
 
   std::string path_;
   const ReadFile& read_file_;
+  const FindJob& find_;
   Json canonical_ = Json::object();
   JobSpec extra_; // what array, each_line and resources say
   bool array_ = false, lines_ = false, vcores_ = false, any_resource_ = false;
@@ -161,6 +168,34 @@ Result<void> JobReader::env(const Json& value) {
   return {};
 }
 
+/// Lists whose items may be short texts, as the options of submit are; others stay as they are.
+Result<bool> JobReader::text_list(const std::string& key, const Json& value) {
+  const bool near = key == "near" || key == "apart"; // no fields of the schema: texts alone
+  if (key != "after" && key != "constraints" && key != "limits" && !near)
+    return false;
+  const Json list = value.is_array() ? value : Json::array({value});
+  Json others = Json::array();
+  for (std::size_t k = 0; k < list.size(); ++k) {
+    const std::string path = field(key + "[" + std::to_string(k) + "]");
+    if (list[k].is_object() && !near) {
+      others.push_back(list[k]);
+      continue;
+    }
+    const auto text = scalar_text(list[k], path);
+    if (!text)
+      return tl::unexpected<Error>(text.error());
+    const auto done = key == "after"         ? apply_dependency(extra_, *text, path, find_)
+                      : key == "constraints" ? apply_constraint(extra_, *text, path)
+                      : key == "limits"      ? apply_limit(extra_, *text, path)
+                                             : apply_affinity(extra_, *text, key == "apart", path);
+    if (!done)
+      return tl::unexpected<Error>(done.error());
+  }
+  if (!others.empty())
+    canonical_[key] = others;
+  return true;
+}
+
 Result<bool> JobReader::friendly(const std::string& key, const Json& value) {
   const auto handled = [](const Result<void>& done) -> Result<bool> {
     if (!done)
@@ -177,6 +212,18 @@ Result<bool> JobReader::friendly(const std::string& key, const Json& value) {
     return handled(resources(value));
   if (key == "env")
     return handled(env(value));
+  if (key == "deadline") {
+    const auto text = scalar_text(value, field(key));
+    if (!text)
+      return tl::unexpected<Error>(text.error());
+    const auto time = parse_time(*text, field(key), TimePoint{});
+    if (!time || *time <= TimePoint{})
+      return fail(Code::bad_field, field(key),
+                  "must be a time such as 2025-01-31 or '2025-01-31 10:00', got '" +
+                    printable(*text) + "'");
+    canonical_[key + "_us"] = time->time_since_epoch().count();
+    return true;
+  }
   if (key == "stdin") {
     canonical_["stdin_file"] = value;
     return true;
@@ -204,7 +251,7 @@ Result<bool> JobReader::friendly(const std::string& key, const Json& value) {
     lines_ = true;
     return handled(apply_lines(extra_, *content, field(key)));
   }
-  return false;
+  return text_list(key, value);
 }
 
 Result<JobSpec> JobReader::read(const Json& job) {
@@ -231,6 +278,14 @@ Result<JobSpec> JobReader::read(const Json& job) {
     spec->items = std::move(extra_.items);
   if (!spec->items.empty() && !array_ && !canonical_.contains("count"))
     spec->count = static_cast<std::uint32_t>(spec->items.size());
+  const auto append = [](auto& to, auto& more) {
+    to.insert(to.end(), std::make_move_iterator(more.begin()),
+              std::make_move_iterator(more.end()));
+  };
+  append(spec->after, extra_.after);
+  append(spec->constraints, extra_.constraints);
+  append(spec->affinity, extra_.affinity);
+  append(spec->limits, extra_.limits);
   if (any_resource_)
     spec->resources += extra_.resources;
   if (!vcores_)
@@ -241,6 +296,20 @@ Result<JobSpec> JobReader::read(const Json& job) {
   if (auto good = validate(*spec, path_); !good)
     return tl::unexpected<Error>(good.error());
   return std::move(*spec);
+}
+
+/// Where each name stands in the list; nothing where several have it.
+std::map<std::string, std::optional<std::uint32_t>, std::less<>> places_of(const Json& list) {
+  std::map<std::string, std::optional<std::uint32_t>, std::less<>> places;
+  for (std::size_t k = 0; k < list.size(); ++k) {
+    if (!list[k].is_object() || !list[k].contains("name") || !list[k]["name"].is_string())
+      continue;
+    const auto place = static_cast<std::uint32_t>(k);
+    const auto [at, fresh] = places.try_emplace(list[k]["name"].get<std::string>(), place);
+    if (!fresh)
+      at->second.reset();
+  }
+  return places;
 }
 
 } // namespace
@@ -264,7 +333,7 @@ Result<std::vector<JobSpec>> parse_job_file(std::string_view text, JobFileForm f
     return tl::unexpected<Error>(parsed.error());
   std::vector<JobSpec> jobs;
   if (!parsed->is_object() || !parsed->contains("jobs")) {
-    auto job = JobReader("", read_file).read(*parsed);
+    auto job = JobReader("", read_file, no_other_jobs).read(*parsed);
     if (!job)
       return tl::unexpected<Error>(job.error());
     jobs.push_back(std::move(*job));
@@ -276,8 +345,18 @@ Result<std::vector<JobSpec>> parse_job_file(std::string_view text, JobFileForm f
   const Json& list = (*parsed)["jobs"];
   if (!list.is_array() || list.empty())
     return fail(Code::bad_field, "jobs", "must be a list of at least one job");
+  const FindJob find = [places = places_of(list)](std::string_view name) -> Result<Dependency> {
+    const auto at = places.find(name);
+    if (at == places.end())
+      return fail(Code::bad_field, "", "no job of this name in the file: " + printable(name));
+    if (!at->second)
+      return fail(Code::bad_field, "", "several jobs of the file are called " + printable(name));
+    Dependency dependency;
+    dependency.place = *at->second;
+    return dependency;
+  };
   for (std::size_t k = 0; k < list.size(); ++k) {
-    auto job = JobReader("jobs[" + std::to_string(k) + "]", read_file).read(list[k]);
+    auto job = JobReader("jobs[" + std::to_string(k) + "]", read_file, find).read(list[k]);
     if (!job)
       return tl::unexpected<Error>(job.error());
     jobs.push_back(std::move(*job));

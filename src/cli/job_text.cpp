@@ -1,6 +1,7 @@
 // Text about jobs. See job_text.hpp.
 #include "src/cli/job_text.hpp"
 
+#include "src/cli/names.hpp"
 #include "src/cli/selector.hpp"
 #include "src/util/text.hpp"
 
@@ -66,6 +67,110 @@ Result<void> apply_resource(JobSpec& spec, std::string_view text, std::string_vi
    : name == "disk"   ? r.disk_bytes
    : name == "vcores" ? r.cpu_milli
                       : r.named_milli[name]) = *amount;
+  return {};
+}
+
+Result<void> apply_dependency(JobSpec& spec, std::string_view text, std::string_view field,
+                              const FindJob& find) {
+  std::vector<std::string> parts = split(text, ':');
+  Dependency dependency;
+  if (parts.size() > 1 && parts.back() == "each") {
+    dependency.each = true;
+    parts.pop_back();
+  }
+  if (parts.size() > 1) {
+    const auto kind = parse_name<DependencyKind>(parts.back(), field);
+    if (!kind)
+      return tl::unexpected<Error>(kind.error());
+    dependency.kind = *kind;
+    parts.pop_back();
+  }
+  const auto id = parts.size() == 1 ? parse_integer(parts[0], field, 1, std::int64_t{1} << 62)
+                                    : Result<std::int64_t>(fail(Code::bad_field, "", ""));
+  if (id) {
+    dependency.job = JobId(static_cast<std::uint64_t>(*id));
+  } else {
+    if (!find || parts.size() != 1)
+      return fail(
+        Code::bad_field, std::string(field),
+        "must be a job's number, with :ok, :any or :fail behind it, such as 5:any; got '" +
+          printable(text) + "'");
+    const auto found = find(parts[0]);
+    if (!found)
+      return fail(found.error().code, std::string(field), found.error().text);
+    dependency.job = found->job;
+    dependency.place = found->place;
+  }
+  spec.after.push_back(dependency);
+  return {};
+}
+
+Result<void> apply_constraint(JobSpec& spec, std::string_view text, std::string_view field) {
+  Constraint constraint;
+  const std::size_t at = text.find_first_of("=<>!", text.rfind('!', 0) == 0 ? 1 : 0);
+  if (at == std::string_view::npos) {
+    const bool absent = text.rfind('!', 0) == 0;
+    constraint.op = absent ? LabelOperator::absent : LabelOperator::exists;
+    constraint.label = text.substr(absent ? 1 : 0);
+  } else {
+    const bool unequal = text.substr(at, 2) == "!=";
+    constraint.label = text.substr(0, at);
+    constraint.op = unequal           ? LabelOperator::not_in
+                    : text[at] == '<' ? LabelOperator::less
+                    : text[at] == '>' ? LabelOperator::greater
+                                      : LabelOperator::in;
+    constraint.values = split(text.substr(at + (unequal ? 2 : 1)), ',');
+  }
+  if (constraint.label.empty() || constraint.label.find_first_of("=<>!") != std::string::npos)
+    return fail(Code::bad_field, std::string(field),
+                "must be such as zone=a,b, zone!=a, ssd, !ssd, cores>16 or cores<64; got '" +
+                  printable(text) + "'");
+  spec.constraints.push_back(std::move(constraint));
+  return {};
+}
+
+Result<void> apply_affinity(JobSpec& spec, std::string_view text, bool away,
+                            std::string_view field) {
+  Affinity affinity;
+  affinity.away = away;
+  std::string_view rest = text;
+  if (!rest.empty() && rest.back() == '?') {
+    affinity.required = false;
+    rest.remove_suffix(1);
+  }
+  if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
+    affinity.within = rest.substr(at + 1);
+    rest = rest.substr(0, at);
+  }
+  for (const std::string& one : split(rest, ',')) {
+    auto pair = parse_pair(one, field);
+    if (!pair)
+      return fail(Code::bad_field, std::string(field),
+                  "must be such as team=x, team=x@zone or team=x? (preferred); got '" +
+                    printable(text) + "'");
+    affinity.labels.insert(std::move(*pair));
+  }
+  spec.affinity.push_back(std::move(affinity));
+  return {};
+}
+
+Result<void> apply_limit(JobSpec& spec, std::string_view text, std::string_view field) {
+  Limit limit;
+  std::string_view rest = text;
+  constexpr std::string_view per_node = "/node";
+  if (rest.size() > per_node.size() && rest.substr(rest.size() - per_node.size()) == per_node) {
+    limit.per_node = true;
+    rest.remove_suffix(per_node.size());
+  }
+  const auto pair = parse_pair(rest, field);
+  const auto most = pair ? parse_integer(pair->second, field, 1, tasks_max)
+                         : Result<std::int64_t>(fail(Code::bad_field, "", ""));
+  if (!most)
+    return fail(Code::bad_field, std::string(field),
+                "must be such as db=4 or db=1/node, at least 1; got '" + printable(text) + "'");
+  limit.name = pair->first;
+  limit.most = static_cast<std::uint32_t>(*most);
+  spec.limits.push_back(std::move(limit));
   return {};
 }
 

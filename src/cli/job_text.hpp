@@ -5,6 +5,7 @@
 
 #include "messages/types.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,19 @@ Result<void> apply_array(JobSpec& spec, std::string_view text, std::string_view 
 Result<void> apply_lines(JobSpec& spec, std::string_view text, std::string_view field);
 /// `gpu=1`, into named_milli; vcores, memory and disk are understood as well.
 Result<void> apply_resource(JobSpec& spec, std::string_view text, std::string_view field);
+/// `5`, `5:ok`, `5:any`, `5:fail`, and with `:each` behind it: task i waits for task i only. `find`
+/// knows the jobs that are not numbers: by name within a file.
+using FindJob = std::function<Result<Dependency>(std::string_view job)>;
+Result<void> apply_dependency(JobSpec& spec, std::string_view text, std::string_view field,
+                              const FindJob& find = {});
+/// `zone=a,b`, `zone!=a,b`, `ssd`, `!ssd`, `cores<64`, `cores>16`.
+Result<void> apply_constraint(JobSpec& spec, std::string_view text, std::string_view field);
+/// `team=x,stage=2@zone?`: tasks of jobs with these labels, within the same value of the node label
+/// zone (else the node itself), only preferred.
+Result<void> apply_affinity(JobSpec& spec, std::string_view text, bool away,
+                            std::string_view field);
+/// `db=4`, `db=1/node`.
+Result<void> apply_limit(JobSpec& spec, std::string_view text, std::string_view field);
 /// `sleep` takes microseconds; people write `500ms`.
 Result<void> finish_command(JobSpec& spec, std::string_view field);
 /// The last part of the program's path, when the job has no name.

@@ -77,7 +77,9 @@ Exit export_entries(Session& session, const Export& o) {
     const auto health = (*journal)->verify();
     if (!health)
       return session.fail(health.error());
-    first = std::max(health->first, Seq(1));
+    if (!health->first)
+      return Exit::good; // a snapshot has taken the place of all
+    first = health->first;
   }
   const Error enough{Code::ok, "", ""};
   const auto read = (*journal)->read(first, [&](Seq seq, std::string_view bytes) -> Result<void> {
@@ -127,7 +129,9 @@ Exit verify_journal(Session& session, const JournalFile& file) {
     {{"Journal", path},
      {"Health", health->torn_tail.empty() ? "good" : "good, but for its end"},
      {"Torn end", health->torn_tail},
-     {"Entries", health->last ? number(health->first) + " to " + number(health->last) : "none"},
+     {"Entries", !health->last    ? "none"
+                 : !health->first ? "none after the snapshot"
+                                  : number(health->first) + " to " + number(health->last)},
      {"Snapshot", health->snapshot ? "after entry " + number(health->snapshot) : "none"},
      {"Epoch", std::to_string((*journal)->epoch().value)},
      {"A start reads", std::to_string(recovered->replayed) + " entries"},
@@ -153,7 +157,10 @@ Exit compact_journal(Session& session, const JournalFile& file) {
                 .and_then([&] { return (*journal)->truncate(snapshot->seq); });
   if (!done)
     return session.fail(done.error());
-  const auto after = (*journal)->verify();
+  journal->reset(); // only then is the log folded into the file
+  journal = open_file(path_of(session, file), true);
+  const auto after = journal ? (*journal)->verify()
+                             : Result<journal::Health>(tl::unexpected<Error>(journal.error()));
   if (!after)
     return session.fail(after.error());
   Json json;

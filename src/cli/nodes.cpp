@@ -1,4 +1,4 @@
-// `reeve node …`: list, show, drain, undrain, label, remove.
+// `reeve node …`: list, show, drain, undrain, quarantine, label, remove.
 #include "src/cli/commands.hpp"
 #include "src/cli/names.hpp"
 #include "src/cli/views.hpp"
@@ -139,7 +139,7 @@ Exit wait_until_empty(Session& session, Client& client, const std::vector<std::s
 struct NodesAction {
   NodeAction action = NodeAction::drain;
   std::vector<std::string> words;
-  std::string reason, done;
+  std::string reason, done, duration;
   bool wait = false;
 };
 
@@ -147,6 +147,12 @@ Exit act_on_nodes(Session& session, const NodesAction& o) {
   ActOnNodes request;
   request.action = o.action;
   request.reason = o.reason;
+  if (o.action == NodeAction::quarantine) {
+    const auto duration = parse_duration(o.duration, "--for");
+    if (!duration)
+      return session.usage(duration.error());
+    request.duration = *duration;
+  }
   std::vector<std::string> selectors;
   for (const std::string& word : o.words) {
     const bool label = o.action == NodeAction::label && word.rfind("label:", 0) != 0 &&
@@ -196,21 +202,25 @@ void add_node_action(Command& noun, Session& session, NodeAction action, const s
   auto o = std::make_shared<NodesAction>();
   o->action = action;
   o->done = done;
+  o->duration = "10m";
   Command c = noun.verb(name, about, example, [&session, o] { return act_on_nodes(session, *o); });
   c.words("NODE", o->words,
           action == NodeAction::label
             ? std::string(about_node) + "; then KEY=VALUE, or KEY= to remove a label"
             : about_node,
           Command::Need::needed);
+  if (action == NodeAction::drain || action == NodeAction::quarantine)
+    c.text("--reason", o->reason, "Why, for those who ask later", "TEXT");
   if (action == NodeAction::drain)
-    c.text("--reason", o->reason, "Why, for those who ask later", "TEXT")
-      .flag("-w,--wait", o->wait, "Wait until nothing runs there any more");
+    c.flag("-w,--wait", o->wait, "Wait until nothing runs there any more");
+  if (action == NodeAction::quarantine)
+    c.text("--for", o->duration, "How long; 0: lift it", "DURATION");
 }
 
 } // namespace
 
 void add_node_commands(Command root, Session& session) {
-  Command noun = root.noun("node", "Nodes: list, show, drain, undrain, label, remove");
+  Command noun = root.noun("node", "Nodes: list, show, drain, undrain, quarantine, label, remove");
   {
     struct Options {
       std::vector<std::string> nodes, states;
@@ -235,6 +245,9 @@ void add_node_commands(Command root, Session& session) {
                   "reeve node drain n1 --reason 'new disk' --wait", "drained");
   add_node_action(noun, session, NodeAction::undrain, "undrain", "Gives nodes work again",
                   "reeve node undrain n1", "undrained");
+  add_node_action(noun, session, NodeAction::quarantine, "quarantine",
+                  "Gives nodes no new work for a while (10m, else --for)",
+                  "reeve node quarantine n1 --for 1h --reason flaky", "quarantined");
   add_node_action(noun, session, NodeAction::label, "label",
                   "Sets labels, which jobs ask for with --node-label",
                   "reeve node label n1 zone=east disk=", "labelled");

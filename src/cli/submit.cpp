@@ -3,6 +3,7 @@
 
 #include "src/cli/commands.hpp"
 #include "src/cli/job_file.hpp"
+#include "src/cli/selector.hpp"
 #include "src/cli/wait.hpp"
 #include "src/util/text.hpp"
 
@@ -53,11 +54,40 @@ void add_job_options(Command& c, JobOptions& o) {
     .text("--stdin", o.stdin_file, "File on the node that is the task's input", "FILE")
     .list("-l,--label", o.labels, "Label, for selecting and grouping; repeatable", "KEY=VALUE")
     .list("--node-label", o.node_labels, "Only nodes with this label; repeatable", "KEY=VALUE")
+    .list("--constraint", o.constraints,
+          "Only nodes whose labels fit: zone=a,b, zone!=a, ssd, !ssd, cores>16; repeatable",
+          "CONSTRAINT")
+    .list("--after", o.after,
+          "Start when job 5 has succeeded: 5 or 5:ok; is over: 5:any; failed: 5:fail; task i after "
+          "task i: 5:ok:each; repeatable",
+          "JOB")
+    .flag("--fail-fast", o.fail_fast, "Cancel the rest when a task has failed for good")
+    .list("--near", o.near,
+          "On nodes where jobs with this label run; @zone: within that node label; ?: preferred",
+          "KEY=VALUE")
+    .list("--apart", o.apart, "Not on such nodes; written alike", "KEY=VALUE")
+    .text("--spread", o.spread, "Spread tasks evenly over the values of this node label", "LABEL")
+    .flag("--exclusive", o.exclusive, "Alone on its nodes")
+    .flag("--gang", o.gang, "All tasks start together, or none; $REEVE_PEERS")
+    .list("--limit", o.limits,
+          "At most so many tasks at once under this name, of all jobs: db=4, db=1/node; repeatable",
+          "NAME=N")
+    .text("--deadline", o.deadline, "When it should be done, such as 2h or '2025-01-31 10:00'",
+          "TIME")
+    .flag("--overcommit", o.overcommit, "May run on what a node has by its overcommit factor only")
+    .flag("--no-preempt", o.not_preemptible, "Never stopped for work of higher priority")
     .text("--executor", o.executor, "process, noop, sleep or a name that agents have registered",
           "NAME")
     .text("--output-limit", o.output_limit,
           "Bytes kept of the head, and of the tail, of stdout and stderr (else 64KiB)", "SIZE")
     .text("-u,--user", o.user, "Whose job it is (else the login name)", "USER");
+}
+
+/// A duration is from now on.
+Result<TimePoint> parse_deadline(std::string_view text, std::string_view field, TimePoint now) {
+  if (const auto in = parse_duration(text, field))
+    return now + *in;
+  return parse_time(text, field, now);
 }
 
 Result<void> put_pairs(std::map<std::string, std::string>& into,
@@ -120,7 +150,7 @@ Result<std::vector<JobSpec>> make_jobs(const SubmitOptions& o, const SubmitComma
   for (std::size_t k = 0; k < jobs.size(); ++k) {
     blame = Exit::usage;
     JobSpec& spec = jobs[k];
-    if (auto done = apply_options(spec, o.job); !done)
+    if (auto done = apply_options(spec, o.job, terminal.now()); !done)
       return tl::unexpected<Error>(done.error());
     if (lines)
       if (auto done = apply_lines(spec, *lines, "--each-line"); !done)
@@ -135,6 +165,26 @@ Result<std::vector<JobSpec>> make_jobs(const SubmitOptions& o, const SubmitComma
       return tl::unexpected<Error>(good.error());
   }
   return jobs;
+}
+
+/// `--after last:any` becomes `--after 7:any`.
+Result<void> resolve_last(Session& session, std::vector<std::string>& after) {
+  for (std::string& text : after) {
+    if (text != "last" && text.rfind("last:", 0) != 0)
+      continue;
+    auto client = session.client();
+    if (!client)
+      return tl::unexpected<Error>(client.error());
+    JobSelector last;
+    last.kind = JobSelector::Kind::last;
+    const auto jobs = resolve(**client, last, ResolveOptions{session.terminal.user, {}});
+    if (!jobs)
+      return tl::unexpected<Error>(jobs.error());
+    if (jobs->empty())
+      return fail(Code::not_found, "--after", "there is no last job");
+    text.replace(0, 4, std::to_string(jobs->front().value));
+  }
+  return {};
 }
 
 struct Accepted {
@@ -209,10 +259,12 @@ Exit dry_run(Session& session, Client& client, const std::vector<JobSpec>& jobs)
   return Exit::good;
 }
 
-Exit submit(Session& session, const SubmitOptions& o) {
+Exit submit(Session& session, SubmitOptions o) {
   if (o.key.size() > 48)
     return session.usage(Error{Code::bad_field, "--key",
                                "size must be at most 48, got " + std::to_string(o.key.size())});
+  if (auto found = resolve_last(session, o.job.after); !found)
+    return session.fail(found.error());
   Exit blame = Exit::usage;
   const auto jobs = make_jobs(o, *session.submit_command, session.terminal, blame);
   if (!jobs)
@@ -288,7 +340,7 @@ Result<std::string> read_file(const std::string& path, std::istream* in, std::si
   return text;
 }
 
-Result<void> apply_options(JobSpec& spec, const JobOptions& o) {
+Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   const auto text = [](std::string& field, const std::string& given) {
     field = given.empty() ? field : given;
   };
@@ -298,6 +350,13 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o) {
   text(spec.user, o.user);
   text(spec.cwd, o.cwd);
   text(spec.stdin_file, o.stdin_file);
+  text(spec.spread, o.spread);
+  spec.exclusive = spec.exclusive || o.exclusive;
+  spec.gang = spec.gang || o.gang;
+  spec.overcommit = spec.overcommit || o.overcommit;
+  spec.preemptible = spec.preemptible && !o.not_preemptible;
+  if (o.fail_fast)
+    spec.on_failure = FailurePolicy::fail_fast;
   spec.priority = o.priority.value_or(spec.priority);
   spec.retries = o.retries.value_or(spec.retries);
   spec.lost_retries = o.lost_retries.value_or(spec.lost_retries);
@@ -328,9 +387,19 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o) {
     also(parse_size(o.output_limit, "--output-limit"), [&](std::int64_t n) {
       spec.output_limit = static_cast<std::uint32_t>(std::min<std::int64_t>(n, 16 << 20));
     });
-  for (const std::string& resource : o.resources)
-    if (good)
-      good = apply_resource(spec, resource, "--resource");
+  if (!o.deadline.empty())
+    also(parse_deadline(o.deadline, "--deadline", now), [&](TimePoint t) { spec.deadline = t; });
+  const auto each = [&](const std::vector<std::string>& texts, auto apply) {
+    for (const std::string& one : texts)
+      if (good)
+        good = apply(one);
+  };
+  each(o.resources, [&](auto& t) { return apply_resource(spec, t, "--resource"); });
+  each(o.after, [&](auto& t) { return apply_dependency(spec, t, "--after"); });
+  each(o.constraints, [&](auto& t) { return apply_constraint(spec, t, "--constraint"); });
+  each(o.near, [&](auto& t) { return apply_affinity(spec, t, false, "--near"); });
+  each(o.apart, [&](auto& t) { return apply_affinity(spec, t, true, "--apart"); });
+  each(o.limits, [&](auto& t) { return apply_limit(spec, t, "--limit"); });
   if (good)
     good = put_pairs(spec.env, o.env, "--env");
   if (good)

@@ -13,14 +13,17 @@ namespace reeve::cli {
 /// stands.
 struct JobOptions {
   std::string name, queue, executor, user, vcores, memory, disk, time_limit, estimate, grace, cwd,
-    stdin_file, array, output_limit;
-  std::vector<std::string> resources, env, labels, node_labels;
+    stdin_file, array, output_limit, spread, deadline;
+  std::vector<std::string> resources, env, labels, node_labels, after, constraints, near, apart,
+    limits;
   std::optional<std::int32_t> priority;
   std::optional<std::uint32_t> retries, lost_retries, max_parallel;
+  bool exclusive = false, gang = false, fail_fast = false, overcommit = false,
+       not_preemptible = false;
 };
 
 /// Puts what was given over `spec`. Errors name the option.
-Result<void> apply_options(JobSpec& spec, const JobOptions& options);
+Result<void> apply_options(JobSpec& spec, const JobOptions& options, TimePoint now);
 
 /// What stands behind the options of `submit`, taken off the arguments before they are parsed: its
 /// own options are none of ours.

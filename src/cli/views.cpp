@@ -271,6 +271,11 @@ Session::Properties job_properties(const JobView& job) {
   out.emplace_back("Directory", spec->cwd);
   out.emplace_back("Environment", labels_text(spec->env));
   out.emplace_back("Only on", labels_text(spec->node_labels));
+  std::string after;
+  for (const Dependency& d : spec->after)
+    after += (after.empty() ? "" : ", ") + number(d.job.value) + ":" +
+             std::string(name_of(d.kind)) + (d.each ? ":each" : "");
+  out.emplace_back("After", after);
   if (spec->max_parallel > 0)
     out.emplace_back("At once", "at most " + number(spec->max_parallel));
   if (spec->time_limit.count() > 0)

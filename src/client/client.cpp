@@ -17,6 +17,7 @@ using client::Instant;
 
 constexpr std::size_t chunk_jobs = 10'000;
 constexpr std::size_t chunk_bytes = 4u << 20;
+constexpr std::size_t together_jobs = 100'000; // of one Submit
 constexpr std::size_t key_bytes = 16;
 constexpr std::size_t flush_batch = 32;    // under load, so many go out together
 constexpr std::size_t wait_jobs = 100'000; // of one Wait
@@ -178,14 +179,25 @@ Result<std::vector<JobId>> Client::submit(const std::vector<JobSpec>& jobs, cons
       return tl::unexpected<Error>(made.error());
     base = std::move(*made);
   }
+  const bool together = std::any_of(jobs.begin(), jobs.end(), [](const JobSpec& job) {
+    return std::any_of(job.after.begin(), job.after.end(),
+                       [](const Dependency& d) { return !d.job; });
+  });
   for (std::size_t begin = 0; begin < jobs.size();) {
     Submit request;
     std::size_t bytes = 0;
     std::size_t end = begin;
-    while (end < jobs.size() && end - begin < chunk_jobs && bytes < chunk_bytes) {
+    while (end < jobs.size() && (together || (end - begin < chunk_jobs && bytes < chunk_bytes))) {
       bytes += encode(jobs[end]).size();
       request.jobs.push_back(jobs[end++]);
     }
+    if (together && (request.jobs.size() > together_jobs ||
+                     bytes + 1024 > static_cast<std::size_t>(impl_->welcome.frame_bytes_max)))
+      return fail(Code::too_large, "jobs",
+                  "jobs that wait for each other must fit into one message: at most " +
+                    std::to_string(together_jobs) + " jobs and " +
+                    std::to_string(impl_->welcome.frame_bytes_max) + " bytes, got " +
+                    std::to_string(request.jobs.size()) + " and " + std::to_string(bytes));
     // Each message has a key of its own; how jobs are divided depends on the jobs alone, so a
     // repeat divides them alike.
     request.key.data = begin == 0 && end == jobs.size() ? base : base + "#" + std::to_string(begin);

@@ -69,7 +69,8 @@ public:
   Result<JobId> submit(const JobSpec& job, Duration timeout = {});
   /// Any number of jobs, in order, in as many messages as it takes. `key` (at most 48 bytes) makes
   /// the whole repeatable by the caller; empty: a random one, so that only repeats within this call
-  /// make no second jobs.
+  /// make no second jobs. Jobs that name each other by their place go in one message; error:
+  /// too_large when they do not fit.
   Result<std::vector<JobId>> submit(const std::vector<JobSpec>& jobs, const std::string& key = {},
                                     Duration timeout = {});
   /// One message as it is. An empty key becomes a random one.

@@ -64,7 +64,7 @@ struct EventStream::Impl {
   void take(const std::string& topic, Event event);
   void replay_ended(const Event& end);
   void give(Event event);
-  void tell_gap(Seq first, Seq end, std::string text);
+  void tell_gap(Seq first, Seq end, const std::string& text);
 };
 
 /// One connection, from the question where events are to the end of the replay.
@@ -188,7 +188,7 @@ void EventStream::Impl::replay_ended(const Event& end) {
     at == end.numbers.end() ? durable.next() : Seq(static_cast<std::uint64_t>(at->second));
   const Seq first = last ? last->seq.next() : next_seq;
   if (last && durable < last->seq) {
-    tell_gap(durable.next(), first, "the journal now ends before these: it is another one");
+    tell_gap(durable.next(), first, "the journal ends before them now: it is another one");
     last.reset();
     next_seq = durable.next();
   } else if (oldest > first) {
@@ -216,11 +216,12 @@ void EventStream::Impl::give(Event event) {
   ready.push_back(std::move(event));
 }
 
-void EventStream::Impl::tell_gap(Seq first, Seq end, std::string text) {
+void EventStream::Impl::tell_gap(Seq first, Seq end, const std::string& text) {
   Event event;
   event.seq = end;
   event.kind = "stream.gap";
-  event.text = std::move(text);
+  event.text = "events " + std::to_string(first.value) + " to " + std::to_string(end.value - 1) +
+               " are missing: " + text;
   event.numbers = {{"first", static_cast<std::int64_t>(first.value)},
                    {"last", static_cast<std::int64_t>(end.value - 1)}};
   ready.push_back(std::move(event));

@@ -1,6 +1,7 @@
 // Commands against a master of fixed answers: what they ask, print and return. The files in golden/
 // are what people and programs see; REEVE_UPDATE_GOLDEN=1 writes them anew.
-#include "small_cluster.hpp"
+#include "tests/unit/cli/small_cluster.hpp"
+#include "tests/unit/client/fake_publisher.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -108,6 +109,9 @@ INSTANTIATE_TEST_SUITE_P(
       "several_jobs_for_one_task", {"task", "list", "1-3"}, 2, "reeve: TASK: 1-3 means several"},
     Ended{"bad_history_kind", {"history", "job"}, 2, "reeve: KIND: must be jobs, attempts"},
     Ended{"bad_history_time", {"history", "--since", "x"}, 2, "reeve: --since: must be a time"},
+    Ended{"bad_event_start", {"events", "--from", "x"}, 2, "reeve: --from: must be now, start or"},
+    Ended{"bad_seq", {"journal", "export", "--from", "x"}, 2, "reeve: --from: must be a whole"},
+    Ended{"no_events", {"events"}, 4, "reeve: master: this master publishes no events"},
     Ended{"bad_shell", {"completion", "tcsh"}, 2, "reeve: SHELL: must be bash, zsh or fish"},
     Ended{"config_both_ways", {"master", "config", "a", "b=1"}, 2, "reeve: NAME: either"},
     Ended{
@@ -178,6 +182,14 @@ TEST(submit, the_commands_own_options_are_left_to_it) {
   ASSERT_EQ(cluster.reeve({"submit", "--", "prog", "--", "-o", "json"}).code, 0);
   EXPECT_EQ(cluster.submitted.jobs.at(0).command,
             (std::vector<std::string>{"prog", "--", "-o", "json"}));
+}
+
+TEST(submit, after_last_means_the_newest_job_of_the_user) {
+  SmallCluster cluster;
+  ASSERT_EQ(cluster.reeve({"submit", "--after", "last:any", "--after", "1", "--", "true"}).code, 0);
+  EXPECT_EQ(cluster.submitted.jobs.at(0).after,
+            (std::vector<Dependency>{{JobId(3), 0, DependencyKind::any, false},
+                                     {JobId(1), 0, DependencyKind::ok, false}}));
 }
 
 TEST(submit, one_task_for_each_line_of_standard_input) {
@@ -411,6 +423,65 @@ TEST(history, pages_are_read_until_the_limit) {
   EXPECT_EQ(ran.out.substr(ran.out.size() - 5), "\n100\n");
 }
 
+Event told(std::uint64_t seq, const std::string& kind, std::uint64_t job, const std::string& node) {
+  Event e = testing_support::event(seq, 0, kind);
+  e.time = at(static_cast<std::int64_t>(seq));
+  e.job = JobId(job);
+  e.node = node;
+  e.numbers = {{"tasks", 3}};
+  return e;
+}
+
+TEST(events, are_filtered_by_kind_job_and_node) {
+  SmallCluster cluster;
+  testing_support::FakePublisher publisher(
+    {told(1, "job.submitted", 5, ""), told(2, "task.placed", 5, "n1"), told(3, "job.ended", 5, ""),
+     told(4, "jobs.something", 0, ""), told(5, "job.ended", 6, "")});
+  publisher.durable = 5;
+  const auto seqs = [&](std::vector<std::string> filters) {
+    std::vector<std::string> args{"events", "-m",        publisher.where().front(),
+                                  "--from", "start",     "-o",
+                                  "quiet",  "--timeout", "300ms"};
+    args.insert(args.end(), filters.begin(), filters.end());
+    const Ran ran = cluster.reeve(args);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.out;
+  };
+  EXPECT_EQ(seqs({"--filter", "job"}), "1\n3\n5\n");
+  EXPECT_EQ(seqs({"--filter", "job.ended", "--job", "6"}), "5\n");
+  EXPECT_EQ(seqs({"--node", "n1"}), "2\n");
+}
+
+TEST(events, are_lines_for_people_and_json_for_programs) {
+  SmallCluster cluster;
+  testing_support::FakePublisher publisher({told(2, "task.placed", 5, "n1")});
+  publisher.durable = 2;
+  const auto shown = [&](const char* format, const char* count) {
+    const Ran ran = cluster.reeve(
+      {"events", "-m", publisher.where().front(), "--from", "1", "--count", count, "-o", format});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.out;
+  };
+  EXPECT_EQ(shown("table", "2"),
+            "-  2  stream.gap  events 1 to 1 are missing: the master no longer keeps them  "
+            "first=1  last=1\n"
+            "2025-01-31 10:00:02  2  task.placed  job 5  n1  tasks=3\n");
+  const std::string json = shown("jsonl", "2");
+  EXPECT_EQ(json.substr(json.find('\n') + 1),
+            R"({"v":1,"seq":2,"part":0,"time_us":1738317602000000,"kind":"task.placed","job":5,)"
+            R"("node":"n1","name":"","text":"","numbers":{"tasks":3}})"
+            "\n");
+}
+
+TEST(events, fewer_than_asked_for_within_the_time_is_a_timeout) {
+  SmallCluster cluster;
+  testing_support::FakePublisher publisher;
+  EXPECT_EQ(
+    cluster.reeve({"events", "-m", publisher.where().front(), "--count", "1", "--timeout", "200ms"})
+      .code,
+    6);
+}
+
 TEST(master_commands, settings_are_shown_and_set) {
   SmallCluster cluster;
   EXPECT_EQ(cluster.reeve({"master", "config", "beacon.interval", "-o", "quiet"}).out, "2s\n");
@@ -446,7 +517,7 @@ TEST(completion, bash_completes_nouns_verbs_and_options) {
     EXPECT_EQ(::pclose(pipe), 0);
     return out;
   };
-  EXPECT_EQ(completed("reeve jo", 1), "job ");
+  EXPECT_EQ(completed("reeve jo", 1), "job journal ");
   EXPECT_EQ(completed("reeve job ca", 2), "cancel ");
   EXPECT_EQ(completed("reeve -m host node un", 4), "undrain ");
   EXPECT_EQ(completed("reeve node drain n1 --rea", 4), "--reason ");

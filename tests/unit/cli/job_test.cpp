@@ -74,6 +74,64 @@ TEST(job_text, resources_are_read_by_their_kind) {
   EXPECT_FALSE(apply_resource(spec, "gpu=-1", "--resource"));
 }
 
+TEST(job_text, dependencies_say_which_job_how_it_must_end_and_whether_task_by_task) {
+  JobSpec spec;
+  const FindJob find = [](std::string_view name) -> Result<Dependency> {
+    if (name != "compile")
+      return fail(Code::bad_field, "", "no job of this name in the file");
+    Dependency found;
+    found.place = 3;
+    return found;
+  };
+  for (const char* text : {"5", "6:any", "7:fail:each", "compile", "compile:ok:each"})
+    ASSERT_TRUE(apply_dependency(spec, text, "--after", find)) << text;
+  EXPECT_EQ(spec.after, (std::vector<Dependency>{{JobId(5), 0, DependencyKind::ok, false},
+                                                 {JobId(6), 0, DependencyKind::any, false},
+                                                 {JobId(7), 0, DependencyKind::fail, true},
+                                                 {JobId(), 3, DependencyKind::ok, false},
+                                                 {JobId(), 3, DependencyKind::ok, true}}));
+  EXPECT_EQ(error_of(apply_dependency(spec, "5:done", "--after")),
+            "--after: must be ok, any or fail, got 'done'");
+  EXPECT_EQ(error_of(apply_dependency(spec, "link", "after[0]", find)),
+            "after[0]: no job of this name in the file");
+  for (const char* bad : {"", "x", "0", "-1", "5:ok:any", ":ok", "5:"})
+    EXPECT_FALSE(apply_dependency(spec, bad, "--after")) << bad;
+}
+
+TEST(job_text, constraints_have_an_operator_and_values) {
+  JobSpec spec;
+  for (const char* text : {"zone=a,b", "zone!=c", "ssd", "!gpu", "cores>16", "cores<64"})
+    ASSERT_TRUE(apply_constraint(spec, text, "--constraint")) << text;
+  EXPECT_EQ(spec.constraints, (std::vector<Constraint>{{"zone", LabelOperator::in, {"a", "b"}},
+                                                       {"zone", LabelOperator::not_in, {"c"}},
+                                                       {"ssd", LabelOperator::exists, {}},
+                                                       {"gpu", LabelOperator::absent, {}},
+                                                       {"cores", LabelOperator::greater, {"16"}},
+                                                       {"cores", LabelOperator::less, {"64"}}}));
+  for (const char* bad : {"", "!", "=a", "!=a", ">3", "!!x"})
+    EXPECT_FALSE(apply_constraint(spec, bad, "--constraint")) << bad;
+}
+
+TEST(job_text, nearness_names_labels_a_range_and_how_much_it_matters) {
+  JobSpec spec;
+  ASSERT_TRUE(apply_affinity(spec, "team=x,stage=2@zone?", false, "--near"));
+  ASSERT_TRUE(apply_affinity(spec, "team=y", true, "--apart"));
+  EXPECT_EQ(spec.affinity,
+            (std::vector<Affinity>{{{{"team", "x"}, {"stage", "2"}}, "zone", false, false},
+                                   {{{"team", "y"}}, "", true, true}}));
+  for (const char* bad : {"", "team", "@zone", "?", "=x"})
+    EXPECT_FALSE(apply_affinity(spec, bad, false, "--near")) << bad;
+}
+
+TEST(job_text, limits_are_for_the_cluster_or_for_each_node) {
+  JobSpec spec;
+  ASSERT_TRUE(apply_limit(spec, "db=4", "--limit"));
+  ASSERT_TRUE(apply_limit(spec, "disk=1/node", "--limit"));
+  EXPECT_EQ(spec.limits, (std::vector<Limit>{{"db", 4, false}, {"disk", 1, true}}));
+  for (const char* bad : {"", "db", "db=0", "db=x", "=1", "db=1/rack"})
+    EXPECT_FALSE(apply_limit(spec, bad, "--limit")) << bad;
+}
+
 TEST(job_text, a_sleep_is_written_as_a_duration) {
   JobSpec spec;
   spec.executor = "sleep";
@@ -137,7 +195,13 @@ TEST(job_options, every_value_given_is_put_over_the_job) {
   o.node_labels = {"zone=a"};
   o.array = "1-3";
   o.priority = -5;
-  ASSERT_TRUE(apply_options(spec, o));
+  o.deadline = "2h";
+  o.not_preemptible = true;
+  o.fail_fast = true;
+  ASSERT_TRUE(apply_options(spec, o, TimePoint(std::chrono::hours(1))));
+  EXPECT_EQ(spec.deadline, TimePoint(std::chrono::hours(3)));
+  EXPECT_FALSE(spec.preemptible);
+  EXPECT_EQ(spec.on_failure, FailurePolicy::fail_fast);
   EXPECT_EQ(spec.name, "from file");
   EXPECT_EQ(spec.retries, 7U);
   EXPECT_EQ(spec.resources.cpu_milli, 500);
@@ -154,7 +218,7 @@ TEST(job_options, a_wrong_value_names_its_option) {
     JobSpec spec;
     JobOptions o;
     set(o);
-    const auto done = apply_options(spec, o);
+    const auto done = apply_options(spec, o, TimePoint());
     ASSERT_FALSE(done) << field;
     EXPECT_EQ(done.error().field, field);
   };
@@ -173,6 +237,12 @@ TEST(job_options, a_wrong_value_names_its_option) {
   check([](JobOptions& o) { o.labels = {"x"}; }, "--label");
   check([](JobOptions& o) { o.node_labels = {"x"}; }, "--node-label");
   check([](JobOptions& o) { o.array = "x"; }, "--array");
+  check([](JobOptions& o) { o.after = {"x"}; }, "--after");
+  check([](JobOptions& o) { o.constraints = {""}; }, "--constraint");
+  check([](JobOptions& o) { o.near = {"x"}; }, "--near");
+  check([](JobOptions& o) { o.apart = {"x"}; }, "--apart");
+  check([](JobOptions& o) { o.limits = {"x"}; }, "--limit");
+  check([](JobOptions& o) { o.deadline = "x"; }, "--deadline");
 }
 
 // ---- job files
@@ -221,6 +291,41 @@ TEST(job_file, json_and_toml_say_the_same) {
   ASSERT_TRUE(b);
   EXPECT_EQ(*a, *b);
   EXPECT_EQ(a->size(), 2U);
+}
+
+TEST(job_file, jobs_wait_for_each_other_by_name_or_for_others_by_number) {
+  const auto jobs = toml(R"(
+[[jobs]]
+name = "compile"
+command = ["make"]
+[[jobs]]
+name = "test"
+command = ["ctest"]
+after = ["compile", "17:any", { job = 18, kind = "fail" }]
+on_failure = "fail_fast"
+constraints = "zone=a"
+limits = ["db=2"]
+near = "team=x"
+apart = ["team=y@zone"]
+deadline = "2025-01-31T10:00:00Z"
+)");
+  ASSERT_TRUE(jobs) << jobs.error().message();
+  const JobSpec& job = jobs->at(1);
+  ASSERT_EQ(job.after.size(), 3U);
+  EXPECT_EQ(job.after[0], (Dependency{JobId(18), 0, DependencyKind::fail, false}));
+  EXPECT_EQ(job.after[1], (Dependency{JobId(), 0, DependencyKind::ok, false}));
+  EXPECT_EQ(job.after[2], (Dependency{JobId(17), 0, DependencyKind::any, false}));
+  EXPECT_EQ(job.on_failure, FailurePolicy::fail_fast);
+  EXPECT_EQ(job.constraints.size(), 1U);
+  EXPECT_EQ(job.limits.size(), 1U);
+  EXPECT_EQ(job.affinity.size(), 2U);
+  EXPECT_EQ(job.deadline, TimePoint(std::chrono::seconds(1'738'317'600)));
+}
+
+TEST(job_file, a_name_that_several_jobs_have_cannot_be_waited_for) {
+  const auto jobs = toml("[[jobs]]\nname = \"a\"\ncommand = \"x\"\n[[jobs]]\nname = \"a\"\n"
+                         "command = \"y\"\n[[jobs]]\ncommand = \"z\"\nafter = \"a\"");
+  EXPECT_EQ(error_of(jobs), "jobs[2].after[0]: several jobs of the file are called a");
 }
 
 TEST(job_file, items_come_from_a_file_beside_it) {
