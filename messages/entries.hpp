@@ -319,10 +319,11 @@ std::string_view name_of(const Fact& fact);
 #define REEVE_FACTS(X)                                                                             \
   X(EpochStarted)                                                                                  \
   X(NodeRegistered)                                                                                \
-  X(NodesLost) X(NodesDrained) X(NodesLabelled) X(NodesRemoved) X(JobsSubmitted) X(Placement)      \
-    X(TasksPlaced) X(TasksFinished) X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled)             \
-      X(TasksRetried) X(JobHeld) X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded)   \
-        X(ConfigChanged) X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(Entry)
+  X(NodesLost)                                                                                     \
+  X(NodesDrained) X(NodesLabelled) X(NodesRemoved) X(JobsSubmitted) X(Placement) X(TasksPlaced)    \
+    X(TasksFinished) X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled) X(TasksRetried) X(JobHeld) \
+      X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded) X(ConfigChanged)             \
+        X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(Entry)
 REEVE_FACTS(REEVE_CODEC_DECLARE)
 
 } // namespace reeve

@@ -992,8 +992,9 @@ std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlat
 #define REEVE_MESSAGES(X)                                                                          \
   X(Header)                                                                                        \
   X(Hello)                                                                                         \
-  X(Welcome) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) X(JobProgress) X(Wait)          \
-    X(Progress) X(Allocate) X(LeaseView) X(Granted) X(Release) X(Renew) X(ActOnNodes) X(SetConfig) \
+  X(Welcome)                                                                                       \
+  X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) X(JobProgress) X(Wait) X(Progress)         \
+    X(Allocate) X(LeaseView) X(Granted) X(Release) X(Renew) X(ActOnNodes) X(SetConfig)             \
       X(GetConfig) X(ConfigValues) X(Step) X(JobView) X(ListJobs) X(JobList) X(TaskView)           \
         X(ListTasks) X(TaskList) X(NodeView) X(ListNodes) X(NodeList) X(GetStats) X(Stats)         \
           X(GetMaster) X(MasterStatus) X(ListLeases) X(LeaseList) X(QueryHistory) X(HistoryRows)   \

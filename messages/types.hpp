@@ -386,8 +386,8 @@ std::string shortage(const Resources& asked, const Resources& available, const R
   X(Resources)                                                                                     \
   X(TaskRun)                                                                                       \
   X(Dependency)                                                                                    \
-  X(Constraint) X(Affinity) X(Limit) X(JobSpec) X(Usage) X(TaskResult) X(QuietRun) X(JobResults)   \
-    X(JobRuns)
+  X(Constraint)                                                                                    \
+  X(Affinity) X(Limit) X(JobSpec) X(Usage) X(TaskResult) X(QuietRun) X(JobResults) X(JobRuns)
 REEVE_NOUNS(REEVE_CODEC_DECLARE)
 
 } // namespace reeve
