@@ -12,6 +12,7 @@ PublisherActor::PublisherActor(caf::actor_config& config, Wire wire)
 
 caf::behavior PublisherActor::make_behavior() {
   return {
+    [](start_atom) {},
     [this](const Described& described) { teller_.reset(*described.changes); },
     [this](const core::CommittedPtr& batch) { publish(*batch); },
     [this](const Parcel<Subscribed>& parcel) { replay(parcel.take().topic); },
