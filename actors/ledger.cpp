@@ -67,9 +67,7 @@ caf::behavior LedgerActor::make_behavior() {
       for (const auto& [name, value] : parcel.take().values)
         ledger_->count(name, value);
     },
-    [this](const Parcel<Suspicion>& suspicion) {
-      ledger_->count("watchdog.suspect", static_cast<std::int64_t>(suspicion.take().nodes.size()));
-    },
+    [this](const Parcel<Suspicion>& suspicion) { ledger_->suspect(suspicion.take().nodes); },
     [this](tick_atom) {
       delayed_send(this, tick_every, tick_atom::value);
       ledger_->tick(wall_now());

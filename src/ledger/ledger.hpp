@@ -67,6 +67,8 @@ public:
   void peer_gone(Peer peer);
   /// What heartbeats measured; shown in NodeView, part of no entry.
   void measured(NodeId node, const Resources& used, TimePoint heard);
+  /// All nodes that may be dead, as the watchdog sees it; shown in views, part of no entry.
+  void suspect(std::vector<NodeId> nodes) { suspects_ = {nodes.begin(), nodes.end()}; }
   /// Progress for those who wait, waits that were not renewed.
   void tick(TimePoint now);
   void send_beacon(TimePoint now);
@@ -161,6 +163,7 @@ private:
   std::vector<core::CommittedPtr> committed_;
   Waiters waiters_;
   std::map<NodeId, Measured> measured_;
+  std::set<NodeId> suspects_;
   std::map<NodeId, Peer> bound_; // which connection is the node's, as far as the ledger knows
   std::optional<Beacon> told_;   // the newest beacon: repeated while the journal fails
   std::map<std::string, std::int64_t> counters_;

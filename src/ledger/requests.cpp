@@ -320,11 +320,14 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const ListNodes& query
   auto list = cluster_.list(query);
   if (!list)
     return reply_error(peer, correlation, list.error());
-  for (NodeView& view : list->nodes)
+  for (NodeView& view : list->nodes) {
     if (const auto at = measured_.find(view.node); at != measured_.end()) {
       view.used = at->second.used;
       view.heard = at->second.heard;
     }
+    if (view.state == NodeState::up && suspects_.contains(view.node))
+      view.state = NodeState::suspect;
+  }
   reply(peer, correlation, *list);
 }
 
@@ -341,6 +344,11 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetConfig&, Time
 
 void Ledger::handle(Peer peer, std::uint64_t correlation, const GetStats&, TimePoint now) {
   Stats stats = cluster_.stats();
+  for (const NodeId id : suspects_)
+    if (const core::Node* node = cluster_.find_node(id); node && node->state == NodeState::up) {
+      --stats.nodes_up;
+      ++stats.nodes_suspect;
+    }
   stats.uptime = now - identity_.started;
   stats.counters = counters_;
   reply(peer, correlation, stats);
