@@ -6,6 +6,7 @@ namespace reeve::worker {
 namespace {
 
 constexpr std::size_t reason_bytes_max = 1'024;
+constexpr Duration pull_least{1'000'000}; // between two
 constexpr Duration heartbeat_least{10'000}, heartbeat_most{3'600'000'000};
 
 std::set<std::string> as_set(const std::vector<std::string>& names) {
@@ -56,8 +57,8 @@ void AgentCore::note(NoteLevel level, std::string text) {
   actions_.notes.push_back({level, std::move(text)});
 }
 
-void AgentCore::adopt(const AttemptId& id, Epoch epoch) {
-  work_.adopt(id);
+void AgentCore::adopt(const AttemptId& id, Epoch epoch, std::vector<UnitShare> units) {
+  work_.adopt(id, std::move(units));
   epoch_ = std::max(epoch_, epoch);
 }
 
@@ -153,6 +154,11 @@ void AgentCore::check_link(std::size_t index, TimePoint now) {
       std::min<std::uint64_t>(work_.waiting(), std::numeric_limits<std::uint32_t>::max()));
     actions_.send.push_back({index, std::move(beat)});
     schedule_heartbeat(link, now);
+    // With a heartbeat: no timer of its own, and no more frames than needed from an idle cluster.
+    if (work_.idle() && !work_.stopping() && leader() == index && now >= link.pulled + pull_least) {
+      actions_.send.push_back({index, Pull{link.session}});
+      link.pulled = now;
+    }
   }
 }
 
@@ -402,6 +408,17 @@ Result<void> check_tasks(const std::vector<JobRuns>& tasks, const char* name) {
   return {};
 }
 
+Result<void> check_peers(const AssignedJob& job, const std::string& path) {
+  if (job.peers.size() > gang_max)
+    return fail(Code::bad_field, path + ".peers", "more than " + std::to_string(gang_max));
+  for (const TaskRun& run : job.runs)
+    if (!job.peers.empty() && std::uint64_t{run.first} + run.count > job.peers.size())
+      return fail(Code::bad_field, path + ".peers",
+                  std::to_string(job.peers.size()) + " for task " +
+                    std::to_string(run.first + run.count - 1));
+  return {};
+}
+
 Result<void> check_assign(const Assign& message) {
   for (std::size_t k = 0; k < message.specs.size(); ++k)
     if (!message.specs[k].job)
@@ -419,6 +436,8 @@ Result<void> check_assign(const Assign& message) {
     if (!job.items.empty() && job.items.size() != tasks)
       return fail(Code::bad_field, path + ".items",
                   std::to_string(job.items.size()) + " for " + std::to_string(tasks) + " tasks");
+    if (auto good = check_peers(job, path); !good)
+      return good;
   }
   return {};
 }

@@ -28,7 +28,7 @@ struct AgentConfig {
 using FromMaster = std::variant<Registered, Assign, ResultsAck, StopTasks, Beacon, RegisterAgain,
                                 LogRequest, Failed>;
 /// What an agent sends to a master.
-using ToMaster = std::variant<RegisterNode, Heartbeat, AgentResults::Message, Leave>;
+using ToMaster = std::variant<RegisterNode, Heartbeat, AgentResults::Message, Leave, Pull>;
 
 struct Send {
   std::size_t link = 0;
@@ -61,7 +61,7 @@ struct Link {
   NodeId node;
   Epoch epoch;
   Duration heartbeat{1'000'000};
-  TimePoint heard, asked, next_heartbeat, retry_at;
+  TimePoint heard, asked, next_heartbeat, retry_at, pulled;
   std::uint32_t unanswered = 0; // registrations in a row
   bool stale_noted = false;
   std::string trouble; // the last refusal
@@ -83,7 +83,7 @@ public:
 
   // Before the first connection: what the keeper has from an earlier agent.
   void adopt_spec(JobId job, const Raw& spec) { work_.put_spec(job, spec); }
-  void adopt(const AttemptId& id, Epoch epoch);
+  void adopt(const AttemptId& id, Epoch epoch, std::vector<UnitShare> units = {});
   void adopt(JobId job, FinishedTask&& ended, Epoch epoch, TimePoint now);
 
   // Inputs. What follows from them comes out of the next `step`.

@@ -110,7 +110,7 @@ Result<std::unique_ptr<AgentLoop>> AgentLoop::create(AgentOptions options, Contr
   std::unique_ptr<AgentLoop> loop(
     new AgentLoop(std::move(options), control, signals, std::move(*client)));
   for (const auto& each : running) {
-    core->adopt(each.id, each.epoch);
+    core->adopt(each.id, each.epoch, each.units);
     loop->process_.adopt(each.id, each.epoch);
   }
   for (const auto& each : ended)

@@ -13,14 +13,17 @@
 namespace reeve::worker {
 
 using SpecPtr = std::shared_ptr<const JobSpec>; // without items
+using Peers = std::shared_ptr<const std::vector<std::string>>;
 
 /// Tasks for one slot: run one after another, each reported.
 struct StartTasks {
   JobId job;
   SpecPtr spec;
   TaskRun run;
-  Epoch epoch;                    // of the master that assigned them
-  std::vector<std::string> items; // one per task, or none
+  Epoch epoch;                       // of the master that assigned them
+  std::vector<std::string> items;    // one per task, or none
+  Peers peers = nullptr;             // gang: where each of its tasks runs; null: no gang
+  std::vector<UnitShare> units = {}; // of named resources, held by the slot
 };
 
 /// Tasks to be ended before their time. Each is still reported, with `cause` unless it had ended.

@@ -15,7 +15,8 @@ std::uint64_t end_of(const TaskRun& run) {
 } // namespace
 
 AgentWork::AgentWork(Resources capacity, std::set<std::string> executors)
-    : capacity_(std::move(capacity)), executors_(std::move(executors)) {}
+    : capacity_(std::move(capacity)), units_(capacity_.named_milli),
+      executors_(std::move(executors)) {}
 
 void AgentWork::put_spec(JobId id, const Raw& raw) {
   Job& job = jobs_[id];
@@ -60,6 +61,8 @@ bool AgentWork::assign(AssignedJob&& assigned, Epoch epoch) {
   }
   Job& job = it->second;
   job.slots = std::max<std::uint32_t>(assigned.slots, 1);
+  if (!assigned.peers.empty())
+    job.peers = std::make_shared<const std::vector<std::string>>(std::move(assigned.peers));
   std::size_t item = 0;
   for (const TaskRun& run : assigned.runs) {
     std::vector<std::string> items;
@@ -120,10 +123,11 @@ void AgentWork::take_piece(Job& job, const TaskRun& run, Epoch epoch,
   waiting_ += run.count;
 }
 
-void AgentWork::adopt(const AttemptId& id) {
+void AgentWork::adopt(const AttemptId& id, std::vector<UnitShare> units) {
   Job& job = jobs_[id.job];
   job.attempts.put({id.index, 1, id.attempt}, Phase::running);
-  book(job, job.batches[{id.attempt, id.index}] = {1, 1, false});
+  units_.adopt(units);
+  book(job, job.batches[{id.attempt, id.index}] = {1, 1, false, std::move(units)});
   ++job.busy;
   job.slots = std::max(job.slots, job.busy);
   ++running_;
@@ -254,12 +258,15 @@ bool AgentWork::start_one(JobId id, Job& job, TimePoint) {
   const Resources& need = job.spec->resources;
   if (!fits(used_ + need, capacity_))
     return false;
+  auto units = units_.take(need.named_milli);
+  if (!units)
+    return false;
   Waiting& next = job.waiting[job.head];
   const auto limit = batch_.find(job.spec->executor);
   const std::uint32_t count =
     std::min(next.run.count, limit == batch_.end() ? 1 : std::max(limit->second, 1U));
   const TaskRun run{next.run.first, count, next.run.attempt};
-  StartTasks start{id, job.spec, run, next.epoch, {}};
+  StartTasks start{id, job.spec, run, next.epoch, {}, job.peers, *units};
   if (!next.items.empty()) {
     const auto from = next.items.end() - static_cast<std::ptrdiff_t>(next.run.count);
     start.items.assign(std::make_move_iterator(from),
@@ -280,7 +287,7 @@ bool AgentWork::start_one(JobId id, Job& job, TimePoint) {
   }
   waiting_ -= count;
   job.attempts.put(run, Phase::running);
-  book(job, job.batches[{run.attempt, run.first}] = {count, count, false});
+  book(job, job.batches[{run.attempt, run.first}] = {count, count, false, std::move(*units)});
   ++job.busy;
   ++running_;
   starts.push_back(std::move(start));
@@ -331,6 +338,7 @@ void AgentWork::batch_done(Job& job, Attempt attempt, TaskIndex first, std::uint
     if (it->second.left == 0) {
       if (it->second.booked)
         used_ -= job.spec->resources;
+      units_.give_back(it->second.units);
       job.batches.erase(it);
       --job.busy;
       --running_;

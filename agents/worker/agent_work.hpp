@@ -28,7 +28,7 @@ public:
   bool assign(AssignedJob&& job, Epoch epoch);
   /// A task that runs, or has ended, under the keeper since before this agent. Its specification
   /// should be put first.
-  void adopt(const AttemptId& id);
+  void adopt(const AttemptId& id, std::vector<UnitShare> units = {});
   void adopt_ended(const AttemptId& id);
 
   /// Ends tasks early. Waiting ones go to `ended` at once, running ones to `stops`.
@@ -75,6 +75,7 @@ private:
   struct Batch { // what one slot was handed
     std::uint32_t count = 0, left = 0;
     bool booked = false; // its resources are part of used_
+    std::vector<UnitShare> units;
   };
   struct Job {
     SpecPtr spec;
@@ -83,6 +84,7 @@ private:
     bool queued = false; // in ready_
     std::uint32_t slots = 1, busy = 0;
     AttemptMap attempts;
+    Peers peers;                  // gang: as the last Assign said
     std::vector<Waiting> waiting; // from `head` on, in the order of arrival
     std::size_t head = 0;
     std::map<std::pair<Attempt, TaskIndex>, Batch> batches;
@@ -96,7 +98,7 @@ private:
   void prune_waiting(Job& job);
   [[nodiscard]] static std::vector<AttemptMap::Piece> find_known(const Job& job,
                                                                  const std::vector<TaskRun>& runs);
-  bool start_one(JobId id, Job& job, TimePoint now); // false: no room
+  bool start_one(JobId id, Job& job, TimePoint now); // false: no room, or in too small pieces
   bool refuse(JobId id, Job& job, TimePoint now);    // true: the job's tasks can never run here
   void batch_done(Job& job, Attempt attempt, TaskIndex first, std::uint32_t count);
   void report_quiet(Job& job, const QuietRun& quiet, std::vector<QuietRun>& kept);
@@ -106,6 +108,7 @@ private:
   [[nodiscard]] static bool overlaps_batch(const Job& job, const TaskRun& run);
 
   Resources capacity_, used_;
+  Units units_;
   std::set<std::string> executors_;
   std::map<std::string, std::uint32_t> batch_;
   Jobs jobs_;

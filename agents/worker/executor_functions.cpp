@@ -108,6 +108,11 @@ public:
   [[nodiscard]] std::string_view item() const override {
     return at_ < tasks_.items.size() ? std::string_view(tasks_.items[at_]) : std::string_view();
   }
+  [[nodiscard]] const std::vector<std::string>& peers() const override {
+    static const std::vector<std::string> none;
+    return tasks_.peers ? *tasks_.peers : none;
+  }
+  [[nodiscard]] const std::vector<UnitShare>& units() const override { return tasks_.units; }
   [[nodiscard]] bool late() const {
     return deadline_ && std::chrono::steady_clock::now() >= *deadline_;
   }

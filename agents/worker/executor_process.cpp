@@ -28,7 +28,22 @@ ProcessExecutor::ProcessExecutor(KeeperClient client, std::string dir)
     : client_(std::move(client)), dir_(std::move(dir)) {}
 
 void ProcessExecutor::adopt(const AttemptId& id, Epoch epoch) {
-  tasks_[id] = {nullptr, epoch, {}, {}};
+  tasks_[id] = {nullptr, epoch, {}, {}, {}, {}};
+}
+
+keeper::StartTask ProcessExecutor::start_of(const AttemptId& id, const Task& task) {
+  keeper::StartTask start{id.index, id.attempt, task.item, {}, task.units};
+  if (task.peers) {
+    std::string& peers = start.env["REEVE_PEERS"];
+    for (const std::string& peer : *task.peers)
+      peers += (&peer == task.peers->data() ? "" : ",") + peer;
+    start.env["REEVE_RANK"] = std::to_string(id.index);
+    start.env["REEVE_GANG_SIZE"] = std::to_string(task.peers->size());
+  }
+  tell_units(task.units, start.env);
+  if (task.spec->env.contains("CUDA_VISIBLE_DEVICES")) // the job knows better
+    start.env.erase("CUDA_VISIBLE_DEVICES");
+  return start;
 }
 
 void ProcessExecutor::start(StartTasks&& tasks, Now) {
@@ -36,10 +51,10 @@ void ProcessExecutor::start(StartTasks&& tasks, Now) {
   starting.spec = tasks.spec;
   for (std::uint32_t k = 0; k < tasks.run.count; ++k) {
     const AttemptId id{tasks.job, tasks.run.first + k, tasks.run.attempt};
-    Task task{tasks.spec, tasks.epoch, {}, {}};
+    Task task{tasks.spec, tasks.epoch, {}, tasks.peers, tasks.units, {}};
     if (k < tasks.items.size())
       task.item = std::move(tasks.items[k]);
-    starting.tasks.push_back({id.index, id.attempt, task.item});
+    starting.tasks.push_back(start_of(id, task));
     tasks_.insert_or_assign(id, std::move(task));
   }
 }
@@ -132,7 +147,7 @@ Result<void> ProcessExecutor::reconnect(std::vector<Finished>& out) {
   std::vector<std::pair<AttemptId, StopRun>> stops;
   for (auto& [id, task] : tasks_) {
     if (task.spec)
-      client_.start(id.job, *task.spec, task.epoch, {{id.index, id.attempt, task.item}});
+      client_.start(id.job, *task.spec, task.epoch, {start_of(id, task)});
     if (task.stopped)
       stops.emplace_back(id, *task.stopped);
   }

@@ -40,8 +40,11 @@ private:
     SpecPtr spec; // null: adopted
     Epoch epoch;
     std::optional<std::string> item;
+    Peers peers;
+    std::vector<UnitShare> units;
     std::optional<StopRun> stopped;
   };
+  [[nodiscard]] static keeper::StartTask start_of(const AttemptId& id, const Task& task);
   void take(std::vector<keeper::Exit> exits, std::vector<Finished>& out);
 
   KeeperClient client_;

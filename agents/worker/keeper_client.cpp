@@ -139,11 +139,16 @@ void KeeperClient::start(JobId job, const JobSpec& spec, Epoch epoch,
     }
     send(std::move(put));
   }
-  // Split by count and by the bytes of the items, so that no frame comes near its bound.
+  // Split by count and by the bytes of what is each task's own, so that no frame comes near its
+  // bound.
   keeper::Start message{job, epoch, {}};
   std::size_t bytes = 0;
   for (auto& task : tasks) {
-    const std::size_t more = task.item ? task.item->size() : 0;
+    std::size_t more = task.item ? task.item->size() : 0;
+    for (const auto& [name, value] : task.env)
+      more += name.size() + value.size();
+    for (const UnitShare& share : task.units)
+      more += share.name.size() + 16;
     if (!message.tasks.empty() && (message.tasks.size() >= 50'000 || bytes + more > (4u << 20))) {
       send(message);
       message.tasks.clear();

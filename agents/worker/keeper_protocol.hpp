@@ -4,9 +4,11 @@
 // both ends are the same program on the same machine, and still each checks all it reads.
 #pragma once
 
+#include "agents/worker/units.hpp"
 #include "messages/codec.hpp"
 #include "messages/types.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -14,7 +16,7 @@
 
 namespace reeve::worker {
 
-constexpr std::uint32_t keeper_protocol_version = 1;
+constexpr std::uint32_t keeper_protocol_version = 2;
 constexpr std::size_t keeper_frame_bytes_max = 16u << 20;
 constexpr std::size_t result_bytes_max = 65'536; // of the file $REEVE_RESULT
 
@@ -69,12 +71,17 @@ struct StartTask {
   static constexpr bool as_array = true;
   TaskIndex index = 0;
   Attempt attempt = 1;
-  std::optional<std::string> item; // when the job has items: $REEVE_ITEM and `{}`
+  std::optional<std::string> item;             // when the job has items: $REEVE_ITEM and `{}`
+  std::map<std::string, std::string> env = {}; // beside the job's, and before it
+  std::vector<UnitShare> units =
+    {}; // what it holds: told to the next agent, otherwise not looked at
   bool operator==(const StartTask&) const = default;
   template<class V> static void fields(V& v) {
     v("index", &StartTask::index, {.required = true});
     v("attempt", &StartTask::attempt, {.required = true, .min = 1});
     v("item", &StartTask::item);
+    v("env", &StartTask::env, {.max = 64});
+    v("units", &StartTask::units, {.max = 65'536});
   }
 };
 /// Tasks of one job to be started now. Starting an attempt that the keeper knows changes nothing
@@ -143,12 +150,14 @@ struct Running {
   static constexpr bool as_array = true;
   AttemptId id;
   Epoch epoch;
-  TimePoint started; // 0: about to start
+  TimePoint started;                 // 0: about to start
+  std::vector<UnitShare> units = {}; // as in its StartTask
   bool operator==(const Running&) const = default;
   template<class V> static void fields(V& v) {
     v("id", &Running::id, {.required = true});
     v("epoch", &Running::epoch);
     v("started_us", &Running::started);
+    v("units", &Running::units, {.max = 65'536});
   }
 };
 /// The answer to Hello. All unreleased exits follow in Exits, then Synced.

@@ -99,11 +99,12 @@ void Tasks::start(const keeper::Start& start, const std::shared_ptr<const Progra
     task->id = id;
     task->epoch = start.epoch;
     task->program = program;
+    task->units = wanted.units;
     task->kept_out = OutputWriter(program->output_limit);
     task->kept_err = OutputWriter(program->output_limit);
     parts_.outputs.forget(id); // of an earlier keeper's attempt with the same number
     parts_.log.add(record::Intent{id, start.epoch});
-    requests.push_back(SpawnRequest{task->serial, id, program, wanted.item});
+    requests.push_back(SpawnRequest{task->serial, id, program, wanted.item, wanted.env});
     fresh.push_back(task->serial);
     by_id_[id] = task->serial;
     tasks_.emplace(task->serial, std::move(task));
@@ -387,7 +388,7 @@ std::vector<keeper::Running> Tasks::running() const {
   std::vector<keeper::Running> list;
   list.reserve(tasks_.size());
   for (const auto& [serial, task] : tasks_)
-    list.push_back({task->id, task->epoch, task->started});
+    list.push_back({task->id, task->epoch, task->started, task->units});
   std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return list;
 }

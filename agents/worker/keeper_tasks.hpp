@@ -76,6 +76,7 @@ private:
     AttemptId id;
     Epoch epoch;
     std::shared_ptr<const Program> program;
+    std::vector<UnitShare> units;
     pid_t pid = 0; // 0: not started yet
     Fd pidfd, out, err;
     std::uint64_t ticks_low = 0, ticks_high = 0;

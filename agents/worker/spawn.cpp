@@ -205,11 +205,25 @@ std::string find_problem(const JobSpec& spec) {
   return {};
 }
 
+bool is_own(const std::string& name) {
+  return std::find(own_names.begin(), own_names.end(), name) != own_names.end();
+}
+
+std::string find_problem(const SpawnRequest& request) {
+  if (request.item && has_nul(*request.item))
+    return "the item contains a NUL byte";
+  for (const auto& [name, value] : request.env)
+    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value))
+      return "the task's environment: a name is empty or contains '=', or an entry contains a NUL "
+             "byte";
+  return {};
+}
+
 std::vector<std::string> own_env(const SpawnRequest& request) {
   const Program& program = *request.program;
   const AttemptId& id = request.id;
   std::vector<std::string> env;
-  env.reserve(own_names.size());
+  env.reserve(own_names.size() + request.env.size());
   env.push_back(std::string(marker_name) + "=" + marker_value(program.keeper, id));
   env.push_back("REEVE_JOB_ID=" + std::to_string(id.job.value));
   env.push_back("REEVE_TASK=" + std::to_string(id.index));
@@ -222,6 +236,18 @@ std::vector<std::string> own_env(const SpawnRequest& request) {
     env.push_back("REEVE_PAYLOAD=" + program.payload_file);
   if (request.item)
     env.push_back("REEVE_ITEM=" + *request.item);
+  for (const auto& [name, value] : request.env)
+    if (!is_own(name))
+      env.push_back(name + "=" + value);
+  return env;
+}
+
+/// The job's environment, less what the task has of its own.
+std::vector<std::string> job_env(const SpawnRequest& request) {
+  std::vector<std::string> env;
+  for (const std::string& entry : request.program->env)
+    if (!request.env.contains(entry.substr(0, entry.find('='))))
+      env.push_back(entry);
   return env;
 }
 
@@ -285,7 +311,7 @@ std::shared_ptr<const Program> prepare(JobId job, const JobSpec& spec, const std
   if (program->problem.empty() && spec.command[0].find("{}") == std::string::npos)
     program->candidates = candidates_for(spec.command[0], spec.env);
   for (const auto& [name, value] : spec.env)
-    if (std::find(own_names.begin(), own_names.end(), name) == own_names.end())
+    if (!is_own(name))
       program->env.push_back(name + "=" + value);
   program->cwd = spec.cwd;
   program->stdin_file = spec.stdin_file;
@@ -329,8 +355,8 @@ Spawned spawn(const SpawnRequest& request, const SpawnContext& context, const Sp
   out.started = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
   out.started_steady = std::chrono::steady_clock::now();
   out.error = program.problem;
-  if (out.error.empty() && request.item && has_nul(*request.item))
-    out.error = "the item contains a NUL byte";
+  if (out.error.empty())
+    out.error = find_problem(request);
   if (!out.error.empty())
     return out;
 
@@ -361,8 +387,11 @@ Spawned spawn(const SpawnRequest& request, const SpawnContext& context, const Sp
     return all;
   };
   const std::vector<std::string> own = own_env(request);
+  std::vector<std::string> less; // a copy only where the task overrides the job
+  if (!request.env.empty())
+    less = job_env(request);
   const auto argv_pointers = pointers(argv);
-  const auto env_pointers = pointers(own, program.env);
+  const auto env_pointers = pointers(own, request.env.empty() ? program.env : less);
   const auto path_pointers = pointers(candidates.empty() ? program.candidates : candidates);
   child.argv = argv_pointers.data();
   child.env = env_pointers.data();

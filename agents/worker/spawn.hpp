@@ -48,6 +48,7 @@ struct SpawnRequest {
   AttemptId id;
   std::shared_ptr<const Program> program;
   std::optional<std::string> item;
+  std::map<std::string, std::string> env; // its own, before the job's
 };
 
 struct Spawned {

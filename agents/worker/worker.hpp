@@ -11,6 +11,7 @@
 //   }
 #pragma once
 
+#include "agents/worker/units.hpp"
 #include "messages/types.hpp"
 
 #include <functional>
@@ -28,6 +29,10 @@ public:
   [[nodiscard]] virtual Attempt attempt() const = 0;
   [[nodiscard]] virtual const JobSpec& spec() const = 0;   // without items
   [[nodiscard]] virtual std::string_view item() const = 0; // empty when the job has no items
+  /// Where each task of its gang runs; this one is number id().index. Empty: it is in no gang.
+  [[nodiscard]] virtual const std::vector<std::string>& peers() const = 0;
+  /// The units of named resources that are its own meanwhile, such as {gpu, 1, 1000}.
+  [[nodiscard]] virtual const std::vector<UnitShare>& units() const = 0;
   /// True once the task should end: it was cancelled or has reached its time limit. A function that
   /// never asks runs to its end.
   [[nodiscard]] virtual bool cancelled() const = 0;
