@@ -382,11 +382,11 @@ std::string to_text(const Resources& r);
 std::string shortage(const Resources& asked, const Resources& available, const Resources& capacity);
 
 /// Every type above whose bytes are read and written in one place.
-// clang-format off: it does not settle on a form for a list this long
-#define REEVE_NOUNS(X)                                                                             \
-  X(Resources)                                                                                     \
-  X(TaskRun) X(Dependency) X(Constraint) X(Affinity) X(Limit) X(JobSpec) X(Usage) X(TaskResult)    \
-    X(QuietRun) X(JobResults) X(JobRuns)
+// clang-format settles on no form for a list this long.
+// clang-format off
+#define REEVE_NOUNS(X) \
+  X(Resources) X(TaskRun) X(Dependency) X(Constraint) X(Affinity) X(Limit) X(JobSpec) \
+  X(Usage) X(TaskResult) X(QuietRun) X(JobResults) X(JobRuns)
 // clang-format on
 REEVE_NOUNS(REEVE_CODEC_DECLARE)
 
