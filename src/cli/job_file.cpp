@@ -279,8 +279,7 @@ Result<JobSpec> JobReader::read(const Json& job) {
   if (!spec->items.empty() && !array_ && !canonical_.contains("count"))
     spec->count = static_cast<std::uint32_t>(spec->items.size());
   const auto append = [](auto& to, auto& more) {
-    to.insert(to.end(), std::make_move_iterator(more.begin()),
-              std::make_move_iterator(more.end()));
+    to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   };
   append(spec->after, extra_.after);
   append(spec->constraints, extra_.constraints);
