@@ -151,8 +151,10 @@ bool Gateway::admit(const Call& call) {
     return false;
   }
   PeerState& peer = peers_.at(call.peer);
+  if (peer.outstanding.contains(call.header.correlation))
+    return false; // sent again because we are slow: the answer is on its way
   const char* why = nullptr;
-  if (peer.outstanding >= limits_.outstanding_of_peer)
+  if (peer.outstanding.size() >= limits_.outstanding_of_peer)
     why = "too many requests of this connection await their answer";
   else if (pressure_.queued >= limits_.queued)
     why = "too many requests are waiting";
@@ -163,7 +165,7 @@ bool Gateway::admit(const Call& call) {
     refuse(call, {Code::busy, {}, why}, limits_.retry_after);
     return false;
   }
-  ++peer.outstanding;
+  peer.outstanding.insert(call.header.correlation);
   ++pressure_.queued;
   return true;
 }

@@ -82,7 +82,8 @@ private:
 
   /// The node's session if this peer may speak for it; else tells the agent to register again.
   Session* session_for(const Call& call, std::uint64_t session);
-  /// False: the request was answered with busy or unavailable.
+  /// False: the request was answered with busy or unavailable, or repeats one that awaits its
+  /// answer.
   bool admit(const Call& call);
   void register_again(Peer peer, const std::string& reason, TimePoint now, Outbox& out);
   void refuse(const Call& call, const Error& error, Duration retry_after = {});

@@ -12,8 +12,8 @@ void Peers::answered(Peer peer, std::uint64_t correlation, bool last) {
   PeerState* state = find(peer);
   if (state == nullptr || !last)
     return;
-  if (state->waits.erase(correlation) == 0 && state->outstanding > 0)
-    --state->outstanding;
+  if (state->waits.erase(correlation) == 0)
+    state->outstanding.erase(correlation);
 }
 
 void Peers::sweep(TimePoint now) {
@@ -21,7 +21,7 @@ void Peers::sweep(TimePoint now) {
     PeerState& state = at->second;
     std::erase_if(state.waits,
                   [&](const auto& wait) { return now - wait.second > wait_renewal_max; });
-    const bool idle = state.outstanding == 0 && state.waits.empty() &&
+    const bool idle = state.outstanding.empty() && state.waits.empty() &&
                       now - state.registering > silence_max && now - state.told > silence_max;
     at = idle ? peers_.erase(at) : std::next(at);
   }

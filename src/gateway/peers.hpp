@@ -5,13 +5,15 @@
 #include "src/gateway/types.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace reeve::gateway {
 
 constexpr std::size_t waits_of_peer_max = 1'000;
 
 struct PeerState {
-  std::uint32_t outstanding = 0;            // requests that await their answer, waits apart
+  std::unordered_set<std::uint64_t>
+    outstanding; // correlations of requests that await their answer, waits apart
   std::map<std::uint64_t, TimePoint> waits; // correlation -> when last renewed
   TimePoint registering;                    // a RegisterNode is on its way; 0: none
   TimePoint told;                           // RegisterAgain was last sent

@@ -45,11 +45,11 @@ TEST_F(GatewayRules, node_actions_and_settings_go_to_the_registry) {
   ActOnNodes act;
   act.nodes = {"n1"};
   EXPECT_EQ(say(client, act).registry.size(), 1u);
-  EXPECT_EQ(say(client, SetConfig{{{"a", "b"}}}).registry.size(), 1u);
+  EXPECT_EQ(say(client, SetConfig{{{"a", "b"}}}, 2).registry.size(), 1u);
 }
 TEST_F(GatewayRules, history_goes_to_the_archivist_and_explain_to_the_scheduler) {
   EXPECT_EQ(say(client, QueryHistory{}).archivist.size(), 1u);
-  EXPECT_EQ(say(client, Explain{JobId(1), 0}).scheduler.size(), 1u);
+  EXPECT_EQ(say(client, Explain{JobId(1), 0}, 2).scheduler.size(), 1u);
 }
 
 // ---- backpressure
@@ -67,6 +67,23 @@ TEST_F(GatewayRules, a_client_with_too_much_outstanding_is_told_to_wait) {
   EXPECT_EQ(say(stranger, GetStats{}, 3).ledger.size(), 1u) << "others notice nothing";
   effect(answer(1));
   EXPECT_EQ(say(client, GetStats{}, 3).ledger.size(), 1u) << "an answer makes room";
+}
+TEST_F(GatewayRules, a_request_sent_again_while_it_awaits_its_answer_is_passed_over) {
+  EXPECT_EQ(say(client, GetStats{}, 1).ledger.size(), 1u);
+  const auto again = say(client, GetStats{}, 1);
+  EXPECT_TRUE(again.ledger.empty());
+  EXPECT_TRUE(again.send.empty());
+  EXPECT_EQ(say(stranger, GetStats{}, 1).ledger.size(), 1u) << "another's number is another's";
+  EXPECT_EQ(effect(answer(1)).send.size(), 1u);
+  EXPECT_EQ(say(client, GetStats{}, 1).ledger.size(), 1u) << "answered: it may be asked again";
+}
+TEST_F(GatewayRules, an_idle_node_that_asks_for_work_is_alive) {
+  bind();
+  Pull pull;
+  pull.session = session;
+  EXPECT_EQ(say(agent, pull).watchdog.size(), 1u);
+  EXPECT_TRUE(say(agent, pull).send.empty());
+  only<RegisterAgain>(say(stranger, pull), 0);
 }
 TEST_F(GatewayRules, everybody_waits_when_the_ledger_is_behind) {
   EXPECT_EQ(only<Failed>(say(client, GetStats{}, 1, {.queued = 200'000, .undurable = 0})).code,

@@ -172,7 +172,9 @@ TEST_F(Hostile, good_messages_with_one_byte_changed_do_no_harm) {
     for (int value = 0; value < 256; ++value) {
       std::string changed = body;
       changed[at] = static_cast<char>(value);
-      const auto out = raw(client, header(MessageType::submit), changed);
+      const auto out = raw(
+        client, encode(Header{1, MessageType::submit, at * 256 + static_cast<unsigned>(value), {}}),
+        changed);
       EXPECT_EQ(out.ledger.size() + out.send.size(), 1u);
     }
 }
