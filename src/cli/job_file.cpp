@@ -5,11 +5,11 @@
 #include "src/cli/job_text.hpp"
 #include "src/util/json.hpp"
 #include "src/util/text.hpp"
+#include "src/util/toml.hpp"
 
 #include <map>
 #include <optional>
 #include <sstream>
-#include <toml++/toml.h>
 
 namespace reeve::cli {
 namespace {
@@ -57,6 +57,8 @@ Result<Json> parse_toml(std::string_view text) {
     return fail(Code::bad_message, "",
                 "line " + std::to_string(at.line) + ", column " + std::to_string(at.column) + ": " +
                   std::string(trouble.description()));
+  } catch (const std::exception& trouble) {
+    return fail(Code::bad_message, "", std::string("not TOML: ") + trouble.what());
   }
 }
 

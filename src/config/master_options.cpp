@@ -1,11 +1,11 @@
 // See master_options.hpp. Exceptions of CLI11 and toml++ end here.
 #include "src/config/master_options.hpp"
 
+#include "src/util/toml.hpp"
 #include "src/version.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <toml++/toml.h>
 #include <unistd.h>
 
 namespace reeve::config {
@@ -109,6 +109,8 @@ Result<void> read_master_file(const std::string& path, MasterOptions& options) {
     if (error.source().begin.line > 0)
       where += ":" + std::to_string(error.source().begin.line);
     return fail(Code::bad_field, "--config", where + ": " + std::string(error.description()));
+  } catch (const std::exception& error) {
+    return fail(Code::bad_field, "--config", path + ": not TOML: " + error.what());
   }
   const std::map<std::string, std::string*> texts{{"listen", &options.listen},
                                                   {"events", &options.events},

@@ -36,7 +36,7 @@ RULES = {
     "src/journal": May("messages src/sqlite src/util", "xxhash sqlite3 system"),
     "src/sqlite": May("messages", "sqlite3 system"),
     "src/history": May("messages src/core src/sqlite src/util", "sqlite3 system"),
-    "src/util": May("messages", "json expected system"),
+    "src/util": May("messages", "json expected toml system"),
     "src/net": May("messages src/util", "zmq system", clock=True),
     "src/client": May("messages src/net src/util", "zmq system", clock=True),
     "src/config": May("messages src/util src/deciders", "cli11 toml system"),
