@@ -60,6 +60,11 @@ Exit nothing_to_do(Session& session) {
   return Exit::good;
 }
 
+Error no_job(const std::vector<JobId>& jobs) {
+  return {Code::not_found, "JOB",
+          "no job " + jobs_text(jobs) + " (older ones: reeve history --job ID)"};
+}
+
 Exit list_jobs(Session& session, const JobListOptions& o) {
   auto query = jobs_query(o);
   if (!query)
@@ -67,12 +72,16 @@ Exit list_jobs(Session& session, const JobListOptions& o) {
   auto chosen = choose_jobs(session, o.jobs);
   if (!chosen)
     return fail_selector(session, chosen.error());
-  query->jobs = std::move(chosen->jobs);
+  query->jobs = chosen->jobs;
   const auto jobs = o.jobs.empty() || !query->jobs.empty()
                       ? list_all(*chosen->client, *query, o.limit)
                       : Result<JobList>(JobList());
   if (!jobs)
     return session.fail(jobs.error());
+  const bool filtered = !query->name.empty() || !query->user.empty() || !query->queue.empty() ||
+                        !query->labels.empty() || !query->states.empty();
+  if (jobs->jobs.empty() && chosen->jobs.size() == 1 && !filtered)
+    return session.fail(no_job(chosen->jobs));
   std::vector<std::string> ids;
   for (const JobView& job : jobs->jobs)
     ids.push_back(std::to_string(job.progress.job.value));
@@ -96,9 +105,7 @@ Exit show_jobs(Session& session, const std::vector<std::string>& selectors) {
   if (!jobs)
     return session.fail(jobs.error());
   if (jobs->jobs.empty())
-    return session.fail(
-      Error{Code::not_found, "JOB",
-            "no job " + jobs_text(chosen->jobs) + " (older ones: reeve history --job ID)"});
+    return session.fail(no_job(chosen->jobs));
   std::vector<Session::Thing> things;
   for (const JobView& job : jobs->jobs)
     things.push_back({job_json(job), job_properties(job), std::to_string(job.progress.job.value)});

@@ -188,8 +188,9 @@ Exit act_on_nodes(Session& session, const NodesAction& o) {
   Json body;
   body["nodes"] = to_json(*nodes);
   body["nodes_changed"] = answer->changed;
-  session.show_done(body,
-                    nodes_text(*nodes) + " " + o.done + (answer->changed == 0 ? " already" : ""));
+  const bool lifted = o.action == NodeAction::quarantine && request.duration == Duration::zero();
+  session.show_done(body, nodes_text(*nodes) + " " + (lifted ? "out of quarantine" : o.done) +
+                            (answer->changed == 0 ? " already" : ""));
   return o.wait ? wait_until_empty(session, **client, *nodes) : Exit::good;
 }
 

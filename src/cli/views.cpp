@@ -246,7 +246,7 @@ Session::Properties job_properties(const JobView& job) {
     if (n > 0)
       parts += (parts.empty() ? "" : ", ") + number(n) + " " + name;
   out.emplace_back("Tasks", parts.empty() ? tasks : tasks + " (" + parts + ")");
-  if (is_final(p.state))
+  if (is_final(p.state) && p.state != JobState::cancelled)
     out.emplace_back("Exit code", std::to_string(p.exit_code));
   out.emplace_back("Submitted", format_time(job.submitted));
   if (set(job.started))

@@ -25,6 +25,8 @@ std::string ended_text(const JobProgress& job) {
     if (job.cancelled > 0)
       out += ", " + std::to_string(job.cancelled) + " cancelled";
   }
+  if (job.state == JobState::cancelled)
+    return out; // it may have none
   return out + ", exit code " + std::to_string(job.exit_code);
 }
 
@@ -36,7 +38,8 @@ bool all_good(const std::vector<JobProgress>& jobs) {
 void summary(Session& session, const std::vector<JobProgress>& jobs, std::ostream& out) {
   if (session.format == Format::quiet) {
     for (const JobProgress& job : jobs)
-      out << job.exit_code << "\n";
+      out << (job.state == JobState::succeeded ? job.exit_code : std::max(job.exit_code, 1))
+          << "\n";
     return;
   }
   if (!session.human()) {

@@ -121,6 +121,8 @@ INSTANTIATE_TEST_SUITE_P(
           3,
           "reeve: command: for executor sleep"},
     Ended{"no_such_job", {"job", "show", "99"}, 4, "reeve: JOB: no job 99"},
+    Ended{"no_such_job_to_list", {"job", "list", "99"}, 4, "reeve: JOB: no job 99"},
+    Ended{"none_of_that_state", {"job", "list", "1", "-s", "held"}, 0, ""},
     Ended{"no_such_jobs", {"job", "list", "1,98"}, 4, "reeve: JOB: no job 98"},
     Ended{"no_such_task", {"task", "show", "1/77"}, 4, "reeve: TASK: no task 1/77"},
     Ended{"no_such_node", {"node", "show", "n9"}, 4, "reeve: NODE: no node n9"},
