@@ -3,6 +3,8 @@
 
 #include "src/history/schema.hpp"
 
+#include <algorithm>
+
 #include <functional>
 
 namespace reeve::history {
@@ -52,10 +54,12 @@ Result<void> History::start() {
   } statements[] = {
     {&begin_, "BEGIN IMMEDIATE"},
     {&commit_, "COMMIT"},
-    {&job_, "INSERT OR IGNORE INTO job_rows VALUES(?,?,?,?,?,?)"},
-    {&end_, "INSERT OR REPLACE INTO job_ends VALUES(?,?,?,?,?,?,?,?,?,?,?)"},
-    {&unend_, "DELETE FROM job_ends WHERE job=?"},
-    {&run_, "INSERT INTO attempt_runs VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+    {&end_,
+     "UPDATE job_rows SET end_id=?2,state=?3,started_us=?4,ended_us=?5,succeeded=?6,failed=?7,"
+     "cancelled=?8,exit_code=?9,reason=?10 WHERE job=?1"},
+    {&unend_, "UPDATE job_rows SET end_id=NULL,state=NULL,started_us=NULL,ended_us=NULL,"
+              "succeeded=NULL,failed=NULL,cancelled=NULL,exit_code=NULL,reason=NULL WHERE job=?1"},
+    {&nameless_, "INSERT OR IGNORE INTO job_rows(job) VALUES(?)"},
     {&head_, "INSERT OR IGNORE INTO output_heads VALUES(?,?,?)"},
     {&node_, "INSERT INTO node_rows VALUES(?,?,?,?,?,?,?,?,?,?)"},
     {&name_, "INSERT OR REPLACE INTO node_names VALUES(?,?)"},
@@ -67,7 +71,6 @@ Result<void> History::start() {
                      "WHERE id=(SELECT max(id) FROM minutes)"},
     {&kind_, "INSERT INTO kinds(name,user,queue,executor) VALUES(?,?,?,?)"},
     {&find_kind_, "SELECT kind FROM kinds WHERE name=? AND user=? AND queue=? AND executor=?"},
-    {&job_kind_, "SELECT kind FROM job_rows WHERE job=?"},
     {&task_run_, "SELECT id FROM attempt_runs WHERE job=? AND first=? AND attempt=? AND count=1"},
   };
   for (const auto& [statement, sql] : statements) {
@@ -76,10 +79,15 @@ Result<void> History::start() {
       return tl::unexpected<Error>(std::move(prepared).error());
     *statement = std::move(*prepared);
   }
+  const Result<void> bulks[] = {jobs_.prepare(db_, "INSERT OR IGNORE INTO job_rows", 15),
+                                runs_.prepare(db_, "INSERT INTO attempt_runs", 20)};
+  for (const auto& bulk : bulks)
+    if (!bulk)
+      return bulk;
   const struct {
     std::int64_t* value;
     const char* sql;
-  } numbers[] = {{&ids_.end, "SELECT max(id) FROM job_ends"},
+  } numbers[] = {{&ids_.end, "SELECT max(end_id) FROM job_rows"},
                  {&ids_.run, "SELECT max(id) FROM attempt_runs"},
                  {&ids_.node, "SELECT max(id) FROM node_rows"},
                  {&ids_.config, "SELECT max(id) FROM config_rows"}};
@@ -101,10 +109,11 @@ Result<void> History::in_transaction(const std::function<Result<void>()>& work) 
   const Ids ids = ids_;
   auto done =
     begin_.run(db_.path()).and_then(work).and_then([&] { return commit_.run(db_.path()); });
-  new_kinds_.clear();
   new_runs_.clear();
   if (!done) {
     db_.roll_back();
+    jobs_.clear();
+    runs_.clear();
     ids_ = ids;
     kinds_.clear();
     minute_now_ = 0;
@@ -135,10 +144,9 @@ Result<void> History::record(std::span<const core::CommittedPtr> batches) {
 Result<void> History::insert(Rows& rows) {
   return note_minute(rows)
     .and_then([&] { return insert_nodes(rows); })
-    .and_then([&] { return insert_jobs(rows.jobs); })
+    .and_then([&] { return insert_jobs_and_ends(rows); })
     .and_then([&] { return insert_runs(rows); })
     .and_then([&] { return insert_outputs(rows); })
-    .and_then([&] { return insert_ends(rows); })
     .and_then([&] { return insert_config(rows); })
     .and_then([&] { return meta_.integer(1, rows.last.value).run(db_.path()); });
 }
@@ -181,102 +189,130 @@ Result<std::int64_t> History::kind_of(const KindKey& key) {
   return kind;
 }
 
-Result<std::optional<std::int64_t>> History::kind_of_job(JobId job) {
-  if (const auto at = new_kinds_.find(job); at != new_kinds_.end())
-    return std::optional(at->second);
-  const sqlite::Reset reset(job_kind_);
-  auto found = job_kind_.integer(1, job.value).next(db_.path());
-  if (!found)
-    return tl::unexpected<Error>(std::move(found).error());
-  return *found ? std::optional(job_kind_.integer_at(0)) : std::nullopt;
+Result<void> History::insert_job(const JobRow& row, const End* last) {
+  auto kind = kind_of(row.spec->kind);
+  if (!kind)
+    return tl::unexpected<Error>(std::move(kind).error());
+  auto values = jobs_.row();
+  values.integer(static_cast<std::int64_t>(row.job.value))
+    .integer(*kind)
+    .integer(row.spec->tasks)
+    .integer(row.spec->priority)
+    .integer(us(row.submitted))
+    .text(row.spec->labels);
+  const core::JobEnded* end = last ? last->end : nullptr;
+  if (end == nullptr) {
+    for (int column = 7; column <= 15; ++column)
+      values.null();
+  } else {
+    values.integer(last->id)
+      .integer(static_cast<std::int64_t>(end->state))
+      .time(end->started)
+      .integer(us(end->at))
+      .integer(end->succeeded)
+      .integer(end->failed)
+      .integer(end->cancelled)
+      .integer(end->exit_code)
+      .text(end->reason);
+  }
+  return jobs_.add(db_);
 }
 
-Result<void> History::insert_jobs(std::span<const JobRow> jobs) {
-  for (const JobRow& row : jobs) {
-    auto kind = kind_of(row.spec->kind);
-    if (!kind)
-      return tl::unexpected<Error>(std::move(kind).error());
-    new_kinds_.emplace(row.job, *kind);
-    job_.integer(1, row.job.value)
-      .integer(2, *kind)
-      .integer(3, std::int64_t{row.spec->tasks})
-      .integer(4, std::int64_t{row.spec->priority})
-      .integer(5, us(row.submitted));
-    text_or_null(job_, 6, row.spec->labels);
-    if (auto good = job_.run(db_.path()); !good)
+Result<void> History::insert_end(JobId job, const End& last) {
+  const core::JobEnded* end = last.end;
+  if (end == nullptr)
+    return unend_.integer(1, job.value).run(db_.path());
+  end_.integer(1, job.value).integer(2, last.id).integer(3, static_cast<std::int64_t>(end->state));
+  time_or_null(end_, 4, end->started);
+  end_.integer(5, us(end->at))
+    .integer(6, std::int64_t{end->succeeded})
+    .integer(7, std::int64_t{end->failed})
+    .integer(8, std::int64_t{end->cancelled})
+    .integer(9, std::int64_t{end->exit_code});
+  text_or_null(end_, 10, end->reason);
+  return end_.run(db_.path());
+}
+
+/// Most jobs come and end within one call: those are written once.
+Result<void> History::insert_jobs_and_ends(const Rows& rows) {
+  std::unordered_map<JobId, End> last; // a job may end twice: it was retried
+  for (const EndRow& row : rows.ends)
+    last[row.job].end = row.end;
+  for (const EndRow& row : rows.ends)
+    if (End& end = last[row.job]; row.end != nullptr && end.end == row.end)
+      end.id = ++ids_.end;
+  for (const JobRow& row : rows.jobs) {
+    const auto at = last.find(row.job);
+    if (auto good = insert_job(row, at == last.end() ? nullptr : &at->second); !good)
       return good;
   }
-  return {};
-}
-
-Result<void> History::insert_ends(const Rows& rows) {
-  for (const auto& [end, reopened] : rows.ends) {
-    if (reopened) {
-      if (auto good = unend_.integer(1, end.job.value).run(db_.path()); !good)
-        return good;
+  if (auto good = jobs_.flush(db_); !good)
+    return good;
+  const auto is_new = [&](JobId job) {
+    const auto at =
+      std::lower_bound(rows.jobs.begin(), rows.jobs.end(), job,
+                       [](const JobRow& row, JobId wanted) { return row.job < wanted; });
+    return at != rows.jobs.end() && at->job == job;
+  };
+  for (const EndRow& row : rows.ends) {
+    if (is_new(row.job))
       continue;
-    }
-    auto kind = kind_of_job(end.job);
-    if (!kind)
-      return tl::unexpected<Error>(std::move(kind).error());
-    end_.integer(1, ++ids_.end).integer(2, end.job.value);
-    if (*kind)
-      end_.integer(3, **kind);
-    else
-      end_.null(3);
-    end_.integer(4, static_cast<std::int64_t>(end.state));
-    time_or_null(end_, 5, end.started);
-    end_.integer(6, us(end.at))
-      .integer(7, std::int64_t{end.succeeded})
-      .integer(8, std::int64_t{end.failed})
-      .integer(9, std::int64_t{end.cancelled})
-      .integer(10, std::int64_t{end.exit_code});
-    text_or_null(end_, 11, end.reason);
-    if (auto good = end_.run(db_.path()); !good)
+    const auto at = last.find(row.job);
+    if (at == last.end())
+      continue; // written already
+    auto good = insert_end(row.job, at->second);
+    if (good &&
+        sqlite3_changes(db_.handle()) == 0) // from before a gap: nothing else is known of it
+      good = nameless_.integer(1, row.job.value).run(db_.path()).and_then([&] {
+        return insert_end(row.job, at->second);
+      });
+    if (!good)
       return good;
+    last.erase(at);
   }
   return {};
 }
 
 Result<void> History::insert_runs(const Rows& rows) {
   for (const RunRow& row : rows.runs) {
-    run_.integer(1, ++ids_.run)
-      .integer(2, row.job.value)
-      .integer(3, std::int64_t{row.run.first})
-      .integer(4, std::int64_t{row.run.count})
-      .integer(5, std::int64_t{row.run.attempt})
-      .integer(6, std::int64_t{row.node.value})
-      .integer(7, static_cast<std::int64_t>(row.cause))
-      .integer(8, us(row.recorded));
-    time_or_null(run_, 9, row.started);
-    time_or_null(run_, 10, row.ended);
-    if (row.measured) {
-      const TaskResult& r = row.result;
-      run_.integer(11, std::int64_t{r.exit_code})
-        .integer(12, std::int64_t{r.signal})
-        .integer(13, r.usage.wall.count())
-        .integer(14, r.usage.user_cpu.count())
-        .integer(15, r.usage.system_cpu.count())
-        .integer(16, r.usage.max_rss_bytes)
-        .integer(17, r.stdout_bytes)
-        .integer(18, r.stderr_bytes);
-      text_or_null(run_, 19, r.text);
-      blob_or_null(run_, 20, r.result.data);
+    auto values = runs_.row();
+    values.integer(++ids_.run)
+      .integer(static_cast<std::int64_t>(row.job.value))
+      .integer(row.run.first)
+      .integer(row.run.count)
+      .integer(row.run.attempt)
+      .integer(row.node.value)
+      .integer(static_cast<std::int64_t>(row.cause))
+      .integer(us(row.recorded))
+      .time(row.started)
+      .time(row.ended);
+    if (const TaskResult* r = row.result) {
+      values.integer(r->exit_code)
+        .integer(r->signal)
+        .integer(r->usage.wall.count())
+        .integer(r->usage.user_cpu.count())
+        .integer(r->usage.system_cpu.count())
+        .integer(r->usage.max_rss_bytes)
+        .integer(static_cast<std::int64_t>(r->stdout_bytes))
+        .integer(static_cast<std::int64_t>(r->stderr_bytes))
+        .text(r->text)
+        .blob(r->result.data);
     } else {
-      for (int parameter = 11; parameter <= 20; ++parameter)
-        run_.null(parameter);
+      for (int column = 11; column <= 20; ++column)
+        values.null();
     }
-    if (auto good = run_.run(db_.path()); !good)
+    if (auto good = runs_.add(db_); !good)
       return good;
     if (row.run.count == 1 && !rows.outputs.empty())
       new_runs_[{row.job, row.run.first, row.run.attempt}] = ids_.run;
   }
-  return {};
+  return runs_.flush(db_);
 }
 
 /// A head belongs to its attempt's row; without one nobody could ask for it.
 Result<void> History::insert_outputs(const Rows& rows) {
-  for (const TaskOutput& output : rows.outputs) {
+  for (const TaskOutput* written : rows.outputs) {
+    const TaskOutput& output = *written;
     if (output.out.data.empty() && output.err.data.empty())
       continue;
     std::int64_t run = 0;
@@ -374,7 +410,10 @@ Result<void> History::adopt(std::span<const JobRow> jobs,
       if (auto good = name_.integer(1, std::int64_t{node.value}).text(2, name).run(db_.path());
           !good)
         return good;
-    return insert_jobs(jobs);
+    for (const JobRow& row : jobs)
+      if (auto good = insert_job(row, nullptr); !good)
+        return good;
+    return jobs_.flush(db_);
   });
 }
 
@@ -394,10 +433,8 @@ Result<bool> History::sweep(TimePoint cutoff) {
     const char* sql;
   } deletes[] = {
     {"end_id", ids_.end,
-     "DELETE FROM job_rows WHERE job IN (SELECT job FROM job_ends WHERE id<?1 ORDER BY id LIMIT "
-     "?2)"},
-    {"end_id", ids_.end,
-     "DELETE FROM job_ends WHERE id IN (SELECT id FROM job_ends WHERE id<?1 ORDER BY id LIMIT ?2)"},
+     "DELETE FROM job_rows WHERE job IN (SELECT job FROM job_rows WHERE end_id<?1 ORDER BY end_id "
+     "LIMIT ?2)"},
     {"run_id", ids_.run,
      "DELETE FROM output_heads WHERE run IN (SELECT id FROM attempt_runs WHERE id<?1 ORDER BY id "
      "LIMIT ?2)"},

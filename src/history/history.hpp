@@ -3,6 +3,7 @@
 // the journal; nothing here is needed to run. One thread at a time (Recorder's).
 #pragma once
 
+#include "src/history/bulk_insert.hpp"
 #include "src/history/rows.hpp"
 #include "src/sqlite/database.hpp"
 
@@ -52,15 +53,19 @@ private:
   Result<void> in_transaction(const std::function<Result<void>()>& work);
 
   Result<void> insert(Rows& rows);
-  Result<void> insert_jobs(std::span<const JobRow> jobs);
-  Result<void> insert_ends(const Rows& rows);
+  struct End {
+    const core::JobEnded* end = nullptr; // none: it runs again
+    std::int64_t id = 0;
+  };
+  Result<void> insert_job(const JobRow& row, const End* last);
+  Result<void> insert_end(JobId job, const End& last);
+  Result<void> insert_jobs_and_ends(const Rows& rows);
   Result<void> insert_runs(const Rows& rows);
   Result<void> insert_outputs(const Rows& rows);
   Result<void> insert_nodes(const Rows& rows);
   Result<void> insert_config(const Rows& rows);
   Result<void> note_minute(const Rows& rows);
   Result<std::int64_t> kind_of(const KindKey& key);
-  Result<std::optional<std::int64_t>> kind_of_job(JobId job);
 
   Result<HistoryRows> query_jobs(const QueryHistory& question);
   Result<HistoryRows> query_attempts(const QueryHistory& question);
@@ -82,10 +87,10 @@ private:
   std::int64_t minute_now_ = 0; // that the newest row of `minutes` is for; 0: begin a new one
   Specs specs_;
   std::map<KindKey, std::int64_t> kinds_;
-  std::unordered_map<JobId, std::int64_t> new_kinds_; // of jobs that came in this transaction
   std::map<std::tuple<JobId, TaskIndex, Attempt>, std::int64_t> new_runs_; // those of one task
-  sqlite::Statement begin_, commit_, job_, end_, unend_, run_, head_, node_, name_, config_, meta_,
-    minute_, minute_grows_, kind_, find_kind_, job_kind_, task_run_;
+  BulkInsert jobs_, runs_;
+  sqlite::Statement begin_, commit_, end_, unend_, nameless_, head_, node_, name_, config_, meta_,
+    minute_, minute_grows_, kind_, find_kind_, task_run_;
 };
 
 } // namespace reeve::history

@@ -177,31 +177,30 @@ Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
 }
 
 Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
-  Sql sql("SELECT e.id, e.job AS job, k.name AS name, k.user AS user, k.queue AS queue, s.name AS "
-          "state, coalesce(j.tasks, e.succeeded + e.failed + e.cancelled) AS tasks, e.succeeded AS "
-          "succeeded, e.failed AS failed, e.cancelled AS cancelled, e.exit_code AS exit_code, "
-          "j.submitted_us AS submitted_us, e.started_us AS started_us, e.ended_us AS ended_us, "
-          "e.ended_us - e.started_us AS ran_us, j.priority AS priority, k.executor AS executor, "
-          "e.reason AS reason, j.labels AS labels FROM job_ends e LEFT JOIN job_rows j ON "
-          "j.job=e.job LEFT JOIN kinds k ON k.kind=e.kind LEFT JOIN job_states s ON "
-          "s.state=e.state");
+  Sql sql("SELECT j.end_id, j.job AS job, k.name AS name, k.user AS user, k.queue AS queue, s.name "
+          "AS state, coalesce(j.tasks, j.succeeded + j.failed + j.cancelled) AS tasks, j.succeeded "
+          "AS succeeded, j.failed AS failed, j.cancelled AS cancelled, j.exit_code AS exit_code, "
+          "j.submitted_us AS submitted_us, j.started_us AS started_us, j.ended_us AS ended_us, "
+          "j.ended_us - j.started_us AS ran_us, j.priority AS priority, k.executor AS executor, "
+          "j.reason AS reason, j.labels AS labels FROM job_rows j LEFT JOIN kinds k ON "
+          "k.kind=j.kind LEFT JOIN job_states s ON s.state=j.state");
   std::string ids;
-  if (auto bounded = bound_ids(q, "end_id", ids_.end, "e.id", ids); !bounded)
+  if (auto bounded = bound_ids(q, "end_id", ids_.end, "j.end_id", ids); !bounded)
     return tl::unexpected<Error>(std::move(bounded).error());
   sql.also(ids);
   if (q.before > 0)
-    sql.also("e.id<", static_cast<std::int64_t>(q.before));
-  also_time(sql, q, "e.ended_us");
+    sql.also("j.end_id<", static_cast<std::int64_t>(q.before));
+  also_time(sql, q, "j.ended_us");
   if (q.job)
-    sql.also("e.job=", static_cast<std::int64_t>(q.job.value));
+    sql.also("j.job=", static_cast<std::int64_t>(q.job.value));
   if (!q.state.empty()) {
     const auto state = by_name(q.state, JobState::last_);
     if (!state)
       return tl::unexpected<Error>(
         no_such_state(q.state, "one of " + names_up_to(JobState::last_)));
-    sql.also("e.state=", static_cast<std::int64_t>(*state));
+    sql.also("j.state=", static_cast<std::int64_t>(*state));
     if (*state != JobState::succeeded)
-      sql.also("e.state<>2"); // what the index of the others is for
+      sql.also("j.state<>2"); // what the index of the others is for
   }
   if (by_kind(q)) {
     auto kinds = kinds_like(q);
@@ -209,13 +208,13 @@ Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
       return tl::unexpected<Error>(std::move(kinds).error());
     // One kind: its index is in the order of ids already. Many: rather look at rows from the newest
     // on than sort all that match.
-    sql.also((kinds->size() == 1 ? "e.kind IN " : "+e.kind IN ") + list_of(*kinds));
+    sql.also((kinds->size() == 1 ? "j.kind IN " : "+j.kind IN ") + list_of(*kinds));
   }
   if (!q.node.empty())
-    sql.also("e.job IN (SELECT job FROM attempt_runs WHERE node IN (SELECT node FROM node_names "
+    sql.also("j.job IN (SELECT job FROM attempt_runs WHERE node IN (SELECT node FROM node_names "
              "WHERE name=?))",
              q.node);
-  sql.end(" ORDER BY e.id DESC LIMIT " + std::to_string(q.limit + 1));
+  sql.end(" ORDER BY j.end_id DESC LIMIT " + std::to_string(q.limit + 1));
   return table_of(db_, sql, q.limit);
 }
 

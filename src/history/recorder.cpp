@@ -117,9 +117,12 @@ Result<void> Recorder::fill_up_to(Seq upto) {
 
 /// False: something remains in `batches`, to be tried again.
 bool Recorder::record_all(std::vector<core::CommittedPtr>& batches) {
-  Result<void> good;
   if (!history_)
-    good = open();
+    if (auto opened = open(); !opened) {
+      say(opened, "cannot open");
+      return false;
+    }
+  Result<void> good;
   std::size_t begin = 0;
   while (good && begin < batches.size()) {
     if (batches[begin]->last() <= history_->last()) { // it has that already

@@ -65,7 +65,7 @@ struct RowBuilder::FactReader {
         row.recorded = time;
         row.started = quiet.started;
         row.ended = quiet.ended;
-        to.add_run(std::move(row));
+        to.add_run(row);
       }
       for (const TaskResult& result : job.tasks) {
         RunRow row;
@@ -76,9 +76,8 @@ struct RowBuilder::FactReader {
         row.recorded = time;
         row.started = result.started;
         row.ended = result.ended;
-        row.measured = true;
-        row.result = result;
-        to.add_run(std::move(row));
+        row.result = &result;
+        to.add_run(row);
       }
     }
   }
@@ -138,18 +137,16 @@ void RowBuilder::add(const core::Committed& batch) {
   }
   for (const auto& change : batch.changes) {
     if (const auto* ended = std::get_if<core::JobEnded>(&change)) {
-      rows_.ends.push_back({*ended, false});
+      rows_.ends.push_back({ended->job, ended});
     } else if (const auto* reopened = std::get_if<core::JobReopened>(&change)) {
-      EndRow row;
-      row.end.job = reopened->job;
-      row.reopened = true;
-      rows_.ends.push_back(std::move(row));
+      rows_.ends.push_back({reopened->job, nullptr});
     } else if (const auto* interrupted = std::get_if<core::TasksInterrupted>(&change)) {
       if (without_result(interrupted->cause) && interrupted->node)
         add_interrupted(batch, *interrupted);
     }
   }
-  rows_.outputs.insert(rows_.outputs.end(), batch.outputs.begin(), batch.outputs.end());
+  for (const TaskOutput& output : batch.outputs)
+    rows_.outputs.push_back(&output);
 }
 
 /// An agent may report such an end itself: then the result is the row.
@@ -173,7 +170,7 @@ void RowBuilder::add_interrupted(const core::Committed& batch,
     row.node = change.node;
     row.cause = change.cause;
     row.recorded = change.at;
-    add_run(std::move(row));
+    add_run(row);
   }
 }
 
@@ -183,14 +180,14 @@ void RowBuilder::add_run(RunRow row) {
     const std::uint32_t room = block_tasks - row.run.first % block_tasks;
     const std::uint32_t n = std::min(row.run.count, room);
     Open* open = nullptr;
-    if (!row.measured) {
+    if (row.result == nullptr) {
       const auto [at, fresh] = open_.try_emplace({row.job, row.node});
       if (!fresh && at->second.row < rows_.runs.size()) {
         RunRow& before = rows_.runs[at->second.row];
-        const bool goes_on = !before.measured && before.job == row.job && before.node == row.node &&
-                             before.cause == row.cause && before.run.attempt == row.run.attempt &&
-                             before.run.first + before.run.count == row.run.first &&
-                             row.run.first % block_tasks != 0;
+        const bool goes_on =
+          before.result == nullptr && before.job == row.job && before.node == row.node &&
+          before.cause == row.cause && before.run.attempt == row.run.attempt &&
+          before.run.first + before.run.count == row.run.first && row.run.first % block_tasks != 0;
         if (goes_on) {
           before.run.count += n;
           before.started = std::min(before.started, row.started);
@@ -206,12 +203,12 @@ void RowBuilder::add_run(RunRow row) {
     if (open)
       open->row = rows_.runs.size();
     if (n == row.run.count) {
-      rows_.runs.push_back(std::move(row));
+      rows_.runs.push_back(row);
       return;
     }
     RunRow part = row;
     part.run.count = n;
-    rows_.runs.push_back(std::move(part));
+    rows_.runs.push_back(part);
     row.run.first += n;
     row.run.count -= n;
   }

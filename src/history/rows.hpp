@@ -33,10 +33,9 @@ struct RunRow {
   TaskRun run;
   NodeId node;
   Cause cause = Cause::none;
-  TimePoint recorded;       // the ledger's time
-  TimePoint started, ended; // the node's; 0: unknown
-  bool measured = false;    // `result` holds what the node said of this one task
-  TaskResult result;
+  TimePoint recorded;                 // the ledger's time
+  TimePoint started, ended;           // the node's; 0: unknown
+  const TaskResult* result = nullptr; // what the node said of this one task, if it did
 };
 struct NodeRow {
   Seq seq;
@@ -50,12 +49,12 @@ struct ConfigRow {
   TimePoint time;
   std::string name, value;
 };
-struct EndRow { // or, with `reopened`, that an end is void
-  core::JobEnded end;
-  bool reopened = false;
+struct EndRow {
+  JobId job;
+  const core::JobEnded* end = nullptr; // none: it runs again, its former end is void
 };
 
-/// Everything that several batches add, in the order of the journal.
+/// Everything that several batches add, in the order of the journal. Points into the batches.
 struct Rows {
   std::vector<JobRow> jobs;
   std::vector<EndRow> ends;
@@ -63,7 +62,7 @@ struct Rows {
   std::vector<NodeRow> nodes;
   std::vector<ConfigRow> config;
   std::vector<std::pair<NodeId, std::string>> names;
-  std::vector<TaskOutput> outputs;
+  std::vector<const TaskOutput*> outputs;
   Seq last;
   TimePoint earliest, latest; // times of the entries
 };

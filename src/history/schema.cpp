@@ -6,9 +6,9 @@
 namespace reeve::history {
 namespace {
 
-// `id` grows in the order in which the ledger decided, so newest first is id DESC, and a page ends
-// at an id. A row of `minutes` has the first ids that were given within about a minute, and the
-// times that belong to them: so no table needs an index on time.
+// `id`, and `end_id` of ended jobs, grow in the order in which the ledger decided, so newest first
+// is id DESC, and a page ends at an id. A row of `minutes` has the first ids that were given within
+// about a minute, and the times that belong to them: so no table needs an index on time.
 constexpr const char* tables = R"(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES('last_seq', 0);
@@ -20,14 +20,13 @@ CREATE TABLE gaps(first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, reas
 
 CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL, user TEXT NOT NULL,
   queue TEXT NOT NULL, executor TEXT NOT NULL, UNIQUE(name, user, queue, executor));
-CREATE TABLE job_rows(job INTEGER PRIMARY KEY, kind INTEGER NOT NULL, tasks INTEGER NOT NULL,
-  priority INTEGER NOT NULL, submitted_us INTEGER NOT NULL, labels TEXT);
-CREATE TABLE job_ends(id INTEGER PRIMARY KEY, job INTEGER NOT NULL UNIQUE, kind INTEGER,
-  state INTEGER NOT NULL, started_us INTEGER, ended_us INTEGER NOT NULL,
-  succeeded INTEGER NOT NULL, failed INTEGER NOT NULL, cancelled INTEGER NOT NULL,
-  exit_code INTEGER NOT NULL, reason TEXT);
-CREATE INDEX job_ends_kind ON job_ends(kind);
-CREATE INDEX job_ends_unusual ON job_ends(state) WHERE state <> 2;
+CREATE TABLE job_rows(job INTEGER PRIMARY KEY, kind INTEGER, tasks INTEGER, priority INTEGER,
+  submitted_us INTEGER, labels TEXT, end_id INTEGER, state INTEGER, started_us INTEGER,
+  ended_us INTEGER, succeeded INTEGER, failed INTEGER, cancelled INTEGER, exit_code INTEGER,
+  reason TEXT);
+CREATE UNIQUE INDEX job_rows_end ON job_rows(end_id) WHERE end_id IS NOT NULL;
+CREATE INDEX job_rows_kind ON job_rows(kind, end_id) WHERE end_id IS NOT NULL;
+CREATE INDEX job_rows_unusual ON job_rows(state, end_id) WHERE end_id IS NOT NULL AND state <> 2;
 
 CREATE TABLE attempt_runs(id INTEGER PRIMARY KEY, job INTEGER NOT NULL, first INTEGER NOT NULL,
   count INTEGER NOT NULL, attempt INTEGER NOT NULL, node INTEGER NOT NULL, cause INTEGER NOT NULL,
@@ -56,10 +55,9 @@ CREATE TABLE numbers(n INTEGER PRIMARY KEY);
 
 constexpr const char* views = R"(
 CREATE VIEW jobs AS SELECT j.job, k.name, k.user, k.queue, k.executor, s.name AS state, j.tasks,
-  e.succeeded, e.failed, e.cancelled, e.exit_code, j.priority, j.submitted_us, e.started_us,
-  e.ended_us, e.reason, j.labels
-  FROM job_rows j JOIN kinds k ON k.kind = j.kind LEFT JOIN job_ends e ON e.job = j.job
-  LEFT JOIN job_states s ON s.state = e.state;
+  j.succeeded, j.failed, j.cancelled, j.exit_code, j.priority, j.submitted_us, j.started_us,
+  j.ended_us, j.reason, j.labels
+  FROM job_rows j LEFT JOIN kinds k ON k.kind = j.kind LEFT JOIN job_states s ON s.state = j.state;
 CREATE VIEW attempts AS SELECT r.job, r.first + n.n AS task, r.attempt, m.name AS node,
   c.name AS cause, r.exit_code, r.signal, r.recorded_us, r.started_us, r.ended_us, r.wall_us,
   r.user_cpu_us, r.system_cpu_us, r.max_rss_bytes, r.stdout_bytes, r.stderr_bytes, r.text, r.result
