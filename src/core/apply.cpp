@@ -1,5 +1,6 @@
 // What each fact does to the state. Deterministic, and unable to fail: decide.cpp has refused
 // whatever does not fit. See state.hpp.
+#include "src/core/spec_diff.hpp"
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -234,8 +235,8 @@ void Applier::submit(const JobsSubmitted& f, std::vector<JobDraft> drafts) {
   JobId id = f.first;
   for (JobDraft& draft : drafts) {
     Job& job = s_.jobs.add(id);
-    job.spec = SpecBlob(draft.blob);
-    job.kind = s_.intern(draft.kind);
+    job.kind = s_.intern(draft);
+    job.spec = SpecBlob(spec_difference(job.kind->sample, draft.blob()));
     job.submitted = now_;
     job.count = draft.count;
     if (!draft.items.empty())

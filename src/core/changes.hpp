@@ -30,31 +30,6 @@ struct Kind {
   TimePoint deadline;
   std::vector<Limit> limits;
   bool operator==(const Kind&) const = default;
-  template<class V> static void fields(V& v) {
-    v("queue", &Kind::queue);
-    v("user", &Kind::user);
-    v("executor", &Kind::executor);
-    v("resources", &Kind::resources);
-    v("priority", &Kind::priority);
-    v("max_parallel", &Kind::max_parallel);
-    v("estimate_us", &Kind::estimate);
-    v("time_limit_us", &Kind::time_limit);
-    v("retries", &Kind::retries);
-    v("lost_retries", &Kind::lost_retries);
-    v("node_labels", &Kind::node_labels);
-    v("family", &Kind::family);
-    v("labels", &Kind::labels);
-    v("on_failure", &Kind::on_failure);
-    v("constraints", &Kind::constraints);
-    v("affinity", &Kind::affinity);
-    v("spread", &Kind::spread);
-    v("exclusive", &Kind::exclusive);
-    v("gang", &Kind::gang);
-    v("overcommit", &Kind::overcommit);
-    v("preemptible", &Kind::preemptible);
-    v("deadline_us", &Kind::deadline);
-    v("limits", &Kind::limits);
-  }
 };
 using KindPtr = std::shared_ptr<const Kind>;
 

@@ -13,72 +13,23 @@ Cluster::~Cluster() = default;
 Cluster::Cluster(Cluster&&) noexcept = default;
 Cluster& Cluster::operator=(Cluster&&) noexcept = default;
 
-KindEntry* Cluster::State::intern(const Kind& kind) {
-  auto [at, fresh] = kinds.try_emplace(encode(kind));
-  if (fresh)
-    at->second.kind = std::make_shared<const Kind>(kind);
-  ++at->second.jobs;
-  return &at->second;
+KindEntry* Cluster::State::intern(const JobDraft& draft) {
+  KindEntry* entry = draft.known;
+  if (!entry) {
+    const auto [at, fresh] = kinds.try_emplace(draft.key);
+    entry = &at->second;
+    if (fresh) {
+      entry->key = &at->first;
+      entry->kind = draft.kind;
+      entry->sample = draft.blob();
+    }
+  }
+  ++entry->jobs;
+  return entry;
 }
 void Cluster::State::release(KindEntry* entry) {
   if (--entry->jobs == 0)
-    kinds.erase(encode(*entry->kind));
-}
-
-namespace {
-/// The name with every number in it as '#': "frame-0017" and "frame-0018" are of one family.
-std::string family_of(std::string_view name) {
-  std::string out;
-  for (const char c : name)
-    if (c < '0' || c > '9')
-      out += c;
-    else if (out.empty() || out.back() != '#')
-      out += '#';
-  return out;
-}
-} // namespace
-
-Result<JobDraft> draft_of(const Raw& raw) {
-  auto spec = decode<JobSpec>(raw.msgpack);
-  if (!spec)
-    return tl::unexpected<Error>(spec.error());
-  if (auto good = validate(*spec, ""); !good)
-    return tl::unexpected<Error>(good.error());
-  JobDraft draft;
-  draft.count = spec->count;
-  draft.kind.queue = spec->queue;
-  draft.kind.user = spec->user;
-  draft.kind.executor = spec->executor;
-  draft.kind.resources = spec->resources;
-  draft.kind.priority = spec->priority;
-  draft.kind.max_parallel = spec->max_parallel;
-  draft.kind.estimate = spec->estimate;
-  draft.kind.time_limit = spec->time_limit;
-  draft.kind.retries = spec->retries;
-  draft.kind.lost_retries = spec->lost_retries;
-  draft.kind.node_labels = spec->node_labels;
-  draft.kind.family = family_of(spec->name);
-  draft.kind.labels = spec->labels;
-  draft.kind.on_failure = spec->on_failure;
-  draft.kind.constraints = spec->constraints;
-  draft.kind.affinity = spec->affinity;
-  draft.kind.spread = spec->spread;
-  draft.kind.exclusive = spec->exclusive;
-  draft.kind.gang = spec->gang;
-  draft.kind.overcommit = spec->overcommit;
-  draft.kind.preemptible = spec->preemptible;
-  draft.kind.deadline = spec->deadline;
-  draft.kind.limits = spec->limits;
-  draft.after = std::move(spec->after);
-  draft.name = spec->name;
-  if (spec->items.empty()) {
-    draft.blob = raw.msgpack;
-  } else {
-    draft.items = std::move(spec->items);
-    spec->items.clear();
-    draft.blob = encode(*spec);
-  }
-  return draft;
+    kinds.erase(kinds.find(*entry->key));
 }
 
 namespace {
@@ -281,8 +232,9 @@ private:
     }
     std::vector<JobDraft> drafts;
     drafts.reserve(c.specs.size());
+    Drafter drafter(s_.kinds);
     for (std::size_t i = 0; i < c.specs.size(); ++i) {
-      auto draft = draft_of(c.specs[i]);
+      auto draft = drafter.draft(c.specs[i]);
       if (!draft) {
         const std::string path = "jobs[" + number(i) + "]";
         return refuse(draft.error().code,

@@ -173,7 +173,8 @@ void Applier::yield_gang(Job& job, JobId id) {
 
 std::string circle_in(const std::vector<JobDraft>& drafts) {
   const auto name = [&](std::size_t i) {
-    return drafts[i].name.empty() ? "jobs[" + std::to_string(i) + "]" : drafts[i].name;
+    const std::string given = drafts[i].name();
+    return given.empty() ? "jobs[" + std::to_string(i) + "]" : given;
   };
   enum class Seen : std::uint8_t { no, open, closed };
   std::vector<Seen> seen(drafts.size(), Seen::no);

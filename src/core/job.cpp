@@ -1,23 +1,40 @@
 // Tables of jobs and of submitters' keys. See job.hpp.
 #include "src/core/job.hpp"
 
+#include "src/core/spec_diff.hpp"
+
 #include <cstring>
 #include <xxhash.h>
 
 namespace reeve::core {
 
-SpecBlob::SpecBlob(std::string_view bytes)
-    : bytes_(new char[sizeof(std::uint32_t) + bytes.size()]) {
+namespace {
+constexpr std::size_t long_form = 0xff;
+constexpr std::size_t long_head = 1 + sizeof(std::uint32_t);
+} // namespace
+
+SpecBlob::SpecBlob(std::string_view bytes) {
+  if (bytes.empty())
+    return;
+  const std::size_t head = bytes.size() < long_form ? 1 : long_head;
+  bytes_.reset(new char[head + bytes.size()]);
   const auto size = static_cast<std::uint32_t>(bytes.size());
-  std::memcpy(bytes_.get(), &size, sizeof size);
-  std::memcpy(bytes_.get() + sizeof size, bytes.data(), bytes.size());
+  bytes_[0] = static_cast<char>(head == 1 ? size : long_form);
+  if (head != 1)
+    std::memcpy(bytes_.get() + 1, &size, sizeof size);
+  std::memcpy(bytes_.get() + head, bytes.data(), bytes.size());
 }
 std::string_view SpecBlob::view() const {
   if (!bytes_)
     return {};
+  if (const auto size = static_cast<unsigned char>(bytes_[0]); size < long_form)
+    return {bytes_.get() + 1, size};
   std::uint32_t size = 0;
-  std::memcpy(&size, bytes_.get(), sizeof size);
-  return {bytes_.get() + sizeof size, size};
+  std::memcpy(&size, bytes_.get() + 1, sizeof size);
+  return {bytes_.get() + long_head, size};
+}
+std::string Job::encoded_spec() const {
+  return spec_restored(kind->sample, spec.view());
 }
 
 KeyPrint print_of(const Bytes& key) {

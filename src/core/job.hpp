@@ -1,5 +1,5 @@
-// A job as the ledger keeps it: 64 bytes and its encoded specification while it waits, more once it
-// runs. Owned by Cluster's JobTable. Only apply changes it.
+// A job as the ledger keeps it: 64 bytes and what its specification differs in from others while it
+// waits, more once it runs. Owned by Cluster's JobTable. Only apply changes it.
 #pragma once
 
 #include "src/core/changes.hpp"
@@ -34,12 +34,15 @@ struct JobExtra {
   std::string reason; // of a hold, a cancellation or the first failure
 };
 
-struct KindEntry { // in the cluster's table; the job points at it
+struct KindEntry {                  // in the cluster's table; the job points at it
+  const std::string* key = nullptr; // in that table
   KindPtr kind;
+  std::string sample; // encoded JobSpec without items, of its first job
   std::uint64_t jobs = 0;
 };
 
-/// Encoded JobSpec, without items; a pointer wide, because a million of them wait.
+/// What makes a job's JobSpec, encoded and without items, differ from its kind's sample
+/// (spec_diff.hpp). A pointer wide, because a million of them wait; nothing when they are the same.
 class SpecBlob {
 public:
   SpecBlob() = default;
@@ -47,7 +50,7 @@ public:
   [[nodiscard]] std::string_view view() const;
 
 private:
-  std::unique_ptr<char[]> bytes_; // length as uint32, then the bytes
+  std::unique_ptr<char[]> bytes_; // length: one byte, or 255 and four; then the bytes
 };
 
 struct KeyPrint { // XXH3-128 of the submitter's key; zero: none
@@ -85,8 +88,9 @@ struct Job {
     return *extra;
   }
   [[nodiscard]] JobState state() const;
+  [[nodiscard]] std::string encoded_spec() const; // JobSpec without items
 };
-static_assert(sizeof(Job) <= 72, "a pending job must stay small");
+static_assert(sizeof(Job) <= 64, "a pending job must stay small");
 
 /// Jobs by id, in pages that are freed when all their jobs are forgotten. Ids are given in order,
 /// so looking one up is two indexings.

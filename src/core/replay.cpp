@@ -176,8 +176,9 @@ Result<void> Cluster::replay(Seq seq, const Entry& entry, Changes& changes) {
     std::vector<JobDraft>
       drafts; // taken apart once: a million of these decide how long a cold start takes
     drafts.reserve(submitted->specs.size());
+    Drafter drafter(state_->kinds);
     for (const Raw& spec : submitted->specs) {
-      auto draft = draft_of(spec);
+      auto draft = drafter.draft(spec);
       if (!draft)
         return corrupt("a job specification is damaged: " + draft.error().message());
       drafts.push_back(std::move(*draft));

@@ -9,7 +9,7 @@
 namespace reeve::core {
 namespace {
 
-constexpr std::uint32_t snapshot_version = 1;
+constexpr std::uint32_t snapshot_version = 2;
 
 struct Head {
   static constexpr bool as_array = true;
@@ -207,7 +207,7 @@ std::string Cluster::snapshot() const {
   std::unordered_map<const KindEntry*, std::uint32_t> index;
   for (const auto& [key, entry] : kinds) {
     index.emplace(entry, static_cast<std::uint32_t>(index.size()));
-    put(out, *entry->kind);
+    put(out, Bytes{entry->sample});
   }
   for (const auto& [id, n] : s.nodes)
     put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity,
@@ -275,10 +275,14 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
   s.totals = head->totals;
   std::vector<KindEntry*> kinds;
   for (std::uint64_t i = 0; i < head->kinds; ++i) {
-    auto kind = in.take<Kind>();
-    if (!kind)
-      return tl::unexpected<Error>(kind.error());
-    kinds.push_back(s.intern(*kind));
+    const auto sample = in.take<Bytes>();
+    if (!sample)
+      return tl::unexpected<Error>(sample.error());
+    const Raw spec{sample->data};
+    const auto draft = Drafter(s.kinds).draft(spec);
+    if (!draft)
+      return fail(Code::corrupt, "snapshot", "a kind: " + draft.error().message());
+    kinds.push_back(s.intern(*draft));
     kinds.back()->jobs = 0;
   }
   for (std::uint64_t i = 0; i < head->nodes; ++i) {

@@ -3,19 +3,9 @@
 #pragma once
 
 #include "src/core/cluster.hpp"
+#include "src/core/draft.hpp"
 
 namespace reeve::core {
-
-struct JobDraft {   // a submitted spec, taken apart
-  std::string blob; // encoded, without items
-  Kind kind;
-  std::uint32_t count = 1;
-  std::vector<std::string> items;
-  std::vector<Dependency> after;
-  std::string name;
-};
-/// Errors name the field below `specs[i]`.
-Result<JobDraft> draft_of(const Raw& spec);
 
 struct Totals { // tasks and jobs, kept up to date by apply
   std::uint64_t jobs_pending = 0, jobs_running = 0;
@@ -44,8 +34,7 @@ struct Cluster::State {
   std::string master;
   JobTable jobs;
   KeyIndex keys;
-  std::unordered_map<std::string, KindEntry>
-    kinds; // by their encoded form; pointers to entries are stable
+  KindTable kinds; // pointers to entries are stable
   std::map<NodeId, Node> nodes;
   std::unordered_map<std::string, NodeId> node_names;
   NodeId newest_node;
@@ -59,7 +48,7 @@ struct Cluster::State {
   };
   std::unordered_map<JobId, std::vector<Dependent>> dependents; // that may still be blocked, by id
 
-  KindEntry* intern(const Kind& kind);
+  KindEntry* intern(const JobDraft& draft);
   void release(KindEntry* entry);
   Node* node(NodeId id) {
     const auto at = nodes.find(id);

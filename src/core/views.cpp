@@ -138,7 +138,7 @@ JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
       v.reason = waits_for(job);
   }
   if (with_spec)
-    v.spec.msgpack = std::string(job.spec.view());
+    v.spec.msgpack = job.encoded_spec();
   return v;
 }
 } // namespace
@@ -160,7 +160,7 @@ JobList Cluster::list(const ListJobs& q) const {
     std::optional<JobSpec> spec;
     const auto decoded = [&]() -> const JobSpec& {
       if (!spec)
-        spec = decode<JobSpec>(job->spec.view()).value_or(JobSpec{});
+        spec = decode<JobSpec>(job->encoded_spec()).value_or(JobSpec{});
       return *spec;
     };
     if (needs_spec) {
@@ -338,7 +338,7 @@ Stats Cluster::stats() const {
 
 Raw Cluster::spec_for_agents(JobId id) const {
   const Job* job = state_->jobs.find(id);
-  return job ? Raw{std::string(job->spec.view())} : Raw{};
+  return job ? Raw{job->encoded_spec()} : Raw{};
 }
 std::vector<std::string> Cluster::items_of(JobId id, std::span<const TaskRun> runs) const {
   std::vector<std::string> out;

@@ -138,7 +138,7 @@ TEST_F(replaying, a_snapshot_with_a_flipped_bit_ends_no_process) {
 
 TEST_F(replaying, a_snapshot_of_a_later_program_is_refused_by_its_version) {
   std::string other = cluster_.snapshot();
-  ASSERT_EQ(other[5], 1); // behind the length and the head's array
+  ASSERT_EQ(other[5], 2); // behind the length and the head's array
   other[5] = 99;
   const auto restored = Cluster::restore(other);
   ASSERT_FALSE(restored);
