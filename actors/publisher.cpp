@@ -20,13 +20,16 @@ caf::behavior PublisherActor::make_behavior() {
 }
 
 void PublisherActor::publish(const core::Committed& batch) {
-  std::vector<net::Publication> news;
-  for (const auto& event : teller_.tell(batch)) {
-    events::Ring::Item item{event.seq, event.part, events::position_of(event), encode(event)};
-    news.push_back({events::topic_of(event), item.position, item.body});
-    ring_.add(std::move(item));
+  auto events = teller_.tell(batch);
+  if (!wire_.listened || wire_.listened()) {
+    std::vector<net::Publication> news;
+    news.reserve(events.size());
+    for (const auto& event : events)
+      news.push_back({events::topic_of(event), events::position_of(event), encode(event)});
+    wire_.publish(std::move(news));
   }
-  wire_.publish(std::move(news));
+  for (auto& event : events)
+    ring_.add(std::move(event));
 }
 
 /// Sends the kept events under the topic that only the asker has, then a `replay.done` that says up
@@ -36,15 +39,15 @@ void PublisherActor::replay(const std::string& topic) {
   if (!from)
     return;
   std::vector<net::Publication> news;
-  for (auto at = ring_.since(*from); at != ring_.items().end(); ++at)
-    news.push_back({topic, at->position, at->body});
+  for (auto at = ring_.since(*from); at != ring_.events().end(); ++at)
+    news.push_back({topic, events::position_of(*at), encode(*at)});
   Event end;
   end.kind = "replay.done";
   end.time = wall_now();
-  if (!ring_.items().empty()) {
-    end.seq = ring_.items().back().seq;
-    end.part = ring_.items().back().part;
-    end.numbers["oldest"] = static_cast<std::int64_t>(ring_.items().front().seq.value);
+  if (!ring_.events().empty()) {
+    end.seq = ring_.events().back().seq;
+    end.part = ring_.events().back().part;
+    end.numbers["oldest"] = static_cast<std::int64_t>(ring_.events().front().seq.value);
   }
   news.push_back({topic, events::position_of(end), encode(end)});
   wire_.publish(std::move(news));

@@ -13,15 +13,26 @@ std::uint64_t tasks_in(const std::vector<TaskRun>& runs) {
   return n;
 }
 
-/// The job's name, out of an encoded JobSpec: its first field, when it has one.
+/// The job's name, out of an encoded JobSpec: its first field, when it has one. The bytes are our
+/// own, so a look at their beginning does.
 std::string name_in(const Raw& spec) {
-  codec::Tape& tape = codec::thread_tape();
-  if (!tape.parse(spec.msgpack, {}) || tape.tokens.size() < 3)
-    return {};
-  const auto text = [](const codec::Token& t) {
-    return t.type == codec::Type::str ? std::string_view(t.data, t.size) : std::string_view();
+  constexpr std::string_view key = "\xa4name";
+  std::string_view bytes = spec.msgpack;
+  const auto byte = [&bytes](std::size_t at) {
+    return at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0u;
   };
-  return text(tape.tokens[1]) == "name" ? std::string(text(tape.tokens[2])) : std::string();
+  bytes.remove_prefix(std::min<std::size_t>(bytes.size(), byte(0) == 0xde ? 3 : 1)); // the map
+  if (!bytes.starts_with(key))
+    return {};
+  bytes.remove_prefix(key.size());
+  std::size_t size = 0, head = 1;
+  if ((byte(0) & 0xe0u) == 0xa0)
+    size = byte(0) & 0x1fu;
+  else if (byte(0) == 0xd9)
+    size = byte(1), head = 2;
+  else if (byte(0) == 0xda)
+    size = byte(1) << 8 | byte(2), head = 3;
+  return std::string(bytes.substr(std::min(head, bytes.size()), size));
 }
 
 std::string joined(const std::map<std::string, std::string>& values) {
@@ -240,15 +251,15 @@ std::string position_of(const Event& event) {
   return out;
 }
 
-void Ring::add(Item item) {
-  items_.push_back(std::move(item));
-  if (items_.size() > most_)
-    items_.pop_front();
+void Ring::add(Event event) {
+  events_.push_back(std::move(event));
+  if (events_.size() > most_)
+    events_.pop_front();
 }
 
-std::deque<Ring::Item>::const_iterator Ring::since(Seq from) const {
-  return std::lower_bound(items_.begin(), items_.end(), from,
-                          [](const Item& item, Seq seq) { return item.seq < seq; });
+std::deque<Event>::const_iterator Ring::since(Seq from) const {
+  return std::lower_bound(events_.begin(), events_.end(), from,
+                          [](const Event& event, Seq seq) { return event.seq < seq; });
 }
 
 std::optional<Seq> replay_from(std::string_view topic) {

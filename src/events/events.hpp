@@ -33,20 +33,15 @@ std::string position_of(const Event& event);
 class Ring {
 public:
   explicit Ring(std::size_t most = 100'000) : most_(most) {}
-  struct Item {
-    Seq seq;
-    std::uint32_t part = 0;
-    std::string position, body;
-  };
-  void add(Item item);
+  void add(Event event);
   /// Events with seq >= from. The oldest one kept may be later than `from`: the reader sees that by
   /// its number.
-  [[nodiscard]] std::deque<Item>::const_iterator since(Seq from) const;
-  [[nodiscard]] const std::deque<Item>& items() const { return items_; }
+  [[nodiscard]] std::deque<Event>::const_iterator since(Seq from) const;
+  [[nodiscard]] const std::deque<Event>& events() const { return events_; }
 
 private:
   std::size_t most_;
-  std::deque<Item> items_;
+  std::deque<Event> events_;
 };
 
 /// Somebody subscribed to `replay.<seq>.<nonce>`: wants the kept events from seq on, under exactly

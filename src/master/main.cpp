@@ -65,6 +65,7 @@ actors::Wire wire_to(net::Server& server) {
   actors::Wire wire;
   wire.send = [&server](std::vector<net::Message> messages) { server.send(std::move(messages)); };
   wire.publish = [&server](std::vector<net::Publication> news) { server.publish(std::move(news)); };
+  wire.listened = [&server] { return server.listened(); };
   wire.consumed = [&server](std::size_t bytes) { server.consumed(bytes); };
   wire.counters = [&server] {
     const auto& c = server.counters();

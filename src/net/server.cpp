@@ -161,10 +161,10 @@ Result<std::unique_ptr<Server>> Server::bind(ServerOptions options) {
       field = "events";
       endpoint = server->options_.events;
       settle(io.events);
-      io.events.set(zmq::sockopt::sndhwm,
-                    100'000); // a slower subscriber misses events and sees the gap in their numbers
+      // A slower subscriber misses events and asks for them again; a whole replay must fit.
+      io.events.set(zmq::sockopt::sndhwm, 250'000);
       io.events.set(zmq::sockopt::maxmsgsize, std::int64_t{4'096}); // only subscriptions come in
-      io.events.set(zmq::sockopt::xpub_verbose, 1);
+      io.events.set(zmq::sockopt::xpub_verboser, 1); // every subscription and every end of one
       server->events_endpoint_ = bind_to(io.events, endpoint);
     }
     return server;
@@ -318,7 +318,14 @@ void Server::Io::receive_subscriptions() {
   zmq::message_t frame;
   for (int i = 0; i < 1'000 && events.recv(frame, zmq::recv_flags::dontwait); ++i) {
     const std::string_view text = frame.to_string_view();
-    if (!frame.more() && !text.empty() && text[0] == 1 && handler.subscribed)
+    if (frame.more() || text.empty())
+      continue;
+    if (text[0] == 0)
+      --server.listeners_;
+    if (text[0] != 1)
+      continue;
+    ++server.listeners_;
+    if (handler.subscribed)
       handler.subscribed(std::string(text.substr(1)));
   }
 }

@@ -68,6 +68,8 @@ public:
   /// From any thread. Order is kept for each peer.
   void send(std::vector<Message> messages);
   void publish(std::vector<Publication> publications);
+  /// Somebody has subscribed to events. What is published while nobody has reaches nobody.
+  [[nodiscard]] bool listened() const { return listeners_.load(std::memory_order_relaxed) > 0; }
   /// Messages handed over have been worked on: `bytes` as the sum of Message::bytes().
   void consumed(std::size_t bytes);
   /// Reads nothing from peers any more; still sends.
@@ -82,6 +84,7 @@ private:
   ServerOptions options_;
   std::string endpoint_, events_endpoint_;
   ServerCounters counters_;
+  std::atomic<std::int64_t> listeners_{0}; // subscriptions
   std::unique_ptr<Io> io_;
 };
 

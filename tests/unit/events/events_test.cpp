@@ -55,6 +55,13 @@ TEST_F(Telling, a_submitted_job_is_named) {
                             JobsSubmitted{JobId(4), {}, {Raw{encode(JobSpec{})}}}});
   EXPECT_EQ(events.at(0).name, "render");
   EXPECT_EQ(events.at(1).name, "");
+  for (const std::size_t size : {1u, 31u, 32u, 255u, 256u}) {
+    spec.name = std::string(size, 'n');
+    EXPECT_EQ(tell({JobsSubmitted{JobId(5), {}, {Raw{encode(spec)}}}}).at(0).name, spec.name);
+  }
+  spec.name.clear();
+  spec.command = {"name", "x"};
+  EXPECT_EQ(tell({JobsSubmitted{JobId(6), {}, {Raw{encode(spec)}}}}).at(0).name, "");
 }
 TEST_F(Telling, results_are_summed_and_each_failure_is_told) {
   TasksFinished fact;
@@ -76,6 +83,24 @@ TEST_F(Telling, results_are_summed_and_each_failure_is_told) {
   EXPECT_EQ(events[1].numbers.at("task"), 1'001);
   EXPECT_EQ(events[1].numbers.at("exit_code"), 3);
 }
+TEST_F(Telling, preemption_tuning_and_quarantine) {
+  teller_.reset({node(1, "a")});
+  const TimePoint until{Duration(99)};
+  const auto events =
+    tell({TasksPreempted{NodeId(1), JobId(2), {{3, 4, 1}}, Cause::preempted, "for 7"},
+          NodeTuned{NodeId(1), 1'500, false, ""}, NodeTuned{NodeId(1), 1'000, true, ""},
+          NodesQuarantined{{NodeId(1)}, until, "flaky"}, NodesQuarantined{{NodeId(1)}, {}, ""}});
+  ASSERT_EQ(events.size(), 5u);
+  EXPECT_EQ(events[0].kind, "task.preempted");
+  EXPECT_EQ(events[0].node, "a");
+  EXPECT_EQ(events[0].numbers.at("tasks"), 4);
+  EXPECT_EQ(events[1].kind, "node.tuned");
+  EXPECT_EQ(events[1].numbers.at("overcommit_milli"), 1'500);
+  EXPECT_EQ(events[2].kind, "node.closed");
+  EXPECT_EQ(events[3].kind, "node.quarantined");
+  EXPECT_EQ(events[3].numbers.at("until_us"), 99);
+  EXPECT_EQ(events[4].kind, "node.unquarantined");
+}
 TEST_F(Telling, the_end_of_a_job_comes_last_with_the_last_number) {
   const auto events = tell({JobHeld{JobId(1), true, ""}, JobHeld{JobId(2), true, ""}},
                            {core::JobEnded{JobId(8), JobState::failed, 5, TimePoint(Duration(9))}});
@@ -96,10 +121,10 @@ TEST(topics, name_the_job_or_else_the_node) {
 TEST(ring, keeps_the_newest) {
   Ring ring(3);
   for (std::uint64_t i = 1; i <= 5; ++i)
-    ring.add({Seq(i), 0, "", std::to_string(i)});
-  EXPECT_EQ(ring.since(Seq(1))->body, "3");
-  EXPECT_EQ(ring.since(Seq(5))->body, "5");
-  EXPECT_EQ(ring.since(Seq(6)), ring.items().end());
+    ring.add(Event{.seq = Seq(i), .name = std::to_string(i)});
+  EXPECT_EQ(ring.since(Seq(1))->name, "3");
+  EXPECT_EQ(ring.since(Seq(5))->name, "5");
+  EXPECT_EQ(ring.since(Seq(6)), ring.events().end());
 }
 TEST(replay, is_asked_for_by_a_topic) {
   EXPECT_EQ(replay_from("replay.17.ab12"), Seq(17));

@@ -208,6 +208,24 @@ TEST_F(ServerTest, events_reach_those_who_subscribed) {
   server_->publish({{"node.lost.n1", "p", "not for us"}, {"job.ended.7", "position", "event"}});
   EXPECT_EQ(hear(subscriber), (std::vector<std::string>{"job.ended.7", "position", "event"}));
 }
+TEST_F(ServerTest, knows_whether_anybody_listens_to_events) {
+  open({.events = "tcp://127.0.0.1:*"});
+  EXPECT_FALSE(server_->listened());
+  zmq::socket_t first(context_, zmq::socket_type::sub), second(context_, zmq::socket_type::sub);
+  for (auto* subscriber : {&first, &second}) {
+    subscriber->set(zmq::sockopt::linger, 0);
+    subscriber->set(zmq::sockopt::subscribe, "");
+    subscriber->set(zmq::sockopt::subscribe, "job.");
+    subscriber->connect(server_->events_endpoint());
+  }
+  ASSERT_TRUE(await([&] { return server_->listened() && topics_.contains("job."); }));
+  first.set(zmq::sockopt::unsubscribe, "job.");
+  first.close();
+  second.set(zmq::sockopt::unsubscribe, "");
+  EXPECT_TRUE(server_->listened());
+  second.close();
+  EXPECT_TRUE(await([&] { return !server_->listened(); }));
+}
 TEST_F(ServerTest, what_was_queued_before_the_stop_is_still_sent) {
   open();
   auto peer = dealer();
