@@ -99,7 +99,7 @@ private:
   };
   struct OpenHash {
     std::size_t operator()(const OpenKey& key) const noexcept {
-      return std::hash<JobId>()(key.job) ^ (std::hash<NodeId>()(key.node) << 1);
+      return (static_cast<std::size_t>(key.job.value) * 0x9E3779B97F4A7C15ULL) ^ key.node.value;
     }
   };
   std::unordered_map<OpenKey, Open, OpenHash> open_;
