@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <poll.h>
 #include <spawn.h>
 #include <sqlite3.h>
@@ -270,6 +271,17 @@ void Cluster::start_agent(const std::string& vcores) {
 }
 Client Cluster::client(ClientOptions options) {
   return or_give_up(Client::connect({endpoint_}, std::move(options)), "connect");
+}
+
+double cpu_seconds(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const auto fields = split(std::string_view(text).substr(text.rfind(')') + 2), ' ');
+  if (fields.size() < 13)
+    return 0;
+  return (std::stod(fields[11]) + std::stod(fields[12])) /
+         static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 double raw_commit(const Scratch& scratch, std::size_t bytes, int times) {

@@ -80,6 +80,9 @@ private:
   std::vector<Program> agents_;
 };
 
+/// Processor seconds that a process has used so far, all its threads.
+double cpu_seconds(pid_t pid);
+
 // ---- raw baselines
 
 /// Seconds of one commit of `bytes` in a SQLite file of the master's settings (WAL, FULL): median
