@@ -1,0 +1,63 @@
+// What agent and keeper read of each other, and what both read of their own files after a crash.
+#include "agents/worker/keeper_log.hpp"
+#include "agents/worker/keeper_socket.hpp"
+#include "tests/fuzz/target.hpp"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace {
+using namespace reeve;
+using namespace reeve::worker;
+
+template<class T> void read_one(std::string_view bytes) {
+  const auto value = decode<T>(bytes);
+  if (!value)
+    return;
+  const auto again = decode<T>(encode(*value));
+  REQUIRE(again && *again == *value);
+}
+
+/// The bytes arrive over a socket, as frames.
+void read_frames(std::string_view bytes) {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  const Fd left(ends[0]), right(ends[1]);
+  bytes = bytes.substr(0, 100'000); // fits the socket's buffer
+  REQUIRE(::send(left.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) ==
+          static_cast<ssize_t>(bytes.size()));
+  FrameReader reader;
+  REQUIRE(reader.read_from(right.get()));
+  for (auto frame = reader.next(); frame && !frame->empty(); frame = reader.next()) {
+    read_one<keeper::ToKeeper>(*frame);
+    read_one<keeper::FromKeeper>(*frame);
+  }
+}
+
+void read_log(std::string_view bytes) {
+  const Fd file(::memfd_create("log", MFD_CLOEXEC));
+  REQUIRE(::write(file.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  const auto state = read_keeper_log("/proc/self/fd/" + std::to_string(file.get()));
+  REQUIRE(bytes.empty() || !state.torn.empty() || state.opened.keeper || !state.attempts.empty() ||
+          bytes.size() >= 8);
+}
+} // namespace
+
+// A byte: 0 to 2: a frame to or from the keeper, or a record of its log; 3: a stream of frames;
+// else its log.
+REEVE_FUZZ(keeper) {
+  fuzz::Pieces pieces(input);
+  switch (pieces.number(1)) {
+  case 0:
+    return read_one<keeper::ToKeeper>(pieces.rest());
+  case 1:
+    return read_one<keeper::FromKeeper>(pieces.rest());
+  case 2:
+    return read_one<record::Record>(pieces.rest());
+  case 3:
+    return read_frames(pieces.rest());
+  default:
+    return read_log(pieces.rest());
+  }
+}

@@ -1,0 +1,226 @@
+// Writes first inputs for the fuzz targets that read our own formats, from samples of every message
+// and entry and from a small cluster's life: reeve_fuzz_replay --seeds FOLDER. What a fuzzer makes
+// of them joins corpus/ by hand.
+#include "tests/fuzz/seeds.hpp"
+#include "agents/worker/agent_wire.hpp"
+#include "agents/worker/keeper_log.hpp"
+#include "agents/worker/keeper_socket.hpp"
+#include "src/core/cluster.hpp"
+#include "src/journal/batch_row.hpp"
+#include "tests/unit/messages/all_types.hpp"
+#include "tests/unit/messages/values.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+namespace reeve::fuzz {
+namespace {
+
+std::string little(std::uint64_t value, std::size_t bytes) {
+  std::string out;
+  for (std::size_t i = 0; i < bytes; ++i)
+    out.push_back(static_cast<char>(value >> (8 * i)));
+  return out;
+}
+std::string piece(const std::string& bytes) {
+  return little(bytes.size(), 2) + bytes;
+}
+template<class M> std::string said(std::uint64_t what, const M& message) {
+  const auto [header, body] = frames(message, 1, Epoch(3));
+  return little(what, 1) + piece(header) + piece(body);
+}
+
+class Writer {
+public:
+  explicit Writer(std::string folder) : folder_(std::move(folder)) {}
+  void put(const std::string& target, const std::string& name, const std::string& bytes) {
+    std::filesystem::create_directories(folder_ + "/" + target);
+    std::ofstream(folder_ + "/" + target + "/" + name, std::ios::binary) << bytes;
+  }
+
+private:
+  std::string folder_;
+};
+
+JobSpec noop(std::uint32_t count) {
+  JobSpec spec;
+  spec.name = "a";
+  spec.executor = "noop";
+  spec.count = count;
+  return spec;
+}
+
+void put_messages(Writer& out) {
+  std::uint64_t place = 1'000;
+  test::each_type([&]<class T>(std::type_identity<T>, const char* name) {
+    std::uint64_t number = place++;
+    if constexpr (test::is_message<T>)
+      number = static_cast<std::uint64_t>(T::type);
+    const std::string bytes = encode(test::sample<T>());
+    if (bytes.size() < 700)
+      out.put("messages", name, little(number, 2) + bytes);
+  });
+}
+
+/// The entries of a cluster where something of everything happened.
+std::vector<Entry> a_life() {
+  const TimePoint at{Duration(1'700'000'000'000'000)};
+  std::vector<Fact> facts{
+    EpochStarted{Epoch(1), "m"},
+    NodeRegistered{NodeId(1), "n1", Incarnation(7), {4'000, 1 << 30, 0, {}}, {}, {"noop"}, "p"},
+    JobsSubmitted{JobId(1), Bytes{"k"}, {Raw{encode(noop(100))}, Raw{encode(noop(1))}}},
+    TasksPlaced{{Placement{NodeId(1), JobId(1), 2, {{0, 50, 1}}}}},
+    TasksFinished{NodeId(1), {JobResults{JobId(1), {{{0, 10, 1}, at, at}}, {}}}},
+    TasksCancelled{JobId(1), {{60, 5, 1}}, "why"},
+    JobHeld{JobId(2), true, "why"},
+    LeaseGranted{LeaseId(1), NodeId(1), "me", {1'000, 0, 0, {}}, {}, {}},
+    LeaseRenewed{LeaseId(1), at},
+    NodesDrained{{NodeId(1)}, true, "why"},
+    NodesQuarantined{{NodeId(1)}, at, "why"},
+    NodeTuned{NodeId(1), 1'500, true, "why"},
+    NodesLabelled{{NodeId(1)}, {{"zone", "a"}}},
+    ConfigChanged{{{"retention.jobs", "2h"}}},
+    LeasesEnded{{LeaseId(1)}, true},
+    NodesLost{{NodeId(1)}, "silent", false},
+    TasksRequeued{JobId(1), {{10, 40, 1}}, Cause::lost_node, at, "why"},
+    TasksCancelled{JobId(1), {}, ""},
+    TasksRetried{JobId(1), {}},
+  };
+  std::vector<Entry> entries;
+  for (auto& fact : facts)
+    entries.push_back({at, std::move(fact)});
+  return entries;
+}
+
+void put_entries(Writer& out) {
+  core::Cluster cluster;
+  core::Changes changes;
+  std::string all;
+  for (const auto& entry : a_life()) {
+    if (!cluster.replay(cluster.last_seq().next(), entry, changes))
+      break;
+    all += piece(encode(entry));
+    const std::string name = std::to_string(cluster.last_seq().value);
+    out.put("entries", name, all);
+    out.put("snapshot", name, cluster.snapshot());
+  }
+  test::each_type([&]<class T>(std::type_identity<T>, const char* name) {
+    if constexpr (std::is_constructible_v<Fact, T>)
+      out.put("entries", name, all + piece(encode(Entry{{}, test::sample<T>()})));
+  });
+}
+
+void put_gateway(Writer& out) {
+  test::each_message([&]<class T>(std::type_identity<T>, const char* name) {
+    T message = test::sample<T>();
+    if constexpr (requires { message.session; })
+      message.session = 77;
+    std::string bytes = said(0, message) + said(1, message);
+    if (bytes.size() < 2'000)
+      out.put("gateway", name, bytes);
+  });
+  Submit submit;
+  submit.jobs = {noop(5)};
+  Heartbeat beat;
+  beat.session = 77;
+  out.put("gateway", "talk",
+          said(1, submit) + said(0, beat) + said(2, Hello{{1}, "x"}) + said(31, beat));
+  out.put("gateway", "garbage", little(1, 1) + piece("\xc1\xc1") + piece("\xff"));
+}
+
+void put_agent(Writer& out) {
+  Registered registered;
+  registered.session = 7;
+  registered.node = NodeId(1);
+  registered.heartbeat = std::chrono::seconds(1);
+  const std::string begin = said(0, registered);
+  Assign assign;
+  assign.session = 7;
+  assign.number = 1;
+  assign.specs = {{JobId(1), Raw{encode(noop(100))}}};
+  assign.jobs = {{JobId(1), 2, {{0, 50, 1}}, {}, {}}};
+  StopTasks stop{{{JobId(1), {{10, 20, 1}}}}, "why"};
+  JobSpec process;
+  process.command = {"true"};
+  Assign more = assign;
+  more.number = 2;
+  more.specs = {{JobId(2), Raw{encode(process)}}};
+  more.jobs = {{JobId(2), 1, {{0, 2, 1}}, {"a", "b"}, {}}, {JobId(1), 4, {{50, 50, 2}}, {}, {}}};
+  out.put("agent", "register", begin);
+  out.put("agent", "assign", begin + said(1, assign));
+  out.put("agent", "stop", begin + said(1, assign) + said(2, stop));
+  out.put("agent", "more",
+          begin + said(1, assign) + said(9, more) + said(2, stop) + said(250, Beacon{}));
+  out.put("agent", "gap", begin + said(1, more));
+  out.put("agent", "again", begin + said(1, assign) + said(1, RegisterAgain{"x"}) + begin);
+  out.put("agent", "ack", begin + said(1, assign) + said(3, ResultsAck{{1, 2}}));
+  out.put("agent", "failed", said(1, Failed{Code::conflict, "name", "taken", {}, {}}) + begin);
+  test::each_message([&]<class T>(std::type_identity<T>, const char* name) {
+    if (T::type >= MessageType::registered)
+      out.put("agent", name, begin + said(1, test::sample<T>()));
+  });
+}
+
+template<class Variant, std::size_t I = 0>
+void put_alternatives(Writer& out, std::uint64_t how, const char* name, std::string& log) {
+  if constexpr (I < std::variant_size_v<Variant>) {
+    const std::string body = encode(
+      Variant(std::in_place_index<I>, test::sample<std::variant_alternative_t<I, Variant>>()));
+    out.put("keeper", name + std::to_string(I), little(how, 1) + body);
+    worker::append_frame(log, body);
+    put_alternatives<Variant, I + 1>(out, how, name, log);
+  }
+}
+void put_keeper(Writer& out) {
+  std::string to, from, records;
+  put_alternatives<worker::keeper::ToKeeper>(out, 0, "to", to);
+  put_alternatives<worker::keeper::FromKeeper>(out, 1, "from", from);
+  put_alternatives<worker::record::Record>(out, 2, "record", records);
+  out.put("keeper", "frames_to", little(3, 1) + to);
+  out.put("keeper", "frames_from", little(3, 1) + from);
+  const std::string path = std::filesystem::temp_directory_path() / "reeve-fuzz-seed.log";
+  auto log = worker::KeeperLog::create(path, test::sample<worker::record::Opened>());
+  if (!log)
+    return;
+  log->add(test::sample<worker::record::Intent>());
+  log->add(test::sample<worker::record::Started>());
+  log->add(test::sample<worker::record::Ended>());
+  log->add(test::sample<worker::record::Released>());
+  (void)log->flush();
+  std::ifstream file(path, std::ios::binary);
+  out.put("keeper", "log",
+          little(4, 1) +
+            std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()));
+  std::filesystem::remove(path);
+}
+
+void put_rows(Writer& out) {
+  for (const std::size_t entries : {1u, 2u, 5u}) {
+    journal::Batch batch;
+    batch.first = Seq(1);
+    for (std::size_t i = 0; i < entries; ++i)
+      batch.entries.push_back(encode(a_life()[i]));
+    std::string body;
+    if (!journal::pack(batch, body))
+      continue;
+    const auto crc = journal::row_crc(1, static_cast<std::int64_t>(entries), 1, body);
+    for (std::uint64_t how = 0; how < 4; ++how)
+      out.put("journal_rows", std::to_string(entries) + "_" + std::to_string(how),
+              little(how, 1) + little(1, 4) + little(entries, 4) + little(1, 4) +
+                little(body.size(), 4) + little(crc, 4) + body);
+  }
+}
+
+} // namespace
+
+void write_seeds(const std::string& folder) {
+  Writer out(folder);
+  put_messages(out);
+  put_entries(out);
+  put_gateway(out);
+  put_agent(out);
+  put_keeper(out);
+  put_rows(out);
+}
+
+} // namespace reeve::fuzz

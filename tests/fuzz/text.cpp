@@ -1,0 +1,65 @@
+// What people type, and JSON: parsed or refused with the field's name; what is written is read as
+// the same.
+#include "src/util/text.hpp"
+#include "messages/protocol.hpp"
+#include "src/events/events.hpp"
+#include "src/util/json.hpp"
+#include "src/util/table.hpp"
+#include "tests/fuzz/target.hpp"
+
+namespace {
+using namespace reeve;
+
+template<class T> void named(const Result<T>& result) {
+  REQUIRE(result || (result.error().code != Code::ok && !result.error().text.empty()));
+}
+
+void read_words(std::string_view text) {
+  const TimePoint now{std::chrono::hours(480'000)};
+  named(parse_duration(text, "f"));
+  named(parse_size(text, "f"));
+  named(parse_milli(text, "f"));
+  named(parse_integer(text, "f", -100, 100));
+  named(parse_pair(text, "f"));
+  named(parse_time(text, "f", now));
+  (void)events::replay_from(text);
+  if (const auto good = parse_duration(text, "f"))
+    REQUIRE(*good >= Duration(0) && !format_duration(*good).empty());
+  if (const auto good = parse_size(text, "f"))
+    REQUIRE(*good >= 0 && !format_size(*good).empty());
+  REQUIRE(is_utf8(printable(text)));
+  Table table({{"A"}, {"B", true}});
+  table.add({std::string(text), "1"});
+  REQUIRE(!table.text(true).empty());
+  const auto decoded = from_base64(text);
+  if (decoded)
+    REQUIRE(*from_base64(to_base64(*decoded)) == *decoded);
+}
+
+void read_json(std::string_view text) {
+  const auto json = parse_json(text);
+  named(json);
+  if (!json)
+    return;
+  REQUIRE(parse_json(dump_json(*json)));
+  if (const auto spec = from_json<JobSpec>(*json)) {
+    const auto again = from_json<JobSpec>(to_json(*spec));
+    REQUIRE(again && *again == *spec);
+  } else {
+    named(spec);
+  }
+}
+} // namespace
+
+// A byte: 0: words, 1: JSON, else msgpack shown as JSON. Then the text.
+REEVE_FUZZ(text) {
+  fuzz::Pieces pieces(input);
+  switch (pieces.number(1)) {
+  case 0:
+    return read_words(pieces.rest());
+  case 1:
+    return read_json(pieces.rest());
+  default:
+    REQUIRE(!dump_json(msgpack_to_json(pieces.rest())).empty());
+  }
+}
