@@ -236,7 +236,7 @@ TEST(sqlite_journal, gives_the_space_of_truncated_entries_back_to_the_file_syste
   ASSERT_TRUE(opened);
   auto& journal = **opened;
   ASSERT_TRUE(journal.acquire(Epoch(1), "m"));
-  for (int n = 0; n < 1'500; ++n)
+  for (int n = 0; n < 700; ++n)
     ASSERT_TRUE(append(journal, make_batch(journal.last().next(), 44, 1'000)));
   ASSERT_TRUE(journal.save_snapshot({journal.last(), "state"}));
   ASSERT_TRUE(journal.truncate(journal.last()));
