@@ -118,10 +118,16 @@ TEST(topics, name_the_job_or_else_the_node) {
   event.job = JobId(7);
   EXPECT_EQ(topic_of(event), "task.failed.7");
 }
+Event named(std::uint64_t seq) {
+  Event event;
+  event.seq = Seq(seq);
+  event.name = std::to_string(seq);
+  return event;
+}
 TEST(ring, keeps_the_newest) {
   Ring ring(3);
   for (std::uint64_t i = 1; i <= 5; ++i)
-    ring.add(Event{.seq = Seq(i), .name = std::to_string(i)});
+    ring.add(named(i));
   EXPECT_EQ(ring.since(Seq(1))->name, "3");
   EXPECT_EQ(ring.since(Seq(5))->name, "5");
   EXPECT_EQ(ring.since(Seq(6)), ring.events().end());
