@@ -15,6 +15,11 @@ if(REEVE_SANITIZE)
   add_compile_options(-fsanitize=${REEVE_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${REEVE_SANITIZE})
   if(REEVE_SANITIZE MATCHES "undefined")
+    # Left out, for a quarter of the time to compile: null (the address sanitizer reports what is read there), alignment and
+    # object-size. The fuzz preset has them.
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      add_compile_options(-fno-sanitize=null,alignment,object-size)
+    endif()
     # Undefined behaviour ends the program; what uses CAF leaves out one check (dependencies.cmake).
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()

@@ -1,12 +1,12 @@
 # A master whose disk is full refuses work in clear words, keeps what it acknowledged, and goes on when there is room.
 import os
 import resource
+import secrets
 import signal
 import subprocess
 
 from cluster import Cluster, await_true, main
 
-PAYLOAD = "x" * 60_000
 NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
@@ -14,8 +14,8 @@ class FullDisk(Cluster):
     def fill_up(self):
         """Submits jobs until one is refused. Returns the acknowledged ones."""
         jobs = []
-        for _ in range(2_000):
-            answer = self.cli("submit", "-o", "quiet", "--timeout", "1s", "--env", f"PAYLOAD={PAYLOAD}", "--", "true", code=None)
+        for _ in range(2_000):  # with nothing in common, which would be kept once
+            answer = self.cli("submit", "-o", "quiet", "--timeout", "1s", "--env", f"PAYLOAD={secrets.token_hex(30_000)}", "--", "true", code=None)
             if answer.code != 0:
                 break
             jobs.append(answer.out.strip())

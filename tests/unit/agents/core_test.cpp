@@ -319,13 +319,13 @@ TEST(agent_core, stops_waiting_tasks_at_once_and_running_ones_when_they_have_end
   EXPECT_EQ(runs_of(bench.started), (Runs{{0, 1, 1}, {2, 1, 1}}));
 }
 
-TEST(agent_core, a_cancelled_run_of_a_million_is_reported_in_bounded_messages) {
+TEST(agent_core, a_large_cancelled_run_is_reported_in_bounded_messages) {
   CoreBench bench;
   bench.join();
-  bench.say(bench.work(1, 1, {{0, 1'000'000, 1}}));
-  bench.say(StopTasks{{{JobId(1), {{0, 1'000'000, 1}}}}, "gone"});
+  bench.say(bench.work(1, 1, {{0, 200'000, 1}}));
+  bench.say(StopTasks{{{JobId(1), {{0, 200'000, 1}}}}, "gone"});
   std::uint64_t reported = 0;
-  for (int round = 0; round < 2'000 && reported < 999'999; ++round) {
+  for (int round = 0; round < 2'000 && reported < 199'999; ++round) {
     ResultsAck ack;
     for (const Results& results : bench.take<Results>()) {
       EXPECT_LE(encode(results).size(), 1u << 20);
@@ -337,7 +337,7 @@ TEST(agent_core, a_cancelled_run_of_a_million_is_reported_in_bounded_messages) {
     bench.say(ack);
     bench.pass(1);
   }
-  EXPECT_EQ(reported, 999'999U);
+  EXPECT_EQ(reported, 199'999U);
 }
 
 TEST(agent_core, a_result_with_nothing_else_going_on_is_sent_at_once) {

@@ -41,7 +41,12 @@ protected:
   }
   template<class F> bool await(F&& condition) {
     std::unique_lock lock(mutex_);
-    return news_.wait_for(lock, 20s, condition);
+    for (const auto end = std::chrono::steady_clock::now() + 20s; !condition();)
+      if (std::chrono::steady_clock::now() > end)
+        return false;
+      else
+        news_.wait_for(lock, 10ms); // not everything that is awaited tells of itself
+    return true;
   }
   std::vector<Message> await_messages(std::size_t n) {
     EXPECT_TRUE(await([&] { return received_.size() >= n; }));
