@@ -362,9 +362,11 @@ std::vector<std::string> Cluster::peers_of(JobId id) const {
   for (const auto& [node_id, allocation] : job->extra->allocations) {
     const Node& node = *state_->node(node_id);
     const auto address = node.labels.find("address");
+    const bool usable = address != node.labels.end() && !address->second.empty() &&
+                        address->second.find_first_of(", \n") == std::string::npos;
     for (const TaskRun& run : allocation.runs)
       for (std::uint32_t i = 0; i < run.count; ++i)
-        out[run.first + i] = address == node.labels.end() ? node.name : address->second;
+        out[run.first + i] = usable ? address->second : node.name;
   }
   return out;
 }
