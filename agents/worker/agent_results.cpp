@@ -84,8 +84,15 @@ void AgentResults::add(EndedAlike&& ended, TimePoint now) {
 bool AgentResults::due(bool idle, TimePoint now) const {
   if (pending_.empty() || unacked_.size() >= limits_.window)
     return false;
-  return idle || unacked_.empty() || pending_.size() >= limits_.results ||
-         pending_bytes_ >= limits_.bytes || now >= oldest_ + limits_.linger;
+  return idle || pending_.size() >= limits_.results || pending_bytes_ >= limits_.bytes ||
+         now >= oldest_ + linger_;
+}
+
+/// Every message costs the master a commit, so that results which come thick share one.
+void AgentResults::pace(std::size_t gathered, TimePoint now) {
+  const bool thick = gathered > 1 || now - flushed_ < limits_.close;
+  linger_ = thick ? std::min(2 * linger_ + Duration(1'000), limits_.linger_most) : Duration(0);
+  flushed_ = now;
 }
 
 AgentResults::Message AgentResults::gather(std::uint64_t session) {
@@ -133,6 +140,8 @@ void AgentResults::flush(std::uint64_t session, bool idle, TimePoint now,
                          std::vector<Message>& out) {
   bool first = true;
   while (due(idle || !first, now)) { // once begun, nothing stays behind
+    if (first)
+      pace(pending_.size(), now);
     Message message = gather(session);
     unacked_.emplace(message->number, Sent{message, now});
     out.push_back(std::move(message));
@@ -167,7 +176,7 @@ AgentResults::Message AgentResults::ack(std::uint64_t number) {
 std::optional<TimePoint> AgentResults::next_wake() const {
   std::optional<TimePoint> wake;
   if (!pending_.empty() && unacked_.size() < limits_.window)
-    wake = oldest_ + limits_.linger;
+    wake = oldest_ + linger_;
   for (const auto& [number, sent] : unacked_)
     wake = std::min(wake.value_or(TimePoint::max()), sent.at + limits_.resend_after);
   return wake;

@@ -15,7 +15,8 @@ struct ResultsLimits {
   std::size_t results = 1'000;      // of one message; a QuietRun counts as one
   std::size_t bytes = 256u << 10;   // estimated; one result more may follow
   std::size_t window = 64;          // messages sent and not acknowledged
-  Duration linger{1'000};           // how long a result may wait for company
+  Duration linger_most{10'000};     // how long a result may wait for company
+  Duration close{5'000};            // messages that would follow each other so soon wait for more
   Duration resend_after{5'000'000}; // without an acknowledgement
 };
 
@@ -59,11 +60,14 @@ private:
   void push(Entry&& entry, std::size_t bytes, TimePoint now);
   Message gather(std::uint64_t session);
   [[nodiscard]] bool due(bool idle, TimePoint now) const;
+  void pace(std::size_t gathered, TimePoint now);
 
   ResultsLimits limits_;
   std::deque<Entry> pending_;
   std::size_t pending_bytes_ = 0; // estimate
   TimePoint oldest_;              // of pending_, about
+  Duration linger_{0};            // grows while results come thick, none when they are rare
+  TimePoint flushed_{Duration(-1'000'000'000)};
   std::map<std::uint64_t, Sent> unacked_;
   std::uint64_t last_number_ = 0;
 };
