@@ -348,20 +348,36 @@ TEST(agent_core, a_result_with_nothing_else_going_on_is_sent_at_once) {
   EXPECT_EQ(bench.take<Results>().size(), 1U);
 }
 
-TEST(agent_core, results_wait_a_millisecond_for_company_while_others_are_under_way) {
+TEST(agent_core, results_that_come_thick_wait_for_company_and_rare_ones_do_not) {
   CoreBench bench;
   bench.join();
   bench.say(bench.work(1, 4, {{0, 100, 1}}));
   bench.end(1, 0, 1);
-  ASSERT_EQ(bench.take<Results>().size(), 1U); // nothing was on its way
+  ASSERT_EQ(bench.take<Results>().size(), 1U); // the first one for long
   bench.end(1, 1, 1);
+  ASSERT_EQ(bench.take<Results>().size(), 1U); // close behind: from now on they wait
   bench.end(1, 2, 1);
+  bench.end(1, 3, 1);
   EXPECT_TRUE(bench.take<Results>().empty());
   EXPECT_LE(*bench.core.next_wake(), bench.now + Duration(1'000));
   bench.pass(1);
-  const auto results = bench.take<Results>();
+  auto results = bench.take<Results>();
   ASSERT_EQ(results.size(), 1U);
   EXPECT_EQ(results[0].jobs[0].tasks.size(), 2U);
+  TaskIndex next = 4;
+  for (int round = 0; round < 20; ++round) { // never longer than ten milliseconds
+    bench.end(1, next++, 1);
+    bench.end(1, next++, 1);
+    EXPECT_LE(*bench.core.next_wake(), bench.now + Duration(10'000));
+    bench.pass(10);
+    ASSERT_EQ(bench.take<Results>().size(), 1U);
+  }
+  bench.pass(10);
+  bench.end(1, next++, 1); // alone: waits in vain, and is the last to do so
+  bench.pass(10);
+  ASSERT_EQ(bench.take<Results>().size(), 1U);
+  bench.end(1, next++, 1);
+  EXPECT_EQ(bench.take<Results>().size(), 1U);
 }
 
 TEST(agent_core, large_results_are_split_over_messages_of_at_most_a_mebibyte) {
