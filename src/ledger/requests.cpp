@@ -116,7 +116,7 @@ std::string Ledger::where_it_would_go(const JobSpec& spec, TimePoint now) const 
     if (!node.takes_work(now))
       continue;
     ++nodes;
-    const auto labelled = [&] {
+    const auto labelled = [&, &node = node] { // clang 14 does not capture a binding otherwise
       return std::all_of(spec.node_labels.begin(), spec.node_labels.end(), [&](const auto& label) {
         const auto at = node.labels.find(label.first);
         return at != node.labels.end() && at->second == label.second;
