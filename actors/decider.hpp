@@ -13,7 +13,7 @@ public:
   DeciderShell(caf::actor_config& config, const char* name, Core core, DirectoryPtr directory,
                Duration tick_every)
       : event_based_actor(config), core_(std::move(core)), directory_(std::move(directory)),
-        tick_every_(tick_every) {
+        name_(name), tick_every_(tick_every) {
     report_exceptions(this, name);
   }
 
@@ -67,14 +67,24 @@ private:
       },
       [this](think_atom) {
         thinking_ = false;
+        const TimePoint begun = steady_now();
         if (auto commands = core_.decide(now()); !commands.empty())
           post(this, directory_->ledger, Wishes{std::move(commands)});
+        const TimePoint done = steady_now();
+        pass_.took(done - begun);
         decided();
+        if (done - told_ >= std::chrono::seconds(1)) {
+          told_ = done;
+          post(this, directory_->ledger, Counted{{}, {{"pass." + name_, pass_.histogram()}}});
+        }
       },
     };
   }
 
+  std::string name_;
   Duration tick_every_;
+  ledger::Latency pass_;   // how long decisions take
+  TimePoint told_;         // when the ledger was last told
   bool described_ = false; // nothing is decided before the whole state is known
   bool thinking_ = false;
 };

@@ -64,8 +64,11 @@ caf::behavior LedgerActor::make_behavior() {
     [this](const Parcel<SnapshotReader>& parcel) { make_snapshot(parcel.take().journal); },
     [this](const Parcel<SnapshotReport>& parcel) { on_snapshot_made(parcel.take().outcome); },
     [this](const Parcel<Counted>& parcel) {
-      for (const auto& [name, value] : parcel.take().values)
+      auto counted = parcel.take();
+      for (const auto& [name, value] : counted.values)
         ledger_->count(name, value);
+      for (auto& [name, histogram] : counted.histograms)
+        ledger_->count(name, std::move(histogram));
     },
     [this](const Parcel<Suspicion>& suspicion) { ledger_->suspect(suspicion.take().nodes); },
     [this](tick_atom) {
@@ -79,6 +82,7 @@ caf::behavior LedgerActor::make_behavior() {
       ledger_->count("journal.commits", commits_);
       ledger_->count("journal.entries", entries_);
       ledger_->count("ledger.refused_wishes", refusals_);
+      ledger_->count("journal_commit", commit_took_.histogram());
       ledger_->send_beacon(wall_now());
       pump();
     },
@@ -146,7 +150,7 @@ void LedgerActor::pump() {
       auto batches = ledger_->take_batches();
       if (batches.empty())
         break;
-      Append append{batches.back().last(), 0};
+      Append append{batches.back().last(), 0, steady_now()};
       for (const auto& batch : batches)
         for (const auto& entry : batch.entries) {
           append.bytes += entry.size();
@@ -204,8 +208,8 @@ void LedgerActor::on_report(ledger::Writer::Report report) {
   if (!report.durable)
     return on_failure(report.durable.error());
   ++commits_;
-  while (!appends_.empty() && appends_.front().last <= *report.durable)
-    appends_.pop_front();
+  for (; !appends_.empty() && appends_.front().last <= *report.durable; appends_.pop_front())
+    commit_took_.took(steady_now() - appends_.front().handed);
   ledger_->durable(*report.durable);
   pump();
 }

@@ -64,6 +64,7 @@ private:
   struct Append { // handed to the writer, not yet reported
     Seq last;
     std::uint64_t bytes = 0;
+    TimePoint handed; // steady
   };
   std::deque<Append> appends_;
   bool failed_ = false;
@@ -73,6 +74,7 @@ private:
   std::vector<gateway::Origin> steps_; // who asked for a snapshot
   std::optional<caf::response_promise> stopping_;
   std::int64_t commits_ = 0, entries_ = 0, refusals_ = 0;
+  ledger::Latency commit_took_;
 };
 
 } // namespace reeve::actors

@@ -29,6 +29,7 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   auto reader = parts.journal->reader(); // while no thread appends
   if (!reader)
     spdlog::warn("journal: no second reader: {}", reader.error().message());
+  auto retold = parts.journal->reader();
   directory_->archivist = system.spawn<ArchivistActor>(
     std::move(parts.history), reader ? std::move(*reader) : nullptr, directory_);
   directory_->ledger = system.spawn<LedgerActor>(std::move(parts.ledger), std::move(parts.journal),
@@ -38,7 +39,8 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   directory_->watchdog = system.spawn<WatchdogActor>(directory_);
   directory_->recovery = system.spawn<RecoveryActor>(directory_, std::random_device()());
   directory_->sweeper = system.spawn<SweeperActor>(directory_);
-  directory_->publisher = system.spawn<PublisherActor>(parts.wire);
+  directory_->publisher =
+    system.spawn<PublisherActor, caf::detached>(parts.wire, retold ? std::move(*retold) : nullptr);
   directory_->gateway = system.spawn<GatewayActor>(gateway::Gateway(std::move(parts.greeting)),
                                                    std::move(parts.wire), directory_, load);
   guard_ = system.spawn<GuardActor>(all(), std::move(parts.on_down));

@@ -1,22 +1,43 @@
 // See publisher.hpp.
 #include "actors/publisher.hpp"
 
+#include "actors/retell.hpp"
 #include "actors/shell.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace reeve::actors {
 
-PublisherActor::PublisherActor(caf::actor_config& config, Wire wire)
-    : event_based_actor(config), wire_(std::move(wire)) {
+PublisherActor::PublisherActor(caf::actor_config& config, Wire wire,
+                               std::unique_ptr<journal::Journal> reader)
+    : event_based_actor(config), wire_(std::move(wire)), reader_(std::move(reader)) {
   report_exceptions(this, "publisher");
 }
 
 caf::behavior PublisherActor::make_behavior() {
   return {
     [](start_atom) {},
-    [this](const Described& described) { teller_.reset(*described.changes); },
+    [this](const Described& described) { // the ledger's first words: batches come behind them
+      fill();
+      teller_.reset(*described.changes);
+    },
     [this](const core::CommittedPtr& batch) { publish(*batch); },
-    [this](const Parcel<Subscribed>& parcel) { replay(parcel.take().topic); },
+    [this](const Parcel<Subscribed>& parcel) {
+      fill();
+      replay(parcel.take().topic);
+    },
   };
+}
+
+void PublisherActor::fill() {
+  if (!reader_)
+    return;
+  const auto last = retell(*reader_, [this](Event event) { ring_.add(std::move(event)); });
+  reader_.reset();
+  if (last)
+    filled_ = *last;
+  else
+    spdlog::warn("events: those from before the start are not told: {}", last.error().message());
 }
 
 void PublisherActor::publish(const core::Committed& batch) {
@@ -29,7 +50,8 @@ void PublisherActor::publish(const core::Committed& batch) {
     wire_.publish(std::move(news));
   }
   for (auto& event : events)
-    ring_.add(std::move(event));
+    if (event.seq > filled_) // else the journal has told it already
+      ring_.add(std::move(event));
 }
 
 /// Sends the kept events under the topic that only the asker has, then a `replay.done` that says up

@@ -1,27 +1,34 @@
 // The numbered event stream: committed batches in, event frames out, the newest kept for those who
-// come late. Shell around events::Teller and Ring. Decides nothing.
+// come late, those from before the start too. Shell around events::Teller and Ring. Decides
+// nothing. On a thread of its own: it begins by reading the journal.
 #pragma once
 
 #include "actors/types.hpp"
 #include "actors/wire.hpp"
 #include "src/events/events.hpp"
+#include "src/journal/journal.hpp"
 
 namespace reeve::actors {
 
 class PublisherActor : public caf::event_based_actor {
 public:
-  PublisherActor(caf::actor_config& config, Wire wire);
+  /// `reader`: of the journal; null: what was before the start is not told.
+  PublisherActor(caf::actor_config& config, Wire wire,
+                 std::unique_ptr<journal::Journal> reader = nullptr);
 
 protected:
   caf::behavior make_behavior() override;
 
 private:
+  void fill();
   void publish(const core::Committed& batch);
   void replay(const std::string& topic);
 
   Wire wire_;
+  std::unique_ptr<journal::Journal> reader_; // until the ring is filled
   events::Teller teller_;
   events::Ring ring_;
+  Seq filled_; // up to this entry the ring has been filled from the journal
 };
 
 } // namespace reeve::actors

@@ -89,6 +89,7 @@ struct Suspicion {
 
 struct Counted { // numbers for `stats`
   std::map<std::string, std::int64_t> values;
+  std::map<std::string, Histogram> histograms = {};
 };
 
 // ---- archivist

@@ -2,7 +2,7 @@
 
 # `reeve_programs`: all that a user runs, without tests.
 add_custom_target(reeve_programs)
-foreach(program reeved reeve-agent reeve)
+foreach(program reeved reeve-agent reeve reeve-dashboard)
   if(TARGET ${program})
     add_dependencies(reeve_programs ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)

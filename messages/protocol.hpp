@@ -536,6 +536,19 @@ struct NodeList {
     v("seq", &NodeList::seq);
   }
 };
+/// How often something took how long, since the program started. counts[i]: at most bounds_us[i]
+/// and more than the bound before; the last one: more than every bound.
+struct Histogram {
+  std::vector<std::int64_t> bounds_us;
+  std::vector<std::uint64_t> counts; // one more than bounds
+  std::int64_t sum_us = 0;
+  bool operator==(const Histogram&) const = default;
+  template<class V> static void fields(V& v) {
+    v("bounds_us", &Histogram::bounds_us, {.max = 64});
+    v("counts", &Histogram::counts, {.max = 65});
+    v("sum_us", &Histogram::sum_us);
+  }
+};
 struct GetStats {
   static constexpr MessageType type = MessageType::get_stats;
   bool operator==(const GetStats&) const = default;
@@ -553,6 +566,7 @@ struct Stats {
   Duration uptime{0};
   std::map<std::string, std::int64_t>
     counters; // of the running program: messages, commits, refusals …
+  std::map<std::string, Histogram> histograms; // of the running program
   bool operator==(const Stats&) const = default;
   template<class V> static void fields(V& v) {
     v("jobs", &Stats::jobs);
@@ -576,6 +590,7 @@ struct Stats {
     v("seq", &Stats::seq);
     v("uptime_us", &Stats::uptime);
     v("counters", &Stats::counters);
+    v("histograms", &Stats::histograms, {.max = 64});
   }
 };
 struct GetMaster {
@@ -635,6 +650,8 @@ struct QueryHistory {
   JobId job;
   std::uint32_t limit = 100;
   std::uint64_t before = 0; // row id, for paging
+  std::string by; // not empty: totals of each user, queue, name, node, hour or day instead of rows
+  std::optional<TaskIndex> task; // of the job; attempts only
   bool operator==(const QueryHistory&) const = default;
   template<class V> static void fields(V& v) {
     v("kind", &QueryHistory::kind);
@@ -648,6 +665,8 @@ struct QueryHistory {
     v("job", &QueryHistory::job);
     v("limit", &QueryHistory::limit, {.min = 1, .max = 10'000});
     v("before", &QueryHistory::before);
+    v("by", &QueryHistory::by, {.max = 16});
+    v("task", &QueryHistory::task);
   }
 };
 /// A table: names of the columns, then rows of values as text (empty: null).
@@ -996,7 +1015,7 @@ std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlat
   X(JobProgress) X(Wait) X(Progress) X(Allocate) X(LeaseView) X(Granted) X(Release) \
   X(Renew) X(ActOnNodes) X(SetConfig) X(GetConfig) X(ConfigValues) X(Step) X(JobView) \
   X(ListJobs) X(JobList) X(TaskView) X(ListTasks) X(TaskList) X(NodeView) X(ListNodes) \
-  X(NodeList) X(GetStats) X(Stats) X(GetMaster) X(MasterStatus) X(ListLeases) X(LeaseList) \
+  X(NodeList) X(Histogram) X(GetStats) X(Stats) X(GetMaster) X(MasterStatus) X(ListLeases) X(LeaseList) \
   X(QueryHistory) X(HistoryRows) X(ReadLog) X(LogChunk) X(Explain) X(Explained) \
   X(RegisterNode) X(Heartbeat) X(TaskOutput) X(Results) X(Leave) X(Pull) X(LogReply) \
   X(Registered) X(AssignedSpec) X(AssignedJob) X(Assign) X(ResultsAck) X(StopTasks) \

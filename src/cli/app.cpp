@@ -24,6 +24,7 @@ std::unique_ptr<CommandTree> make_tree(Session& session) {
   add_stats(root, session);
   add_master_commands(root, session);
   add_events(root, session);
+  add_top(root, session);
   add_journal_commands(root, session);
   add_completion(root, session, *tree);
   return tree;

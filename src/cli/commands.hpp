@@ -15,6 +15,7 @@ void add_history(Command root, Session& session);
 void add_stats(Command root, Session& session);
 void add_master_commands(Command root, Session& session);
 void add_events(Command root, Session& session);
+void add_top(Command root, Session& session);
 void add_journal_commands(Command root, Session& session);
 void add_completion(Command root, Session& session, const CommandTree& tree);
 

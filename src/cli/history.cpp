@@ -3,14 +3,19 @@
 #include "src/cli/history_rows.hpp"
 #include "src/util/text.hpp"
 
+#include <ostream>
+
 namespace reeve::cli {
 namespace {
 
 constexpr std::size_t history_page = 1'000;
+constexpr std::uint32_t totals_max = 10'000;
 
 struct HistoryOptions {
-  std::string kind = "jobs", since, until, name, user, queue, node, state, job;
+  std::string kind = "jobs", since, until, name, user, queue, node, state, job, by;
+  std::optional<std::uint32_t> task;
   std::size_t limit = 100;
+  bool csv = false;
 };
 
 Result<QueryHistory> history_query(const HistoryOptions& o, TimePoint now) {
@@ -29,6 +34,8 @@ Result<QueryHistory> history_query(const HistoryOptions& o, TimePoint now) {
   query.queue = o.queue;
   query.node = o.node;
   query.state = o.state;
+  query.by = o.by;
+  query.task = o.task;
   if (!o.since.empty()) {
     const auto time = parse_time(o.since, "--since", now);
     if (!time)
@@ -56,6 +63,12 @@ Result<HistoryRows> rows_of(Client& client, QueryHistory query, std::size_t limi
   HistoryRows all;
   while (true) {
     const std::size_t left = limit == 0 ? history_page : limit - all.rows.size();
+    if (!query.by.empty()) { // totals have one page
+      query.limit = limit == 0
+                      ? totals_max
+                      : static_cast<std::uint32_t>(std::min(limit, std::size_t{totals_max}));
+      return client.ask(query, timeout);
+    }
     query.limit = static_cast<std::uint32_t>(std::min(history_page, left));
     auto rows = client.ask(query, timeout);
     if (!rows)
@@ -70,6 +83,27 @@ Result<HistoryRows> rows_of(Client& client, QueryHistory query, std::size_t limi
   }
 }
 
+/// Comma separated with a heading, after RFC 4180, but for line ends as the system's.
+void print_csv(std::ostream& out, const HistoryRows& rows) {
+  const auto line = [&out](const std::vector<std::string>& cells) {
+    for (std::size_t k = 0; k < cells.size(); ++k) {
+      out << (k == 0 ? "" : ",");
+      if (cells[k].find_first_of(",\"\r\n") == std::string::npos) {
+        out << cells[k];
+        continue;
+      }
+      out << '"';
+      for (const char c : cells[k])
+        out << (c == '"' ? "\"\"" : std::string(1, c));
+      out << '"';
+    }
+    out << "\n";
+  };
+  line(rows.columns);
+  for (const auto& row : rows.rows)
+    line(row);
+}
+
 Exit show_history(Session& session, const HistoryOptions& o) {
   const auto query = history_query(o, session.terminal.now());
   if (!query)
@@ -80,6 +114,10 @@ Exit show_history(Session& session, const HistoryOptions& o) {
   const auto rows = rows_of(**client, *query, o.limit, session.timeout);
   if (!rows)
     return session.fail(rows.error());
+  if (o.csv) {
+    print_csv(session.terminal.out, *rows);
+    return Exit::good;
+  }
   std::vector<std::string> quiet;
   for (const auto& row : rows->rows)
     quiet.push_back(row.empty() ? "" : row.front());
@@ -98,7 +136,9 @@ void add_history(Command root, Session& session) {
     .verb("history", "Shows what was, newest first: ended jobs and attempts, nodes, settings",
           "reeve history --since 2d --state failed\n"
           "  reeve history attempts --job 5\n"
-          "  reeve history nodes --node n1",
+          "  reeve history nodes --node n1\n"
+          "  reeve history attempts --since 7d --by node\n"
+          "  reeve history --since 30d --limit 0 --csv",
           [&session, o] { return show_history(session, *o); })
     .word("KIND", o->kind, "jobs, attempts, nodes or config (else jobs)", Command::Need::optional)
     .text("--since", o->since, "Not before: 2h (ago), 2025-01-31, '2025-01-31 10:00', @1738317600",
@@ -111,7 +151,11 @@ void add_history(Command root, Session& session) {
           "Ended so, such as failed; attempts: ended by, such as time_limit", "STATE")
     .text("--node", o->node, "What ran on this node", "NODE")
     .text("--job", o->job, "Of this job", "JOB")
-    .number("--limit", o->limit, "At most so many; 0: all");
+    .number("--task", o->task, "Of this task of --job; attempts only")
+    .text("--by", o->by, "Totals of each user, queue, name, hour or day; attempts also: node",
+          "WHAT")
+    .number("--limit", o->limit, "At most so many; 0: all")
+    .flag("--csv", o->csv, "Comma separated values with a heading; times in microseconds");
 }
 
 } // namespace reeve::cli

@@ -20,13 +20,13 @@ ColumnKind kind_of(std::string_view column) {
   if (ends(column, "_bytes"))
     return ColumnKind::size;
   if (ends(column, "cpu_us") || ends(column, "wall_us") || ends(column, "limit_us") ||
-      ends(column, "ran_us"))
+      ends(column, "ran_us") || ends(column, "wait_us"))
     return ColumnKind::duration;
   if (ends(column, "_us"))
     return ColumnKind::time;
-  static constexpr std::array numbers{"job",    "task",      "attempt", "first",     "count",
-                                      "tasks",  "succeeded", "failed",  "cancelled", "exit_code",
-                                      "signal", "priority",  "seq"};
+  static constexpr std::array numbers{
+    "job",       "task",      "attempt", "first",    "count", "tasks", "succeeded", "failed",
+    "cancelled", "exit_code", "signal",  "priority", "seq",   "jobs",  "attempts",  "lost"};
   return std::find(numbers.begin(), numbers.end(), column) != numbers.end() ? ColumnKind::number
                                                                             : ColumnKind::text;
 }

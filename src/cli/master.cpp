@@ -1,5 +1,6 @@
 // `reeve master …`: status, config, snapshot; and `reeve stats`.
 #include "src/cli/commands.hpp"
+#include "src/cli/sla.hpp"
 #include "src/util/text.hpp"
 
 #include <ostream>
@@ -167,6 +168,123 @@ Exit show_stats(Session& session, bool counters) {
   return Exit::good;
 }
 
+// ---- over a stretch of time
+
+struct StatsOptions {
+  bool counters = false;
+  std::string since, until;
+  std::vector<std::string> targets;
+};
+
+/// Every row: what nodes went through is needed from the beginning.
+Result<HistoryRows> all_rows(Client& client, QueryHistory query, Duration timeout) {
+  HistoryRows all;
+  query.limit = 10'000;
+  do {
+    auto page = client.ask(query, timeout);
+    if (!page)
+      return page;
+    all.columns = std::move(page->columns);
+    all.rows.insert(all.rows.end(), page->rows.begin(), page->rows.end());
+    query.before = page->next;
+  } while (query.before != 0);
+  return all;
+}
+
+Result<SlaReport> ask_report(Client& client, TimePoint since, TimePoint until, Duration timeout) {
+  QueryHistory query;
+  query.since = since;
+  query.until = until;
+  query.limit = 10'000;
+  query.by = "queue";
+  auto jobs = client.ask(query, timeout);
+  if (!jobs)
+    return tl::unexpected<Error>(jobs.error());
+  query.kind = HistoryKind::attempts;
+  query.by = "node";
+  auto attempts = client.ask(query, timeout);
+  if (!attempts)
+    return tl::unexpected<Error>(attempts.error());
+  query = {};
+  query.kind = HistoryKind::nodes;
+  query.until = until;
+  auto nodes = all_rows(client, query, timeout);
+  if (!nodes)
+    return tl::unexpected<Error>(nodes.error());
+  return sla_report(*jobs, *attempts, *nodes, since, until);
+}
+
+std::string part_text(const std::optional<double>& part) {
+  return part ? format_milli(static_cast<std::int64_t>(*part * 100'000 + 0.5)) + " %"
+              : "nothing to say it of";
+}
+Json part_json(const std::optional<double>& part) {
+  return part ? Json(*part) : Json(nullptr);
+}
+
+Exit show_report(Session& session, const StatsOptions& o) {
+  const TimePoint now = session.terminal.now();
+  const auto since = parse_time(o.since, "--since", now);
+  const auto until = o.until.empty() ? Result<TimePoint>(now) : parse_time(o.until, "--until", now);
+  if (!since || !until)
+    return session.usage(since ? until.error() : since.error());
+  std::vector<SlaTarget> targets;
+  for (const auto& text : o.targets) {
+    auto target = parse_target(text);
+    if (!target)
+      return session.usage(target.error());
+    targets.push_back(std::move(*target));
+  }
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto r = ask_report(**client, *since, *until, session.timeout);
+  if (!r)
+    return session.fail(r.error());
+  const auto number = [](std::uint64_t n) { return std::to_string(n); };
+  Session::Properties properties{
+    {"From", format_time(r->since)},
+    {"To", format_time(r->until)},
+    {"Jobs ended", number(r->jobs) + ": " + number(r->succeeded) + " succeeded, " +
+                     number(r->failed) + " failed, " + number(r->cancelled) + " cancelled"},
+    {"Reliability", part_text(r->reliability)},
+    {"Attempts", number(r->attempts) + ": " + number(r->attempts_failed) + " failed, " +
+                   number(r->attempts_lost) + " of these with their node"},
+    {"Failures", part_text(r->attempt_failures)},
+    {"Nodes available", part_text(r->availability)},
+    {"Average wait", format_duration(r->average_wait)},
+    {"Longest wait", format_duration(r->longest_wait)}};
+  Json json{{"since_us", to_json(r->since)},
+            {"until_us", to_json(r->until)},
+            {"jobs", r->jobs},
+            {"succeeded", r->succeeded},
+            {"failed", r->failed},
+            {"cancelled", r->cancelled},
+            {"attempts", r->attempts},
+            {"attempts_failed", r->attempts_failed},
+            {"attempts_lost", r->attempts_lost},
+            {"reliability", part_json(r->reliability)},
+            {"attempt_failures", part_json(r->attempt_failures)},
+            {"availability", part_json(r->availability)},
+            {"average_wait_us", to_json(r->average_wait)},
+            {"longest_wait_us", to_json(r->longest_wait)},
+            {"targets", Json::array()}};
+  bool kept = true;
+  for (std::size_t k = 0; k < targets.size(); ++k) {
+    const auto verdict = judge(*r, targets[k]);
+    kept = kept && (!verdict || verdict->kept);
+    properties.emplace_back("Target " + o.targets[k], !verdict ? "nothing to say it of"
+                                                      : verdict->kept
+                                                        ? "kept: " + verdict->measured
+                                                        : "MISSED: " + verdict->measured);
+    json["targets"].push_back(Json{{"target", o.targets[k]},
+                                   {"measured", verdict ? Json(verdict->measured) : Json(nullptr)},
+                                   {"kept", verdict ? Json(verdict->kept) : Json(nullptr)}});
+  }
+  session.show_object(json, properties, kept ? "kept" : "missed");
+  return kept ? Exit::good : Exit::task_failed;
+}
+
 } // namespace
 
 void add_master_commands(Command root, Session& session) {
@@ -186,11 +304,26 @@ void add_master_commands(Command root, Session& session) {
 }
 
 void add_stats(Command root, Session& session) {
-  auto counters = std::make_shared<bool>(false);
+  auto o = std::make_shared<StatsOptions>();
   root
-    .verb("stats", "Shows the numbers of the cluster", "reeve stats --counters",
-          [&session, counters] { return show_stats(session, *counters); })
-    .flag("--counters", *counters, "And those of the running program, as -o wide does");
+    .verb("stats", "Shows the numbers of the cluster, now or over a stretch of time",
+          "reeve stats --counters\n"
+          "  reeve stats --since 7d --target reliability=99 --target wait=5m",
+          [&session, o] {
+            if (!o->since.empty())
+              return show_report(session, *o);
+            if (!o->until.empty() || !o->targets.empty())
+              return session.usage({Code::bad_field, "--since", "say from when on"});
+            return show_stats(session, o->counters);
+          })
+    .flag("--counters", o->counters, "And those of the running program, as -o wide does")
+    .text("--since", o->since, "What was kept of what was promised, from then on, as in history",
+          "TIME")
+    .text("--until", o->until, "Not after", "TIME")
+    .list("--target", o->targets,
+          "A promise: reliability=99, availability=99.9, failures=2 (per cent), wait=5m, "
+          "longest=1h; exit code 1 when one was not kept; repeatable",
+          "NAME=VALUE");
 }
 
 } // namespace reeve::cli

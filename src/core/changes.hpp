@@ -161,6 +161,8 @@ struct Committed {
   Seq first; // entries[i] has seq first + i
   std::vector<Entry> entries;
   Changes changes;
+  std::vector<std::uint32_t>
+    change_ends; // entries[i] made the changes before change_ends[i]; empty: not known
   std::vector<TaskOutput> outputs; // heads of output that came with results; not journalled
   [[nodiscard]] Seq last() const { return Seq(first.value + entries.size() - 1); }
 };

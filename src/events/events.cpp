@@ -203,7 +203,7 @@ void Teller::reset(const core::Changes& changes) {
   learn(changes);
 }
 
-void Teller::learn(const core::Changes& changes) {
+void Teller::learn(std::span<const core::Change> changes) {
   for (const auto& change : changes)
     if (const auto* node = std::get_if<core::NodeChanged>(&change))
       names_[node->node] = node->name;
@@ -215,24 +215,32 @@ std::string Teller::name(NodeId node) const {
 }
 
 std::vector<Event> Teller::tell(const core::Committed& batch) {
-  learn(batch.changes);
   std::vector<Event> events;
-  std::uint32_t part = 0;
+  const auto& ends = batch.change_ends;
+  const auto all = static_cast<std::uint32_t>(batch.changes.size());
+  std::uint32_t from = 0;
+  if (ends.empty())
+    learn(batch.changes);
   for (std::size_t i = 0; i < batch.entries.size(); ++i) {
+    const bool last = i + 1 == batch.entries.size();
+    const std::uint32_t to = last ? all : ends.empty() ? 0 : ends[i];
+    const std::span<const core::Change> changes(batch.changes.data() + from, to - from);
+    from = to;
+    if (!ends.empty())
+      learn(changes);
     FactTeller teller{*this, Seq(batch.first.value + i), batch.entries[i].time, events};
     std::visit(teller, batch.entries[i].fact);
-    part = teller.part;
-  }
-  for (const auto& change : batch.changes) {
-    if (const auto* gone = std::get_if<core::NodeForgotten>(&change))
-      names_.erase(gone->node);
-    const auto* ended = std::get_if<core::JobEnded>(&change);
-    if (ended == nullptr)
-      continue;
-    FactTeller teller{*this, batch.last(), ended->at, events, part++};
-    Event& event = teller.add("job.ended", ended->job);
-    event.name = name_of(ended->state);
-    event.numbers["tasks"] = ended->tasks;
+    for (const auto& change : changes) {
+      if (const auto* gone = std::get_if<core::NodeForgotten>(&change))
+        names_.erase(gone->node);
+      const auto* ended = std::get_if<core::JobEnded>(&change);
+      if (ended == nullptr)
+        continue;
+      Event& event = teller.add("job.ended", ended->job);
+      event.time = ended->at;
+      event.name = name_of(ended->state);
+      event.numbers["tasks"] = ended->tasks;
+    }
   }
   return events;
 }

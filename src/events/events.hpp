@@ -5,6 +5,7 @@
 #include "src/core/changes.hpp"
 
 #include <deque>
+#include <span>
 #include <unordered_map>
 
 namespace reeve::events {
@@ -13,12 +14,13 @@ class Teller {
 public:
   /// Learns the nodes' names from the whole state.
   void reset(const core::Changes& changes);
-  /// In order. What an entry tells is numbered by its seq; ends of jobs, which several entries
-  /// together may cause, by the batch's last.
+  /// In order, numbered by the entry that tells it, so that the same entries in other batches, as
+  /// after a restart, give the same events. Where a batch does not say which entry made which
+  /// changes, ends of jobs are its last entry's.
   std::vector<Event> tell(const core::Committed& batch);
 
 private:
-  void learn(const core::Changes& changes);
+  void learn(std::span<const core::Change> changes);
   [[nodiscard]] std::string name(NodeId node) const;
   std::unordered_map<NodeId, std::string> names_;
   friend struct FactTeller;

@@ -71,6 +71,7 @@ private:
   Result<HistoryRows> query_attempts(const QueryHistory& question);
   Result<HistoryRows> query_nodes(const QueryHistory& question);
   Result<HistoryRows> query_config(const QueryHistory& question);
+  Result<HistoryRows> query_totals(const QueryHistory& question);
   Result<void> bound_ids(const QueryHistory& question, const char* column, std::int64_t newest,
                          const std::string& id, std::string& condition);
   Result<std::vector<std::int64_t>> kinds_like(const QueryHistory& question);

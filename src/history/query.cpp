@@ -107,6 +107,8 @@ template<class E> std::string names_up_to(E last) {
 } // namespace
 
 Result<HistoryRows> History::query(const QueryHistory& question) {
+  if (!question.by.empty())
+    return query_totals(question);
   switch (question.kind) {
   case HistoryKind::jobs:
     return query_jobs(question);
@@ -243,6 +245,14 @@ Result<HistoryRows> History::query_attempts(const QueryHistory& q) {
   also_time(sql, q, "r.recorded_us");
   if (q.job)
     sql.also("r.job=", static_cast<std::int64_t>(q.job.value));
+  if (q.task) {
+    if (!q.job)
+      return fail(Code::bad_field, "task", "say of which job");
+    const std::int64_t task = *q.task;
+    sql.also("r.first>=", task - task % block_tasks);
+    sql.also("r.first<=", task);
+    sql.also("n.n=" + std::to_string(task) + "-r.first");
+  }
   if (!q.state.empty()) {
     const auto none = static_cast<std::int64_t>(Cause::none);
     const auto cause = by_name(q.state, Cause::last_);
@@ -313,6 +323,82 @@ Result<HistoryRows> History::query_config(const QueryHistory& q) {
   also_time(sql, q, "r.time_us");
   also_name(sql, "r.name", q.name);
   sql.end(" ORDER BY r.id DESC LIMIT " + std::to_string(q.limit + 1));
+  return table_of(db_, sql, q.limit);
+}
+
+// ---- totals
+
+namespace {
+/// What rows of one group have in common, as SQL; its name; nothing when there is no such.
+std::optional<std::string> group_of(const QueryHistory& q, const std::string& time) {
+  if (q.by == "user" || q.by == "queue" || q.by == "name")
+    return "k." + q.by + " AS " + q.by;
+  if (q.by == "node" && q.kind == HistoryKind::attempts)
+    return "m.name AS node";
+  if (q.by == "hour")
+    return time + " / 3600000000 * 3600000000 AS hour_us";
+  if (q.by == "day")
+    return time + " / 86400000000 * 86400000000 AS day_us";
+  return std::nullopt;
+}
+} // namespace
+
+/// Sums of the groups that `by` names: of jobs that have ended, or of attempts. Without paging: as
+/// many groups as `limit`, those with most first, times in their order.
+Result<HistoryRows> History::query_totals(const QueryHistory& q) {
+  const bool jobs = q.kind == HistoryKind::jobs;
+  if (!jobs && q.kind != HistoryKind::attempts)
+    return fail(Code::bad_field, "by", "totals are of jobs or of attempts");
+  const auto group = group_of(q, jobs ? "j.ended_us" : "r.recorded_us");
+  if (!group)
+    return fail(Code::bad_field, "by",
+                std::string("must be one of user, queue, name, hour, day") +
+                  (jobs ? "" : ", node") + ", got '" + q.by + "'");
+  if (q.before > 0)
+    return fail(Code::bad_field, "before", "totals have one page");
+  const std::string state = "sum(j.state=", good = std::to_string(int(JobState::succeeded)),
+                    bad = std::to_string(int(JobState::failed)),
+                    ended = std::to_string(int(JobState::cancelled)),
+                    cancels = list_of({static_cast<std::int64_t>(Cause::cancelled),
+                                       static_cast<std::int64_t>(Cause::drained),
+                                       static_cast<std::int64_t>(Cause::preempted)});
+  Sql sql(jobs
+            ? "SELECT 0, " + *group + ", count(*) AS jobs, " + state + good + ") AS succeeded, " +
+                state + bad + ") AS failed, " + state + ended +
+                ") AS cancelled, sum(coalesce(j.tasks, j.succeeded + j.failed + j.cancelled)) AS "
+                "tasks, cast(avg(j.started_us - j.submitted_us) AS INTEGER) AS average_wait_us, "
+                "max(j.started_us - j.submitted_us) AS longest_wait_us, sum(j.ended_us - "
+                "j.started_us) AS sum_ran_us FROM job_rows j LEFT JOIN kinds k ON k.kind=j.kind"
+            : "SELECT 0, " + *group +
+                ", sum(r.count) AS attempts, sum(r.count*(r.cause=0)) AS succeeded, "
+                "sum(r.count*(r.cause<>0 AND r.cause NOT IN " +
+                cancels +
+                ")) AS failed, sum(r.count*(r.cause=" + std::to_string(int(Cause::lost_node)) +
+                ")) AS lost, sum(r.wall_us) AS sum_wall_us, sum(coalesce(r.user_cpu_us,0) + "
+                "coalesce(r.system_cpu_us,0)) AS sum_cpu_us, max(r.max_rss_bytes) AS max_rss_bytes "
+                "FROM attempt_runs r LEFT JOIN job_rows j ON j.job=r.job LEFT JOIN kinds k ON "
+                "k.kind=j.kind LEFT JOIN node_names m ON m.node=r.node");
+  std::string ids;
+  if (auto bounded = jobs ? bound_ids(q, "end_id", ids_.end, "j.end_id", ids)
+                          : bound_ids(q, "run_id", ids_.run, "r.id", ids);
+      !bounded)
+    return tl::unexpected<Error>(std::move(bounded).error());
+  sql.also(ids);
+  also_time(sql, q, jobs ? "j.ended_us" : "r.recorded_us");
+  also_name(sql, "k.name", q.name);
+  if (!q.user.empty())
+    sql.also("k.user=?", q.user);
+  if (!q.queue.empty())
+    sql.also("k.queue=?", q.queue);
+  if (!q.node.empty() && jobs)
+    return fail(Code::bad_field, "node", "totals of jobs are not of single nodes; ask attempts");
+  if (!q.node.empty())
+    sql.also("m.name=?", q.node);
+  if (q.job)
+    sql.also(std::string(jobs ? "j" : "r") + ".job=", static_cast<std::int64_t>(q.job.value));
+  const bool time = q.by == "hour" || q.by == "day";
+  sql.end(std::string(" GROUP BY 2 ORDER BY ") + (time ? "2" : "3 DESC") + " LIMIT " +
+          std::to_string(q.limit));
   return table_of(db_, sql, q.limit);
 }
 

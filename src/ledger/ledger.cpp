@@ -81,6 +81,7 @@ core::Outcome Ledger::execute(const core::Command& command, TimePoint now) {
   open_batch_.entries.push_back(encode(*outcome.entry));
   open_bytes_ += open_batch_.entries.back().size();
   open_.entries.push_back(std::move(*outcome.entry));
+  open_.change_ends.push_back(static_cast<std::uint32_t>(open_.changes.size()));
   outcome.entry.reset();
   after_changes(first_change);
   return outcome;
@@ -246,8 +247,41 @@ void Ledger::peer_gone(Peer peer) {
 }
 
 void Ledger::measured(NodeId node, const Resources& used, TimePoint heard) {
-  if (cluster_.find_node(node))
-    measured_[node] = {used, heard};
+  if (!cluster_.find_node(node))
+    return;
+  auto& last = measured_[node];
+  if (last.heard != TimePoint{})
+    heartbeat_gap_.took(heard - last.heard);
+  last = {used, heard};
+}
+
+/// How long tasks waited, told by what has become durable. `started` is by the node's clock.
+void Ledger::measure(const core::Committed& batch) {
+  const auto submitted = [this](JobId id) {
+    const core::Job* job = cluster_.find_job(id);
+    return job == nullptr ? TimePoint{} : job->submitted;
+  };
+  for (const auto& entry : batch.entries) {
+    if (const auto* placed = std::get_if<TasksPlaced>(&entry.fact)) {
+      for (const Placement& placement : placed->placements)
+        if (const TimePoint at = submitted(placement.job); at != TimePoint{})
+          for (const TaskRun& run : placement.runs)
+            if (run.attempt == 1)
+              submit_to_placed_.took(entry.time - at, run.count);
+    } else if (const auto* finished = std::get_if<TasksFinished>(&entry.fact)) {
+      for (const JobResults& job : finished->jobs) {
+        const TimePoint at = submitted(job.job);
+        if (at == TimePoint{})
+          continue;
+        for (const QuietRun& quiet : job.quiet)
+          if (quiet.run.attempt == 1 && quiet.started != TimePoint{})
+            submit_to_start_.took(quiet.started - at, quiet.run.count);
+        for (const TaskResult& task : job.tasks)
+          if (task.attempt == 1 && task.started != TimePoint{})
+            submit_to_start_.took(task.started - at);
+      }
+    }
+  }
 }
 
 void Ledger::tick(TimePoint now) {
@@ -326,8 +360,10 @@ void Ledger::durable(Seq seq) {
   if (trouble_ || seq <= durable_)
     return;
   durable_ = seq;
-  for (; !pending_.empty() && pending_.front()->last() <= seq; pending_.pop_front())
+  for (; !pending_.empty() && pending_.front()->last() <= seq; pending_.pop_front()) {
+    measure(*pending_.front());
     committed_.push_back(std::move(pending_.front()));
+  }
   for (; !waiting_.empty() && waiting_.front().after <= seq; waiting_.pop_front())
     released_.push_back(std::move(waiting_.front().effect));
 }

@@ -10,6 +10,7 @@
 #include "src/core/cluster.hpp"
 #include "src/journal/journal.hpp"
 #include "src/ledger/effects.hpp"
+#include "src/ledger/latency.hpp"
 #include "src/ledger/waiters.hpp"
 
 #include <deque>
@@ -102,6 +103,8 @@ public:
   void count(const std::string& name, std::int64_t value) {
     counters_[name] = value;
   } // shown by stats
+  /// The same for what was measured elsewhere: the whole, not what is new.
+  void count(const std::string& name, Histogram value) { histograms_[name] = std::move(value); }
 
 private:
   struct Measured {
@@ -126,6 +129,7 @@ private:
   void dispatch(const Placement& placement, std::uint32_t slots, bool with_spec);
   void unbind(NodeId node, const std::string& reason);
   void close_batch();
+  void measure(const core::Committed& batch);
   [[nodiscard]] JobProgress progress_of(JobId job) const;
   [[nodiscard]] Beacon make_beacon(TimePoint now) const;
 
@@ -167,6 +171,8 @@ private:
   std::map<NodeId, Peer> bound_; // which connection is the node's, as far as the ledger knows
   std::optional<Beacon> told_;   // the newest beacon: repeated while the journal fails
   std::map<std::string, std::int64_t> counters_;
+  std::map<std::string, Histogram> histograms_;
+  Latency submit_to_placed_, submit_to_start_, heartbeat_gap_;
 };
 
 } // namespace reeve::ledger

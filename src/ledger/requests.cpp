@@ -351,6 +351,10 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetStats&, TimeP
     }
   stats.uptime = now - identity_.started;
   stats.counters = counters_;
+  stats.histograms = histograms_;
+  stats.histograms["submit_to_placed"] = submit_to_placed_.histogram();
+  stats.histograms["submit_to_start"] = submit_to_start_.histogram();
+  stats.histograms["heartbeat_gap"] = heartbeat_gap_.histogram();
   reply(peer, correlation, stats);
 }
 

@@ -1,5 +1,5 @@
-# Every `reeve …`, `reeved …` and `reeve-agent …` in the documents is one that the programs take: its nouns and verbs exist, and
-# its flags stand in their help. Nothing is run but `--help`. Usage: commands.py ROOT REEVE REEVED REEVE_AGENT
+# Every `reeve …`, `reeved …`, `reeve-agent …` and `reeve-dashboard …` in the documents is one that the programs take: its nouns and verbs exist, and
+# its flags stand in their help. Nothing is run but `--help`. Usage: commands.py ROOT REEVE REEVED REEVE_AGENT REEVE_DASHBOARD
 import functools
 import pathlib
 import re
@@ -9,7 +9,7 @@ import sys
 
 from files import tree
 
-PROGRAMS = ("reeve", "reeved", "reeve-agent")
+PROGRAMS = ("reeve", "reeved", "reeve-agent", "reeve-dashboard")
 STOP = set("| || & && ; > >> < 2> ( )".split())
 
 

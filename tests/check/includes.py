@@ -10,6 +10,7 @@ from files import tree
 LIBRARIES = [
     ("caf/", "caf"), ("zmq", "zmq"), ("msgpack", "msgpack"), ("tl/", "expected"), ("sqlite3", "sqlite3"),
     ("spdlog/", "spdlog"), ("CLI/", "cli11"), ("toml++/", "toml"), ("nlohmann/", "json"), ("xxhash", "xxhash"),
+    ("httplib", "httplib"), ("prometheus/", "prometheus"), ("ncurses", "ncurses"), ("curses", "ncurses"),
     ("gtest/", "gtest"), ("gmock/", "gtest"), ("benchmark/", "benchmark"), ("reeve/", "reeve"),
 ]
 # Parts of the standard library that wait, share between threads, or touch the outside.
@@ -40,10 +41,11 @@ RULES = {
     "src/net": May("messages src/util", "zmq system", clock=True),
     "src/client": May("messages src/net src/util", "zmq system", clock=True),
     "src/config": May("messages src/util src/deciders", "cli11 toml system"),
-    "src/cli": May("messages src/client src/util src/journal src/ledger src/sched", "cli11 toml json system", clock=True),
+    "src/cli": May("messages src/client src/util src/journal src/ledger src/sched", "cli11 toml json ncurses system", clock=True),
     "src/master": May("messages src actors", "spdlog json system", clock=True),
     "actors": May("messages src", "caf spdlog system", clock=True),
     "agents/worker": May("messages src/net src/util", "spdlog cli11 xxhash json system", clock=True),
+    "agents/dashboard": May("messages src/client src/util", "httplib prometheus spdlog cli11 json system", clock=True),
     # A program of a user's own has nothing but the installed headers.
     "examples": May("", "reeve system", clock=True),
 }

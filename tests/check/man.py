@@ -1,12 +1,13 @@
 # The manual pages name every command and option of the programs, and none that they do not have. Nothing is run but `--help`.
-# Usage: man.py ROOT REEVE REEVED REEVE_AGENT
+# Usage: man.py ROOT REEVE REEVED REEVE_AGENT REEVE_DASHBOARD
 import pathlib
 import re
 import sys
 
 from commands import PROGRAMS, Programs
 
-PAGES = {"reeve": "reeve.1", "reeved": "reeved.8", "reeve-agent": "reeve-agent.8"}
+PAGES = {"reeve": "reeve.1", "reeved": "reeved.8", "reeve-agent": "reeve-agent.8",
+         "reeve-dashboard": "reeve-dashboard.8"}
 INTERNAL = {"keeper"}  # started by the agent, never typed
 
 

@@ -34,6 +34,27 @@ class Examples(Cluster):
         self.assertEqual(refused.returncode, 1)
         self.assertIn("vcores: asked 3, available 2, capacity 2", refused.stderr)
 
+    def test_watchers_go_on_where_they_stopped_and_agree(self):
+        place = {name: self.path(f"{name}.place") for name in ("cpp", "py")}
+        environment = os.environ | {"REEVE_MASTER": self.endpoint}
+        programs = {"cpp": [PROGRAMS / "watch"], "py": ["python3", "-B", ROOT / "examples" / "watch.py"]}
+
+        def watch(name, count):
+            done = subprocess.run([*programs[name], place[name], str(count)], env=environment, capture_output=True, text=True,
+                                  timeout=60, check=True)
+            return done.stdout.splitlines()
+
+        self.cli("submit", "--wait", "--", "true")
+        first = {name: watch(name, 3) for name in programs}
+        self.assertEqual(first["cpp"], first["py"])
+        self.assertEqual([line.split()[1] for line in first["cpp"]][:2], ["job.submitted", "task.placed"])
+        self.master.kill()  # what comes next, they are not there for
+        self.start_master()
+        self.cli("submit", "--wait", "--", "true")
+        second = {name: watch(name, 5) for name in programs}
+        self.assertEqual(second["cpp"], second["py"])
+        self.assertIn("job.ended job 1 succeeded", second["cpp"][0] if "ended" in second["cpp"][0] else " ".join(second["cpp"]))
+
     def test_every_job_file_runs_as_it_stands(self):
         files = sorted([*(ROOT / "examples").glob("*.toml"), *(ROOT / "examples").glob("*.json")])
         self.assertGreater(len(files), 1)

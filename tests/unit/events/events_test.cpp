@@ -110,6 +110,31 @@ TEST_F(Telling, the_end_of_a_job_comes_last_with_the_last_number) {
   EXPECT_EQ(events[2].seq, Seq(101));
   EXPECT_EQ(events[2].part, 1u);
 }
+TEST_F(Telling, the_same_entries_in_one_batch_or_two_give_the_same_events) {
+  core::Committed both;
+  both.first = Seq(100);
+  both.entries = {{TimePoint(Duration(7)), JobHeld{JobId(1), true, ""}},
+                  {TimePoint(Duration(8)), NodesDrained{{NodeId(9)}, true, ""}}};
+  both.changes = {core::JobEnded{JobId(8), JobState::failed, 5, TimePoint(Duration(7))},
+                  node(9, "new")};
+  both.change_ends = {1, 2};
+  core::Committed first, second;
+  first.first = Seq(100);
+  first.entries = {both.entries[0]};
+  first.changes = {both.changes[0]};
+  second.first = Seq(101);
+  second.entries = {both.entries[1]};
+  second.changes = {both.changes[1]};
+  auto apart = Teller().tell(first);
+  Teller other;
+  for (auto& event : other.tell(second))
+    apart.push_back(event);
+  EXPECT_EQ(Teller().tell(both), apart);
+  ASSERT_EQ(apart.size(), 3u);
+  EXPECT_EQ(apart[1].kind, "job.ended");
+  EXPECT_EQ(apart[1].seq, Seq(100));
+  EXPECT_EQ(apart[2].node, "new");
+}
 TEST(topics, name_the_job_or_else_the_node) {
   Event event;
   event.kind = "task.failed";

@@ -122,6 +122,67 @@ TEST_F(Questions, a_state_that_does_not_exist_is_refused_with_those_that_do) {
     EXPECT_NE(rows.error().text.find("succeeded"), std::string::npos);
   }
 }
+TEST_F(Questions, totals_of_groups_add_up) {
+  QueryHistory question;
+  question.by = "user";
+  auto rows = history->query(question);
+  ASSERT_TRUE(rows) << rows.error().message();
+  EXPECT_EQ(rows->columns, (Texts{"user", "jobs", "succeeded", "failed", "cancelled", "tasks",
+                                  "average_wait_us", "longest_wait_us", "sum_ran_us"}));
+  ASSERT_EQ(rows->rows.size(), 2u);
+  const auto firsts = [](const std::vector<std::string>& row) {
+    return std::vector<std::string>(row.begin(), row.begin() + 6);
+  };
+  EXPECT_EQ(firsts(rows->rows[0]), (Texts{"ann", "5", "4", "1", "0", "5"}));
+  EXPECT_EQ(firsts(rows->rows[1]), (Texts{"bob", "4", "2", "2", "0", "4"}));
+  EXPECT_EQ(rows->next, 0u);
+  question.kind = HistoryKind::attempts;
+  question.by = "node";
+  question.state.clear();
+  rows = history->query(question);
+  ASSERT_TRUE(rows) << rows.error().message();
+  ASSERT_EQ(rows->rows.size(), 2u);
+  EXPECT_EQ(std::vector<std::string>(rows->rows[0].begin(), rows->rows[0].begin() + 5),
+            (Texts{"n1", "5", "3", "2", "0"}));
+  question.kind = HistoryKind::jobs;
+  question.by = "hour";
+  question.since = begin + 3h;
+  rows = history->query(question);
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(rows->rows.size(), 7u) << "an hour between one and the next, the oldest first";
+  EXPECT_LT(rows->rows.front()[0], rows->rows.back()[0]);
+}
+TEST_F(Questions, totals_of_what_there_are_none_of_are_refused) {
+  const auto field = [&](HistoryKind kind, const char* by) {
+    QueryHistory question;
+    question.kind = kind;
+    question.by = by;
+    const auto rows = history->query(question);
+    return rows ? std::string("good") : rows.error().field;
+  };
+  EXPECT_EQ(field(HistoryKind::jobs, "colour"), "by");
+  EXPECT_EQ(field(HistoryKind::jobs, "node"), "by");
+  EXPECT_EQ(field(HistoryKind::nodes, "user"), "by");
+  EXPECT_EQ(field(HistoryKind::attempts, "queue"), "good");
+}
+TEST_F(Questions, the_attempts_of_one_task_are_found_in_a_large_array) {
+  const NodeId n1(1);
+  const JobId array = world.submit("array", 20'000);
+  world.place(n1, array, {{0, 20'000, 1}});
+  for (TaskIndex first = 0; first < 20'000; first += 50)
+    world.quiet(n1, array, {first, 50, 1});
+  record();
+  QueryHistory question;
+  question.kind = HistoryKind::attempts;
+  question.job = array;
+  question.task = 9'999;
+  const auto rows = history->query(question);
+  ASSERT_TRUE(rows) << rows.error().message();
+  ASSERT_EQ(rows->rows.size(), 1u);
+  EXPECT_EQ(rows->rows[0][1], "9999");
+  question.job = {};
+  EXPECT_EQ(history->query(question).error().field, "task");
+}
 TEST_F(Questions, a_clock_that_was_set_back_hides_no_rows) {
   const NodeId n1(1);
   world.now -= 6h;

@@ -403,6 +403,56 @@ TEST_F(requests, settings_are_shown_beside_their_defaults) {
   EXPECT_EQ(config.defaults, (std::map<std::string, std::string>{{"a", "1"}}));
 }
 
+TEST(latencies, fall_into_classes_and_add_up) {
+  Latency latency;
+  latency.took(Duration(-5)); // clocks differ
+  latency.took(std::chrono::milliseconds(1));
+  latency.took(std::chrono::milliseconds(1) + Duration(1), 3);
+  latency.took(std::chrono::hours(1'000));
+  const Histogram histogram = latency.histogram();
+  ASSERT_EQ(histogram.counts.size(), histogram.bounds_us.size() + 1);
+  EXPECT_TRUE(std::is_sorted(histogram.bounds_us.begin(), histogram.bounds_us.end()));
+  const auto up_to = [&](std::int64_t us) {
+    std::uint64_t n = 0;
+    for (std::size_t k = 0; k < histogram.bounds_us.size() && histogram.bounds_us[k] <= us; ++k)
+      n += histogram.counts[k];
+    return n;
+  };
+  EXPECT_EQ(up_to(50), 1u);
+  EXPECT_EQ(up_to(1'000), 2u);
+  EXPECT_EQ(up_to(2'500), 5u);
+  EXPECT_EQ(histogram.counts.back(), 1u);
+  EXPECT_EQ(histogram.sum_us, 1'000 + 3 * 1'001 + 3'600'000'000'000);
+}
+
+TEST_F(requests, stats_tell_how_long_tasks_waited_and_how_far_heartbeats_are_apart) {
+  const NodeId a = node("n1");
+  const JobId job = submit(array_of(5));
+  now_ += std::chrono::seconds(3);
+  place(a, job, {{0, 5, 1}});
+  const auto total = [&](const char* name) {
+    const auto stats = told<Stats>(GetStats{});
+    std::uint64_t n = 0;
+    for (const auto count : stats.histograms.at(name).counts)
+      n += count;
+    return std::pair{n, stats.histograms.at(name).sum_us};
+  };
+  EXPECT_EQ(total("submit_to_placed").first, 0u) << "not before it is durable";
+  commit();
+  effects();
+  EXPECT_EQ(total("submit_to_placed"), (std::pair{std::uint64_t{5}, std::int64_t{15'000'000}}));
+  now_ += std::chrono::seconds(1);
+  const TimePoint submitted = ledger_.cluster().find_job(job)->submitted;
+  const auto waited = (now_ - submitted).count();
+  results(a, job, {{0, 5, 1}}, 1);
+  commit();
+  effects();
+  EXPECT_EQ(total("submit_to_start"), (std::pair{std::uint64_t{5}, 5 * waited}));
+  ledger_.measured(a, {}, now_);
+  ledger_.measured(a, {}, now_ + std::chrono::seconds(2));
+  EXPECT_EQ(total("heartbeat_gap"), (std::pair{std::uint64_t{1}, std::int64_t{2'000'000}}));
+}
+
 TEST_F(requests, stats_and_status_tell_how_the_master_is) {
   submit(array_of(5));
   ledger_.count("x", 7);

@@ -1,0 +1,121 @@
+// Drawings: a heat map on canvas, bars and areas, and a job graph as SVG. They take data, and ask nothing.
+import { count, el, hue, parts } from "./dom.js";
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+function mix(a, b, part) { // of two #rrggbb
+  const at = (s, k) => parseInt(s.slice(1 + 2 * k, 3 + 2 * k), 16);
+  return `rgb(${[0, 1, 2].map((k) => Math.round(at(a, k) + (at(b, k) - at(a, k)) * part)).join(" ")})`;
+}
+
+/// A cell a node: `pick(index)` on click and on Enter; arrow keys move. Drawn on canvas, so that ten thousand are one element.
+export function heatMap(names, cells, measure, pick) {
+  const readout = el("p", { cls: "rest", "aria-live": "polite" }, "\u00a0");
+  const canvas = el("canvas", { cls: "heat", tabindex: 0, role: "application", "aria-label": `Heat map of ${names.length} nodes: arrow keys move, Enter opens a node` });
+  let side = 16, columns = 1, chosen = -1;
+  const draw = () => {
+    const width = canvas.clientWidth || 600, ratio = devicePixelRatio || 1;
+    side = Math.max(5, Math.min(30, Math.floor(Math.sqrt((width * Math.max(140, Math.min(420, names.length * 2))) / Math.max(1, names.length)))));
+    columns = Math.max(1, Math.floor(width / side));
+    const height = Math.ceil(names.length / columns) * side;
+    canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
+    const g = canvas.getContext("2d");
+    g.scale(ratio, ratio);
+    const from = colour("--sunk"), to = colour("--run"), hot = colour("--accent"), bad = colour("--bad"), held = colour("--held"), gone = colour("--line");
+    const gap = side > 8 ? 2 : 1, round = Math.min(4, side / 4);
+    cells.forEach(([state, booked, used], k) => {
+      const value = (measure === "used" ? used : booked) / 100, x = (k % columns) * side, y = Math.floor(k / columns) * side;
+      g.fillStyle = state === 2 ? bad : state === 3 ? gone : mix(from, to, 0.06 + 0.94 * value);
+      g.beginPath(); g.roundRect(x, y, side - gap, side - gap, round); g.fill();
+      if (state === 1) { g.strokeStyle = held; g.lineWidth = 2; g.stroke(); }
+      if (k === chosen) { g.strokeStyle = hot; g.lineWidth = 2.5; g.stroke(); }
+    });
+  };
+  const choose = (k) => {
+    if (k < 0 || k >= names.length || k === chosen) return;
+    chosen = k;
+    const [state, booked, used] = cells[k];
+    readout.textContent = `${names[k]}: ${booked} % booked, ${used} % measured${["", ", drained or quarantined", ", not heard", ", gone"][state]}`;
+    draw();
+  };
+  const at = (e) => Math.floor(e.offsetY / side) * columns + Math.min(columns - 1, Math.floor(e.offsetX / side));
+  canvas.addEventListener("mousemove", (e) => choose(at(e)));
+  canvas.addEventListener("click", (e) => { choose(at(e)); if (chosen >= 0) pick(names[chosen]); });
+  canvas.addEventListener("keydown", (e) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[e.key];
+    if (step) { e.preventDefault(); choose(chosen < 0 ? 0 : chosen + step); } else if (e.key === "Enter" && chosen >= 0) pick(names[chosen]);
+  });
+  const watch = new ResizeObserver(draw);
+  watch.observe(canvas);
+  return el("div", {}, canvas, readout);
+}
+
+/// Bars of several parts side by side. rows: [{label, values: {hue: n}, title}]
+export function bars(rows, label) {
+  const width = 640, height = 180, foot = 22, most = Math.max(1, ...rows.map((r) => Object.values(r.values).reduce((a, b) => a + b, 0)));
+  const step = (width - 44) / Math.max(1, rows.length), every = Math.ceil(rows.length / 8);
+  const svg = el("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, width: "100%" });
+  svg.append(el("text", { x: 0, y: 12 }, count(most)), el("text", { x: 0, y: height - foot }, "0"), el("line", { cls: "axis", x1: 40, x2: width, y1: height - foot, y2: height - foot }));
+  rows.forEach((row, k) => {
+    let y = height - foot;
+    const g = el("g", {}, el("title", {}, row.title));
+    for (const [tone, n] of Object.entries(row.values)) {
+      const h = (n / most) * (height - foot - 6);
+      if (h > 0) g.append(el("rect", { cls: `c${tone}`, x: 42 + k * step, y: y -= h, width: Math.max(1.5, Math.min(46, step - 2)), height: h, rx: Math.min(2, h / 2) }));
+    }
+    svg.append(g);
+    if (k % every === 0) svg.append(el("text", { x: 42 + k * step, y: height - 5 }, row.label));
+  });
+  return svg;
+}
+
+/// The last minutes of a figure, newest at the right.
+export function sparkline(values, label) {
+  const width = 320, height = 56, most = Math.max(1e-9, ...values);
+  const at = values.map((v, k) => `${(width * k) / Math.max(1, values.length - 1)},${height - 3 - (v / most) * (height - 8)}`);
+  return el("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, width: "100%", height, preserveAspectRatio: "none" },
+    el("path", { cls: "area", d: `M0,${height} L${at.join(" L")} L${width},${height} Z` }), el("polyline", { cls: "stroke", points: at.join(" "), "vector-effect": "non-scaling-stroke" }));
+}
+
+/// Jobs that wait for each other, in layers from left to right.
+export function graph(vertices, here) {
+  const byId = new Map(vertices.map((v) => [v.id, v]));
+  const depth = new Map();
+  const deep = (id, seen = new Set()) => {
+    if (depth.has(id)) return depth.get(id);
+    if (seen.has(id)) return 0;
+    seen.add(id);
+    const before = byId.get(id).after.map((d) => d.job).filter((j) => byId.has(j));
+    const value = before.length ? 1 + Math.max(...before.map((j) => deep(j, seen))) : 0;
+    depth.set(id, value);
+    return value;
+  };
+  vertices.forEach((v) => deep(v.id));
+  const layers = [];
+  vertices.forEach((v) => (layers[depth.get(v.id)] ??= []).push(v));
+  const w = 168, h = 58, dx = 226, dy = 76, tall = Math.max(...layers.map((l) => l.length));
+  const place = new Map();
+  layers.forEach((layer, x) => layer.forEach((v, k) => place.set(v.id, [x * dx + 4, (k + (tall - layer.length) / 2) * dy + 4])));
+  const width = (layers.length - 1) * dx + w + 8, height = (tall - 1) * dy + h + 8;
+  const svg = el("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Graph of ${vertices.length} jobs` });
+  for (const v of vertices) for (const d of v.after) {
+    if (!place.has(d.job)) continue;
+    const [x1, y1] = place.get(d.job), [x2, y2] = place.get(v.id), a = x1 + w, b = y1 + h / 2, c = y2 + h / 2;
+    svg.append(el("path", { cls: "edge", d: `M${a},${b} C${a + 36},${b} ${x2 - 36},${c} ${x2},${c}` }));
+    if (d.kind !== "ok") svg.append(el("text", { x: (a + x2) / 2 - 10, y: (b + c) / 2 - 4 }, d.kind));
+  }
+  for (const v of vertices) {
+    const [x, y] = place.get(v.id), p = v.progress;
+    const link = document.createElementNS("http://www.w3.org/2000/svg", "a");
+    link.setAttribute("href", `#/job/${v.id}`);
+    link.append(el("rect", { cls: v.id === here ? "box here" : "box", x, y, width: w, height: h, rx: 9 }), el("circle", { cls: `c${hue(p.state)}`, cx: x + 15, cy: y + 19, r: 5 }),
+      el("text", { cls: "name", x: x + 27, y: y + 24 }, (v.name || `job ${v.id}`).slice(0, 18)), el("text", { x: x + 13, y: y + 43 }, `${v.id} · ${count(p.succeeded)} of ${count(p.total)}`));
+    let left = x + 1;
+    for (const k of parts) {
+      const part = ((w - 2) * p[k]) / p.total;
+      if (part > 0) link.append(el("rect", { cls: `c${hue(k)}`, x: left, y: y + h - 5, width: part, height: 4 }));
+      left += part;
+    }
+    svg.append(link);
+  }
+  return el("div", { cls: "scroll" }, svg);
+}
