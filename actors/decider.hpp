@@ -70,11 +70,11 @@ private:
         const TimePoint begun = steady_now();
         if (auto commands = core_.decide(now()); !commands.empty())
           post(this, directory_->ledger, Wishes{std::move(commands)});
-        const TimePoint done = steady_now();
-        pass_.took(done - begun);
+        const TimePoint ended = steady_now();
+        pass_.took(ended - begun);
         decided();
-        if (done - told_ >= std::chrono::seconds(1)) {
-          told_ = done;
+        if (ended - told_ >= std::chrono::seconds(1)) {
+          told_ = ended;
           post(this, directory_->ledger, Counted{{}, {{"pass." + name_, pass_.histogram()}}});
         }
       },
