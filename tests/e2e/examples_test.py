@@ -2,6 +2,7 @@
 import os
 import pathlib
 import subprocess
+import sys
 import unittest
 
 from cluster import BIN, Cluster, main
@@ -37,7 +38,7 @@ class Examples(Cluster):
     def test_watchers_go_on_where_they_stopped_and_agree(self):
         place = {name: self.path(f"{name}.place") for name in ("cpp", "py")}
         environment = os.environ | {"REEVE_MASTER": self.endpoint}
-        programs = {"cpp": [PROGRAMS / "watch"], "py": ["python3", "-B", ROOT / "examples" / "watch.py"]}
+        programs = {"cpp": [PROGRAMS / "watch"], "py": [sys.executable, "-B", ROOT / "examples" / "watch.py"]}
 
         def watch(name, count):
             done = subprocess.run([*programs[name], place[name], str(count)], env=environment, capture_output=True, text=True,

@@ -87,7 +87,8 @@ class Restart(Cluster):
         self.pids(2)
         self.open_gate()
         self.cli("job", "wait", number)
-        self.assertEqual((self.task(number)["node"], self.task(number)["attempt"]), ("b", 2))
+        self.assertEqual(self.task(number)["node"], "b")
+        self.assertGreaterEqual(self.task(number)["attempt"], 2)  # a third when it was given to "a" again as that left
 
     def test_reeve_agent_stop_ends_it_too(self):
         self.start_master()
