@@ -70,11 +70,11 @@ private:
         const TimePoint begun = steady_now();
         if (auto commands = core_.decide(now()); !commands.empty())
           post(this, directory_->ledger, Wishes{std::move(commands)});
-        const TimePoint ended = steady_now();
-        pass_.took(ended - begun);
+        const TimePoint finished = steady_now();
+        pass_.took(finished - begun);
         decided();
-        if (ended - told_ >= std::chrono::seconds(1)) {
-          told_ = ended;
+        if (finished - told_ >= std::chrono::seconds(1)) {
+          told_ = finished;
           post(this, directory_->ledger, Counted{{}, {{"pass." + name_, pass_.histogram()}}});
         }
       },

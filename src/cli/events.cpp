@@ -1,6 +1,7 @@
 // `reeve events`: what happens, as it happens, or from an earlier place on.
 #include "src/client/events.hpp"
 #include "src/cli/commands.hpp"
+#include "src/cli/hook.hpp"
 #include "src/util/text.hpp"
 
 #include <algorithm>
@@ -12,7 +13,8 @@ namespace {
 constexpr Duration look_for_events = std::chrono::seconds(1);
 
 struct EventsWanted {
-  std::string from = "now";
+  std::string from = "now", exec, place;
+  std::size_t tries = 5;
   std::vector<std::string> filters, nodes, jobs;
   std::size_t count = 0;
 };
@@ -81,9 +83,19 @@ Exit show_events(Session& session, const EventsWanted& o) {
   using Clock = std::chrono::steady_clock;
   const auto deadline =
     session.timeout.count() > 0 ? Clock::now() + session.timeout : Clock::time_point::max();
-  const auto options = stream_options(session, o);
+  auto options = stream_options(session, o);
   if (!options)
     return session.usage(options.error());
+  std::optional<EventPlace> seen;
+  if (!o.place.empty()) {
+    auto place = read_place(o.place);
+    if (!place)
+      return session.usage(place.error());
+    seen = *place;
+    if (seen)
+      options->from = seen->seq; // this one again: it may have had more parts
+  }
+  const Hook hook{o.exec, o.tries};
   auto stream = EventStream::open(parse_endpoints(session.endpoints()), *options);
   if (!stream)
     return session.fail(stream.error());
@@ -102,13 +114,22 @@ Exit show_events(Session& session, const EventsWanted& o) {
       session.terminal.out.flush();
       continue;
     }
-    if (!event_wanted(**event, o))
+    const Event& e = **event;
+    if (seen && std::pair(e.seq, e.part) <= std::pair(seen->seq, seen->part))
       continue;
-    print_event(session, **event);
-    session.terminal.out.flush();
-    if (!session.terminal.out)
-      return Exit::good; // nobody reads any more
-    ++shown;
+    if (event_wanted(e, o)) {
+      if (o.exec.empty())
+        print_event(session, e);
+      else if (auto run = run_hook(session.terminal, hook, e); !run)
+        return session.fail(run.error());
+      session.terminal.out.flush();
+      if (!session.terminal.out)
+        return Exit::good; // nobody reads any more
+      ++shown;
+    }
+    if (!o.place.empty())
+      if (auto written = write_place(o.place, {e.seq, e.part}); !written)
+        return session.fail(written.error());
   }
   return Exit::good;
 }
@@ -120,7 +141,8 @@ void add_events(Command root, Session& session) {
   root
     .verb("events", "Prints what happens, as it happens; goes on after a restart of the master",
           "reeve events --from start --filter job\n"
-          "  reeve events --filter task.failed --filter node -o jsonl",
+          "  reeve events --filter task.failed --filter node -o jsonl\n"
+          "  reeve events --place mail.place --filter node.lost --exec 'logger \"$REEVE_EVENT\"'",
           [&session, o] { return show_events(session, *o); })
     .text("--from", o->from, "now, start (as far back as it is kept) or the seq to begin with",
           "SEQ")
@@ -128,7 +150,14 @@ void add_events(Command root, Session& session) {
           "Only this kind, such as job.ended, or a group such as job; repeatable", "KIND")
     .list("--job", o->jobs, "Only of this job; repeatable", "JOB")
     .list("--node", o->nodes, "Only of this node; repeatable", "NODE")
-    .number("--count", o->count, "End after so many; 0: never");
+    .number("--count", o->count, "End after so many; 0: never")
+    .text(
+      "--exec", o->exec,
+      "Run this by the shell for each, with the event as JSON in $REEVE_EVENT, instead of printing",
+      "COMMAND")
+    .number("--tries", o->tries, "Of --exec, when it fails; then this ends")
+    .text("--place", o->place, "Keep the place in this file, and go on from there the next time",
+          "FILE");
 }
 
 } // namespace reeve::cli

@@ -172,6 +172,7 @@ class Http(WithDashboard):
     def test_a_read_only_dashboard_changes_nothing(self):
         self.start_dashboard("--read-only")
         number = int(self.submit("--", "true"))
+        self.assertTrue(self.get("/api/session")["read_only"])
         self.assertIn("read-only", self.post({"action": "cancel", "jobs": [number]}, 409)["error"]["text"])
         self.assertEqual(self.job(number)["jobs"][0]["progress"]["state"], "pending")
 
@@ -230,7 +231,8 @@ class Http(WithDashboard):
         with stream(**{"from": f"{before[-1][0]}.{before[-1][1]}"}) as answer:
             after = events(answer, "node.registered")
         self.assertGreater(after[0], before[-1])
-        said = self.cli("events", "--from", "start", "--timeout", "500ms", "-o", "jsonl").out.splitlines()
+        count = len(self.get("/api/events")["events"])
+        said = self.cli("events", "--from", "start", "--count", count, "-o", "jsonl").out.splitlines()
         every = [(e["seq"], e["part"]) for e in map(json.loads, said)]
         self.assertEqual(after, every[every.index(before[-1]) + 1:every.index(after[-1]) + 1])
 

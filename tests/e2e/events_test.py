@@ -48,10 +48,17 @@ class Reader:
 
 
 class Events(Cluster):
-    def sequence(self):
-        """(seq, part) of every event, as a reader sees it that has never been disturbed."""
-        done = self.cli("events", "--from", "start", "--timeout", "1s", "-o", "jsonl").out.splitlines()
-        return [json.loads(line) for line in done]
+    def sequence(self, job):
+        """Every event up to the end of this job, as a reader sees it that has never been disturbed."""
+        told = []
+        with subprocess.Popen([BIN / "reeve", "-m", self.endpoint, "events", "--from", "start", "-o", "jsonl"],
+                              stdout=subprocess.PIPE) as reader:
+            for line in reader.stdout:
+                told.append(json.loads(line))
+                if (told[-1]["kind"], str(told[-1]["job"])) == ("job.ended", job):
+                    break
+            reader.kill()
+        return told
 
     def journal_tells(self):
         """seq -> kinds that the journal's entries must have told, from its own export."""
@@ -85,8 +92,9 @@ class Events(Cluster):
             else:
                 self.master.kill(signal.SIGTERM)
             self.start_master()
-        self.cli("submit", "--name", "the-last", "--wait", "--", "true")
-        last = self.sequence()[-1]
+        number = self.submit("--name", "the-last", "--", "true")
+        told = self.sequence(number)
+        last = told[-1]
         for reader in readers:
             reader.process.send_signal(signal.SIGCONT)
 
@@ -94,7 +102,6 @@ class Events(Cluster):
                 return any((e["seq"], e["part"]) >= (last["seq"], last["part"]) for e in r.events()[-20:])
             await_true(there, "the last event", 60)
             reader.kill()
-        told = self.sequence()
         self.assertNotIn("stream.gap", [e["kind"] for e in told])
         position = [(e["seq"], e["part"]) for e in told]
         self.assertEqual(position, sorted(set(position)))
@@ -112,6 +119,24 @@ class Events(Cluster):
         self.assertEqual(collections.Counter(e["kind"] for e in told)["job.submitted"], 5 * MASTER_KILLS + 1)
         self.assertEqual(collections.Counter(e["kind"] for e in told)["job.ended"], 5 * MASTER_KILLS + 1)
         self.assertEqual(collections.Counter(e["kind"] for e in told)["master.started"], MASTER_KILLS + 1)
+
+    def test_a_hook_is_run_for_each_event_again_when_it_fails_and_goes_on_where_it_stopped(self):
+        self.start_master()
+        self.start_agent("a")
+        place, told, once = self.path("place"), self.path("told"), self.path("once")
+        command = f'test -e {once} || {{ touch {once}; exit 1; }}; echo "$REEVE_EVENT_KIND $REEVE_EVENT_JOB" >> {told}'
+        hook = ["events", "--from", "start", "--filter", "job.ended", "--place", place, "--exec", command]
+        self.cli("submit", "--wait", "--", "true")
+        said = self.cli(*hook, "--count", 1)
+        self.assertIn("exit code 1, again in 1s", said.err)
+        self.master.kill()
+        self.start_master()
+        self.cli("submit", "--wait", "--", "true")
+        self.cli(*hook, "--count", 1)
+        self.assertEqual(pathlib.Path(told).read_text().splitlines(), ["job.ended 1", "job.ended 2"])
+        self.assertIn("failed 2 times", self.cli("events", "--from", "start", "--exec", "exit 3", "--tries", 2, code=3).err)
+        pathlib.Path(place).write_text("here", encoding="utf-8")
+        self.assertIn("--place", self.cli(*hook, code=2).err)
 
     def test_events_metrics_history_page_and_command_line_agree(self):
         self.start_master()
@@ -145,7 +170,7 @@ class Events(Cluster):
         self.assertEqual([(row["node"], row["attempts"], row["succeeded"], row["failed"]) for row in by_node], [("a", 308, 303, 4)])
         rows = self.cli("history", "attempts", "--limit", 0, "-o", "json").json["rows"]
         self.assertEqual(collections.Counter(row["cause"] for row in rows), {"none": 303, "exit_code": 4, "cancelled": 1})
-        events = self.sequence()
+        events = self.sequence(stopped)
         self.assertEqual(sum(e["numbers"]["tasks"] for e in events if e["kind"] == "task.succeeded"), 303, "events")
         self.assertEqual(collections.Counter(e["name"] for e in events if e["kind"] == "task.failed"), {"exit_code": 4, "cancelled": 1})
         self.assertEqual(collections.Counter(e["name"] for e in events if e["kind"] == "job.ended"), {"succeeded": 1, "failed": 1, "cancelled": 1})

@@ -44,8 +44,9 @@ export function heatMap(names, cells, measure, pick) {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[e.key];
     if (step) { e.preventDefault(); choose(chosen < 0 ? 0 : chosen + step); } else if (e.key === "Enter" && chosen >= 0) pick(names[chosen]);
   });
-  const watch = new ResizeObserver(draw);
-  watch.observe(canvas);
+  new ResizeObserver(draw).observe(canvas);
+  new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   return el("div", {}, canvas, readout);
 }
 
