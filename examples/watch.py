@@ -18,7 +18,8 @@ SILENCE = 3.0  # seconds without a heartbeat of the connection: it is made anew
 
 def events_endpoint(context, master):
     """Asks the master where its events are; waits for as long as there is none."""
-    with context.socket(zmq.DEALER, linger=0) as socket:
+    with context.socket(zmq.DEALER) as socket:
+        socket.set(zmq.LINGER, 0)
         socket.connect(master)
         while True:
             socket.send_multipart([msgpack.packb([1, HELLO, 1, 0]), msgpack.packb({"versions": [1], "name": "watch.py"})])
@@ -37,7 +38,8 @@ class Events:
 
     def __iter__(self):
         while True:
-            with self.context.socket(zmq.SUB, linger=0) as socket:
+            with self.context.socket(zmq.SUB) as socket:
+                socket.set(zmq.LINGER, 0)
                 yield from self.connection(socket)
 
     def connection(self, socket):
