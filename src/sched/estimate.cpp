@@ -21,4 +21,32 @@ std::optional<Duration> Estimate::median() const {
   return median_;
 }
 
+EstimatePtr Families::of(const core::Kind& kind) {
+  if (kind.family.empty())
+    return nullptr;
+  const std::string name = kind.user + '\0' + kind.executor + '\0' + kind.family;
+  if (const auto at = young_.find(name); at != young_.end())
+    return at->second;
+  if (young_.size() >= kept)
+    old_ = std::exchange(young_, {});
+  EstimatePtr estimate;
+  if (const auto at = old_.find(name); at != old_.end())
+    estimate = at->second;
+  else
+    estimate = std::make_shared<Estimate>();
+  young_[name] = estimate;
+  return estimate;
+}
+
+Duration corrected(Duration expected, Duration so_far, Duration limit) {
+  // Doubling, as Tsafrir, Etsion and Feitelson increase predictions that have run out ("Backfilling
+  // using system-generated predictions", TPDS 2007).
+  Duration total = std::max(expected, Duration(1));
+  while (total <= so_far)
+    total *= 2;
+  if (limit > Duration(0) && so_far < limit)
+    total = std::min(total, limit);
+  return total;
+}
+
 } // namespace reeve::sched

@@ -4,8 +4,6 @@
 #pragma once
 
 #include "src/core/cluster.hpp"
-#include "src/sched/estimate.hpp"
-#include "src/sched/flight.hpp"
 
 #include <set>
 #include <unordered_map>
@@ -28,6 +26,8 @@ public:
   void refused(std::span<const core::RefusedPlacement> placements);
   /// What should happen now. Nothing is wished twice until it is answered.
   std::vector<core::Command> decide(TimePoint now);
+  /// When `decide` must be called, if nothing happens before.
+  [[nodiscard]] std::optional<TimePoint> next_wake() const;
   /// Why a task waits, or why it is where it is. Errors: not_found.
   [[nodiscard]] Result<Explained> explain(JobId job, TaskIndex index, TimePoint now) const;
 

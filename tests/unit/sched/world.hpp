@@ -60,6 +60,9 @@ public:
       deliver_now();
     return out;
   }
+  void configure(const std::map<std::string, std::string>& values) {
+    run(core::ChangeConfig{values});
+  }
   void deliver_now() {
     if (!open_.entries.empty())
       scheduler.apply(std::exchange(open_, {}));
@@ -108,8 +111,9 @@ public:
   void check() const {
     EXPECT_EQ(cluster.check_invariants(), std::vector<std::string>{});
     for (const auto& [id, n] : cluster.nodes())
-      EXPECT_TRUE(fits(n.booked, n.capacity)) << n.name << " has " << to_text(n.booked);
+      EXPECT_TRUE(fits(Resources(), n.room(true))) << n.name << " has " << to_text(n.booked);
   }
+  [[nodiscard]] std::uint32_t running(JobId job) const { return cluster.find_job(job)->assigned(); }
   [[nodiscard]] std::uint32_t tasks_on(NodeId node) const { return cluster.find_node(node)->tasks; }
   [[nodiscard]] const core::Allocation* allocation(NodeId node, JobId job) const {
     const core::Job* j = cluster.find_job(job);

@@ -1,0 +1,75 @@
+// Resources as rows of numbers, so that "does it fit" is a few comparisons. Which column means what
+// is found out as kinds of work ask for it: a cluster where nobody asks for disk has no column for
+// it. Used by Nodes and Lots. Plain data.
+#pragma once
+
+#include "src/core/changes.hpp"
+
+#include <limits>
+#include <optional>
+
+namespace reeve::sched {
+
+using Amounts = std::vector<std::int64_t>;
+
+/// Always enough: what a node has of a thing that is not counted, or a kind needs of nothing.
+constexpr std::int64_t plenty = std::numeric_limits<std::int64_t>::max() / 4;
+
+struct Column {
+  enum class What : std::uint8_t {
+    cpu,
+    memory,
+    disk,
+    room,        // places for tasks: no node runs more at once than it has
+    idle,        // 1 when nothing is booked on a node
+    cpu_over,    // with the node's overcommit factor
+    memory_over, // the same
+    tasks,       // nodes have plenty, quotas count them
+    named,
+  } what;
+  std::string name; // of a named resource
+  bool operator==(const Column&) const = default;
+};
+
+constexpr std::int64_t room_of_node = 4'096;
+constexpr std::int64_t room_of_task = 1;
+constexpr std::int64_t room_of_free_task = 64; // needs nothing: at most 64 of them on a node
+
+class Columns {
+public:
+  static constexpr std::size_t room = 2; // always there, as cpu and memory are
+  Columns();
+  [[nodiscard]] std::size_t size() const { return columns_.size(); }
+  [[nodiscard]] const Column& operator[](std::size_t i) const { return columns_[i]; }
+  [[nodiscard]] std::optional<std::size_t> find(const Column& column) const;
+  /// Adds what the kind needs and is not there. True: something was added.
+  bool add_for(const core::Kind& kind);
+  bool add(const Column& column);
+
+  /// What one task needs of each column; 0: nothing.
+  [[nodiscard]] Amounts need_of(const core::Kind& kind) const;
+  /// The same for quotas and shares: what it is given, overcommit or not, and 1 task.
+  [[nodiscard]] Amounts cost_of(const core::Kind& kind) const;
+  /// What a node has less of when one task of the kind is booked on it.
+  [[nodiscard]] Amounts booking_of(const core::Kind& kind) const;
+  /// Amounts of plain resources; `rest` in the columns that are none.
+  [[nodiscard]] Amounts of(const Resources& resources, std::int64_t rest) const;
+  [[nodiscard]] bool is_resource(std::size_t column) const;
+  /// "vcores", "memory", "gpu" …
+  [[nodiscard]] std::string name_of(std::size_t column) const;
+
+private:
+  std::vector<Column> columns_;
+};
+
+/// Every column of `need` is covered.
+inline bool covers(std::span<const std::int64_t> have, const Amounts& need) {
+  for (std::size_t i = 0; i < need.size(); ++i)
+    if (need[i] > 0 && need[i] > have[i])
+      return false;
+  return true;
+}
+/// How often `need` goes into `have`, at most `most`.
+std::int64_t times_in(std::span<const std::int64_t> have, const Amounts& need, std::int64_t most);
+
+} // namespace reeve::sched

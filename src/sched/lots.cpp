@@ -1,0 +1,468 @@
+// See lots.hpp.
+#include "src/sched/lots.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace reeve::sched {
+
+using What = Column::What;
+
+void JobLine::add(JobId job) {
+  if (ids_.empty() || head_ == ids_.size() || ids_.back() < job)
+    ids_.push_back(job);
+  else
+    late_.insert(job);
+}
+
+void JobLine::pop() {
+  ++head_;
+  if (head_ == ids_.size()) {
+    ids_.clear();
+    head_ = 0;
+  } else if (head_ >= 1'024 && head_ * 2 >= ids_.size()) {
+    ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+}
+
+Lots::Lots(Nodes& nodes) : nodes_(nodes) {
+  build_shelves();
+}
+
+// ---- queues and their shelves
+
+std::uint32_t Lots::queue_named(const std::string& name) {
+  const auto [at, fresh] =
+    queue_names_.try_emplace(name, static_cast<std::uint32_t>(queues_.size()));
+  if (!fresh)
+    return at->second;
+  const std::uint32_t id = at->second;
+  queues_.emplace_back();
+  queues_[id].name = name;
+  queues_[id].settings = settings_.of(name);
+  bool around = false; // does it stand around queues that are there already?
+  for (const Queue& queue : queues_)
+    around |= queue.name.size() > name.size() && queue.name.starts_with(name + ".");
+  if (around || queue_around(name) != nobody)
+    build_shelves();
+  else
+    build_shelf(id);
+  return id;
+}
+
+/// The queue that this one stands in: `a.b` in `a`, when there is one.
+std::uint32_t Lots::queue_around(const std::string& name) const {
+  for (auto dot = name.rfind('.'); dot != std::string::npos && dot > 0;
+       dot = name.rfind('.', dot - 1)) {
+    if (const auto at = queue_names_.find(name.substr(0, dot)); at != queue_names_.end())
+      return at->second;
+    if (dot == 0)
+      break;
+  }
+  return nobody;
+}
+
+ShelfId Lots::new_shelf(ShelfId above, std::uint32_t queue, double weight, const Quota& quota) {
+  ShelfId id;
+  const std::size_t columns = nodes_.columns().size();
+  if (free_shelves_.empty()) {
+    id = static_cast<ShelfId>(shelves_.size());
+    shelves_.emplace_back(columns, shelf_where_);
+  } else {
+    id = free_shelves_.back();
+    free_shelves_.pop_back();
+    shelves_[id] = Shelf(columns, shelf_where_);
+  }
+  Shelf& shelf = shelves_[id];
+  shelf.above = above;
+  shelf.queue = queue;
+  shelf.weight = weight;
+  shelf.quota = quota;
+  shelf.usage.assign(columns, 0);
+  reckon_left(shelf);
+  if (above != nobody)
+    ++shelves_[above].children;
+  return id;
+}
+
+void Lots::build_shelf(std::uint32_t id) {
+  Queue& queue = queues_[id];
+  if (queue.shelf != nobody)
+    return;
+  const std::uint32_t around = queue_around(queue.name);
+  if (around != nobody)
+    build_shelf(around);
+  const QueueSettings& s = queue.settings;
+  const bool by_user = s.order == Order::fair || !s.user_limit.empty();
+  const bool has_inner = std::any_of(queues_.begin(), queues_.end(), [&](const Queue& other) {
+    return queue_around(other.name) == id;
+  });
+  queue.shelf = new_shelf(around == nobody ? root_ : queues_[around].shelf, id, s.weight, s.limit);
+  queue.own = queue.shelf;
+  if (has_inner) {
+    shelves_[queue.shelf].shares = true;
+    queue.own = new_shelf(queue.shelf, id, 1, {});
+  }
+  shelves_[queue.shelf].name = queue.name;
+  shelves_[queue.shelf].shut = s.paused;
+  Shelf& own = shelves_[queue.own];
+  own.name = queue.name;
+  if (!by_user) {
+    own.holds_lots = true;
+    own.tree = Ranked(nodes_.columns().size(), lot_where_);
+  } else {
+    own.shares |= s.order == Order::fair;
+  }
+}
+
+ShelfId Lots::shelf_for(const Lot& lot) {
+  Queue& queue = queues_[lot.queue];
+  if (shelves_[queue.own].holds_lots)
+    return queue.own;
+  const std::string& user = lot.kind().user;
+  const auto [at, fresh] = queue.users.try_emplace(user, nobody);
+  if (fresh) {
+    const auto& weights = queue.settings.user_weights;
+    const auto weight = weights.find(user);
+    at->second = new_shelf(queue.own, lot.queue, weight == weights.end() ? 1 : weight->second,
+                           queue.settings.user_limit);
+    Shelf& shelf = shelves_[at->second];
+    shelf.name = user;
+    shelf.of_user = true;
+    shelf.holds_lots = true;
+    shelf.tree = Ranked(nodes_.columns().size(), lot_where_);
+  }
+  return at->second;
+}
+
+void Lots::build_shelves() {
+  const std::size_t columns = nodes_.columns().size();
+  shelves_.clear();
+  free_shelves_.clear();
+  lot_where_.clear();
+  shelf_where_.clear();
+  root_ = new_shelf(nobody, nobody, 1, {});
+  shelves_[root_].shares = true;
+  for (Queue& queue : queues_) {
+    queue.shelf = queue.own = nobody;
+    queue.users.clear();
+  }
+  for (std::uint32_t q = 0; q < queues_.size(); ++q)
+    build_shelf(q);
+  for (LotId id = 0; id < lots_.size(); ++id) {
+    Lot& lot = lots_[id];
+    if (!lot.measure)
+      continue;
+    lot.shelved = false;
+    lot.open = true;
+    lot.shelf = shelf_for(lot);
+    ++shelves_[lot.shelf].children;
+    for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above)
+      for (std::size_t c = 0; c < columns; ++c)
+        shelves_[s].usage[c] += lot.measure->cost[c] * lot.running;
+  }
+  for (Shelf& shelf : shelves_)
+    reckon_left(shelf);
+  for (LotId id = 0; id < lots_.size(); ++id)
+    if (lots_[id].measure && lots_[id].head)
+      place(id);
+}
+
+void Lots::configure(const AllQueueSettings& settings) {
+  if (settings_ == settings)
+    return;
+  settings_ = settings;
+  for (Queue& queue : queues_)
+    queue.settings = settings_.of(queue.name);
+  for (const std::string& name : settings_.named()) // a queue around others need not have jobs
+    queue_named(name);
+  build_shelves();
+}
+
+void Lots::columns_changed() {
+  for (auto& [kind, measure] : measures_)
+    reckon(measure);
+  build_shelves();
+}
+
+// ---- lots
+
+void Lots::reckon(Measure& m) const {
+  const Columns& columns = nodes_.columns();
+  m.need = columns.need_of(*m.kind);
+  m.cost = columns.cost_of(*m.kind);
+  m.booking = columns.booking_of(*m.kind);
+  m.want = m.need;
+  m.less = m.need;
+  for (std::size_t c = 0; c < m.need.size(); ++c) {
+    m.want[c] = m.need[c] > 0 ? m.need[c] : std::numeric_limits<std::int64_t>::min();
+    m.less[c] = m.need[c] > 0 ? -m.need[c] : plenty;
+  }
+}
+
+LotId Lots::join(const core::KindPtr& kind, std::uint32_t tasks) {
+  const auto [known, fresh] = by_like_.try_emplace(Like{kind.get(), tasks}, nobody);
+  if (!fresh) {
+    ++lots_[known->second].members;
+    return known->second;
+  }
+  if (nodes_.ask_for(*kind))
+    columns_changed();
+  LotId id;
+  if (free_.empty()) {
+    id = static_cast<LotId>(lots_.size());
+    lots_.emplace_back();
+  } else {
+    id = free_.back();
+    free_.pop_back();
+    lots_[id] = Lot();
+  }
+  known->second = id;
+  const auto [at, first_of_kind] = measures_.try_emplace(kind.get());
+  Measure& measure = at->second;
+  if (first_of_kind) {
+    measure.kind = kind;
+    measure.pool = nodes_.pool_of(kind);
+    reckon(measure);
+  }
+  ++measure.lots;
+  const std::uint32_t queue = queue_named(kind->queue); // may build all shelves again
+  Lot& lot = lots_[id];
+  lot.measure = &measure;
+  lot.size = tasks;
+  lot.queue = queue;
+  lot.members = 1;
+  lot.shelf = shelf_for(lot);
+  ++shelves_[lot.shelf].children;
+  ++queues_[queue].lots;
+  return id;
+}
+
+void Lots::leave(LotId id) {
+  Lot& lot = lots_[id];
+  if (--lot.members > 0)
+    return;
+  take_off(id);
+  if (lot.running != 0)
+    charge(id, -lot.running);
+  Shelf& shelf = shelves_[lot.shelf];
+  --queues_[lot.queue].lots;
+  if (--shelf.children == 0 && shelf.of_user) {
+    queues_[lot.queue].users.erase(shelf.name);
+    --shelves_[shelf.above].children;
+    free_shelves_.push_back(lot.shelf);
+  }
+  by_like_.erase(Like{lot.measure->kind.get(), lot.size});
+  if (--lot.measure->lots == 0) {
+    nodes_.release(lot.measure->pool);
+    measures_.erase(lot.measure->kind.get());
+  }
+  lot = Lot();
+  free_.push_back(id);
+}
+
+Key Lots::key_of(const Lot& lot) const {
+  constexpr std::uint64_t last = std::uint64_t{1} << 62;
+  const auto time = [](Duration d) {
+    return 1 + static_cast<std::uint64_t>(
+                 std::clamp<std::int64_t>(d.count(), 0, std::int64_t{1} << 61));
+  };
+  const std::uint64_t head = lot.head.value;
+  if (lot.overdue)
+    return {0, head};
+  switch (queues_[lot.queue].settings.order) {
+  case Order::fifo:
+  case Order::fair:
+    break;
+  case Order::priority:
+    return {static_cast<std::uint64_t>(1 + (std::int64_t{1} << 31) - lot.kind().priority), head};
+  case Order::sjf: {
+    if (!lot.run_time)
+      return {last, head};
+    const double total = static_cast<double>(lot.run_time->count()) * lot.size;
+    return {1 + static_cast<std::uint64_t>(std::min(total, 0x1p61)), head};
+  }
+  case Order::spt:
+    return {lot.run_time ? time(*lot.run_time) : last, head};
+  case Order::sct:
+    return {lot.run_time ? time(lot.wait + *lot.run_time) : last, head};
+  case Order::edf:
+    return {lot.kind().deadline == TimePoint{} ? last
+                                               : time(lot.kind().deadline.time_since_epoch()),
+            head};
+  }
+  return {1, head};
+}
+
+std::uint64_t Lots::mask_of(const Lot& lot) {
+  std::uint64_t mask = waits_bit | (lot.open ? open_bit : closed_bit);
+  if (lot.passed)
+    mask &= ~open_bit;
+  else
+    mask |= bit_of(lot.measure->pool);
+  return mask;
+}
+
+void Lots::place(LotId id) {
+  Lot& lot = lots_[id];
+  Ranked& tree = shelves_[lot.shelf].tree;
+  if (lot.shelved)
+    tree.update(id, key_of(lot), lot.measure->less, mask_of(lot));
+  else
+    tree.insert(id, key_of(lot), lot.measure->less, mask_of(lot));
+  lot.shelved = true;
+  settle(lot.shelf);
+}
+
+void Lots::take_off(LotId id) {
+  Lot& lot = lots_[id];
+  if (!lot.shelved)
+    return;
+  shelves_[lot.shelf].tree.erase(id);
+  lot.shelved = false;
+  settle(lot.shelf);
+}
+
+void Lots::set_open(LotId id, bool open) {
+  Lot& lot = lots_[id];
+  if (lot.open == open)
+    return;
+  lot.open = open;
+  if (lot.shelved)
+    place(id);
+}
+void Lots::set_passed(LotId id, bool passed) {
+  Lot& lot = lots_[id];
+  if (lot.passed == passed)
+    return;
+  lot.passed = passed;
+  if (lot.shelved)
+    place(id);
+}
+void Lots::set_shut(ShelfId id, bool shut) {
+  if (shelves_[id].shut == shut)
+    return;
+  shelves_[id].shut = shut;
+  settle(id);
+}
+
+bool Lots::before(LotId a, LotId b) const {
+  // Up to the shelf that holds both, then by their places there.
+  std::vector<ShelfId> path;
+  for (ShelfId s = lots_[a].shelf; s != nobody; s = shelves_[s].above)
+    path.push_back(s);
+  ShelfId below = nobody;
+  for (ShelfId s = lots_[b].shelf; s != nobody; below = s, s = shelves_[s].above) {
+    const auto at = std::find(path.begin(), path.end(), s);
+    if (at == path.end())
+      continue;
+    if (shelves_[s].holds_lots || !shelves_[s].shares)
+      return key_of(lots_[a]) < key_of(lots_[b]);
+    const ShelfId other = *(at - 1);
+    return shelves_[s].tree.key_of(other) < shelves_[s].tree.key_of(below);
+  }
+  return a < b;
+}
+
+Amounts Lots::anything() const {
+  return Amounts(nodes_.columns().size(), std::numeric_limits<std::int64_t>::min());
+}
+
+// ---- shares and quotas
+
+double Lots::share(ShelfId id) const {
+  const Shelf& shelf = shelves_[id];
+  const Amounts& total = nodes_.total();
+  double most = 0;
+  for (std::size_t c = 0; c < shelf.usage.size(); ++c)
+    if (nodes_.columns().is_resource(c) && total[c] > 0)
+      most = std::max(most, static_cast<double>(shelf.usage[c]) / static_cast<double>(total[c]));
+  return most / shelf.weight;
+}
+
+void Lots::reckon_left(Shelf& shelf) const {
+  shelf.left.assign(nodes_.columns().size(), plenty);
+  for (const auto& [name, most] : shelf.quota) {
+    const Column column = name == "vcores"   ? Column{What::cpu, {}}
+                          : name == "memory" ? Column{What::memory, {}}
+                          : name == "disk"   ? Column{What::disk, {}}
+                          : name == "tasks"  ? Column{What::tasks, {}}
+                                             : Column{What::named, name};
+    if (const auto c = nodes_.columns().find(column))
+      shelf.left[*c] = most - shelf.usage[*c];
+  }
+}
+
+void Lots::charge(LotId id, std::int64_t n) {
+  Lot& lot = lots_[id];
+  lot.running += n;
+  bool moves = false;
+  for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above) {
+    Shelf& shelf = shelves_[s];
+    for (std::size_t c = 0; c < shelf.usage.size(); ++c)
+      shelf.usage[c] += lot.measure->cost[c] * n;
+    if (!shelf.quota.empty())
+      reckon_left(shelf);
+    moves |= !shelf.quota.empty() || (shelf.above != nobody && shelves_[shelf.above].shares &&
+                                      shelves_[shelf.above].children > 1);
+  }
+  if (moves)
+    settle(lot.shelf);
+}
+
+ShelfId Lots::short_quota(LotId id) const {
+  for (ShelfId s = lots_[id].shelf; s != nobody; s = shelves_[s].above)
+    if (!covers(shelves_[s].left, lots_[id].measure->cost))
+      return s;
+  return nobody;
+}
+
+std::int64_t Lots::times_within_quotas(LotId id, std::int64_t most) const {
+  for (ShelfId s = lots_[id].shelf; s != nobody; s = shelves_[s].above)
+    if (!shelves_[s].quota.empty())
+      most = times_in(shelves_[s].left, lots_[id].measure->cost, most);
+  return most;
+}
+
+bool Lots::any_limits() const {
+  return std::ranges::any_of(queues_, [](const Queue& queue) {
+    const QueueSettings& s = queue.settings;
+    return s.paused || s.backfill == Backfill::strict || !s.limit.empty() || !s.user_limit.empty();
+  });
+}
+
+void Lots::settle(ShelfId id) {
+  Amounts most;
+  for (; shelves_[id].above != nobody; id = shelves_[id].above) {
+    Shelf& shelf = shelves_[id];
+    Ranked& tree = shelves_[shelf.above].tree;
+    if (shelf.tree.size() == 0) {
+      if (!shelf.shelved)
+        return;
+      tree.erase(id);
+      shelf.shelved = false;
+      continue;
+    }
+    std::uint64_t mask = shelf.tree.mask();
+    const std::uint64_t hidden = mask & closed_bit;
+    if (shelf.shut)
+      mask = hidden;
+    most.resize(nodes_.columns().size());
+    for (std::size_t c = 0; c < most.size(); ++c) {
+      most[c] = shelf.tree.most(c);
+      if (most[c] < 0 && -most[c] > shelf.left[c])
+        mask = hidden; // its quota holds not even the smallest
+    }
+    Key key = shelf.tree.first_key();
+    if (shelves_[shelf.above].shares && key.major > 0)
+      key = {1 + static_cast<std::uint64_t>(std::clamp(share(id), 0.0, 1e6) * 0x1p40), id};
+    if (shelf.shelved)
+      tree.update(id, key, most, mask);
+    else
+      tree.insert(id, key, most, mask);
+    shelf.shelved = true;
+  }
+}
+
+} // namespace reeve::sched

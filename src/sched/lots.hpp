@@ -1,0 +1,277 @@
+// What waits, in the order in which it will be served. Jobs that are alike stand together in a lot;
+// lots stand in a line of their queue (or, where users share fairly, of their user in that queue);
+// lines stand in shelves, up to one that holds all queues. Finding the first lot in that order
+// whose task fits somewhere costs O(log n), so does any change. Owned by Scheduler. Knows no nodes,
+// no single tasks; reads no clock.
+#pragma once
+
+#include "src/sched/amounts.hpp"
+#include "src/sched/estimate.hpp"
+#include "src/sched/nodes.hpp"
+#include "src/sched/queue_settings.hpp"
+#include "src/sched/ranked.hpp"
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <unordered_map>
+
+namespace reeve::sched {
+
+using LotId = std::uint32_t;
+using ShelfId = std::uint32_t;
+constexpr std::uint32_t nobody = ~std::uint32_t{0};
+
+/// Bits of a lot in the trees, beside those of its pool.
+constexpr std::uint64_t closed_bit = std::uint64_t{1} << 61; // not open; seen even on shut shelves
+constexpr std::uint64_t open_bit = std::uint64_t{1} << 62;   // not known to fit nowhere
+constexpr std::uint64_t waits_bit = std::uint64_t{1} << 63;  // any lot
+static_assert(pool_bits <= 61);
+
+/// Jobs in the order of their ids, mostly added at the end and taken from the front. Those taken
+/// from elsewhere stay until they come to the front; the owner says which are still good.
+class JobLine {
+public:
+  void add(JobId job);
+  /// The first that `good` accepts; what it does not accept is dropped.
+  template<class Good> JobId front(Good&& good) {
+    for (;;) {
+      const bool late = !late_.empty() && (head_ == ids_.size() || *late_.begin() < ids_[head_]);
+      if (!late && head_ == ids_.size())
+        return {};
+      const JobId job = late ? *late_.begin() : ids_[head_];
+      if (good(job))
+        return job;
+      if (late)
+        late_.erase(late_.begin());
+      else
+        pop();
+    }
+  }
+  /// Every job in the line, good or not, in no order.
+  template<class F> void each(F&& f) const {
+    for (std::size_t i = head_; i < ids_.size(); ++i)
+      f(ids_[i]);
+    for (const JobId job : late_)
+      f(job);
+  }
+  [[nodiscard]] std::size_t size() const { return ids_.size() - head_ + late_.size(); }
+
+private:
+  void pop();
+  std::vector<JobId> ids_; // sorted, from head_ on
+  std::size_t head_ = 0;
+  std::set<JobId> late_; // came back: older than the end of ids_
+};
+
+/// What all lots of one kind share.
+struct Measure {
+  core::KindPtr kind;
+  Pool pool = 0;
+  Amounts need, cost, booking;
+  Amounts want; // the need as Nodes::pick asks it
+  Amounts less; // the need as the trees hold it
+  std::uint32_t lots = 0;
+  EstimatePtr estimate; // null: nothing is learned of it
+};
+
+struct Lot {
+  Measure* measure = nullptr; // null: free to be used
+  std::uint32_t size = 0;     // tasks of each job
+  std::uint32_t queue = 0;
+  ShelfId shelf = nobody;
+  JobLine jobs;
+  std::uint64_t members = 0; // jobs of this lot, waiting or not
+  std::int64_t running = 0;  // slots
+  JobId head;                // the first that waits; 0: none, and then it is on no shelf
+  TimePoint head_since;
+  bool overdue = false;
+  bool shelved = false;             // in its shelf's tree
+  bool open = true;                 // may fit on a node that has not changed
+  bool passed = false;              // fits nowhere, as was found in this pass
+  bool armed = false;               // a timer runs for its becoming overdue
+  std::uint64_t impossible = 0;     // no node is large enough, as of this version of their facts
+  std::optional<Duration> run_time; // expected
+  Duration wait{0};                 // expected before its best node has room, for sct
+
+  [[nodiscard]] const core::Kind& kind() const { return *measure->kind; }
+};
+
+struct Shelf {
+  ShelfId above = nobody;
+  std::string name; // of the queue or user
+  std::uint32_t queue = nobody;
+  bool holds_lots = false; // else shelves
+  bool shares = false;     // what it holds is served by share, else by the first in line
+  bool of_user = false;
+  double weight = 1;
+  std::uint32_t children = 0;
+  Amounts usage;
+  Quota quota;
+  Amounts left;      // of its quota; plenty where there is none
+  bool shut = false; // paused, or strict and its first lot finds no room
+  bool shelved = false;
+  Ranked tree;
+  Shelf(std::size_t columns, Ranked::Where& where) : tree(columns, where) {}
+};
+
+struct Queue {
+  std::string name;
+  QueueSettings settings;
+  ShelfId shelf = nobody; // everything of this queue
+  ShelfId own = nobody;   // its own lots or users; the same unless there are queues inside
+  std::unordered_map<std::string, ShelfId> users;
+  std::uint64_t ready = 0; // tasks that could be placed
+  std::uint32_t lots = 0;
+  At turn = nowhere - 1;                   // round-robin
+  std::vector<std::uint32_t> reservations; // ids, in order
+  JobId preempt_for;                       // nothing could be done for it,
+  TimePoint preempt_after;                 // as far as is known until then
+};
+
+class Lots {
+public:
+  explicit Lots(Nodes& nodes);
+
+  /// Queues have other settings now: all lots are put in place again.
+  void configure(const AllQueueSettings& settings);
+  [[nodiscard]] const AllQueueSettings& settings() const { return settings_; }
+  /// Columns have been added: all amounts are reckoned anew.
+  void columns_changed();
+
+  /// The lot for a job of this kind. Counts it as a member.
+  LotId join(const core::KindPtr& kind, std::uint32_t tasks);
+  /// A member less. The last one takes the lot with it.
+  void leave(LotId lot);
+  Lot& operator[](LotId lot) { return lots_[lot]; }
+  [[nodiscard]] const Lot& operator[](LotId lot) const { return lots_[lot]; }
+  [[nodiscard]] std::size_t places() const { return lots_.size(); }
+  Queue& queue_of(LotId lot) { return queues_[lots_[lot].queue]; }
+  [[nodiscard]] const Queue& queue_of(LotId lot) const { return queues_[lots_[lot].queue]; }
+  [[nodiscard]] std::deque<Queue>& queues() { return queues_; }
+  [[nodiscard]] const std::deque<Queue>& queues() const { return queues_; }
+  [[nodiscard]] const Shelf& shelf(ShelfId id) const { return shelves_[id]; }
+
+  /// The lot's head, its age, or what its key depends on is another now: puts it where it belongs.
+  void place(LotId lot);
+  void take_off(LotId lot); // its shelf, as long as nothing of it can be placed
+  void set_open(LotId lot, bool open);
+  void set_passed(LotId lot, bool passed);
+  void set_shut(ShelfId shelf, bool shut);
+
+  /// Its user and queue have `n` tasks of it more (or less).
+  void charge(LotId lot, std::int64_t n);
+  /// The largest share of any resource that the shelf's usage has of all there is, by weight.
+  [[nodiscard]] double share(ShelfId shelf) const;
+  /// Quotas leave room for one more task. Else the shelf whose quota does not.
+  [[nodiscard]] ShelfId short_quota(LotId lot) const;
+  /// How many more tasks of it all quotas leave room for, at most `most`.
+  [[nodiscard]] std::int64_t times_within_quotas(LotId lot, std::int64_t most) const;
+  /// Some quota or pause may keep a lot from a node that has room.
+  [[nodiscard]] bool any_limits() const;
+  /// Lots that are not open and need at most `-want[c]` of each column, whatever quotas and pauses
+  /// say.
+  template<class F> void each_closed(const Amounts& want, F&& f) const {
+    each_closed_in(root_, want, f);
+  }
+
+  /// The first lot in order that needs at most `-want[c]` of each column, carries a bit of `mask`,
+  /// is within its quotas, and is accepted.
+  template<class Accept>
+  LotId first(const Amounts& want, std::uint64_t mask, Accept&& accept) const {
+    return first_in(root_, want, mask, accept);
+  }
+  template<class Accept>
+  LotId first_in(ShelfId id, const Amounts& want, std::uint64_t mask, Accept& accept) const {
+    const Shelf& shelf = shelves_[id];
+    if (shelf.tree.size() == 0)
+      return nobody;
+    if (shelf.quota.empty())
+      return search(shelf, want, mask, accept);
+    Amounts within = want;
+    for (std::size_t c = 0; c < within.size(); ++c)
+      within[c] = std::max(within[c], -shelf.left[c]);
+    return search(shelf, within, mask, accept);
+  }
+  /// Is a served before b?
+  [[nodiscard]] bool before(LotId a, LotId b) const;
+  /// Everything may be needed: finds any lot.
+  [[nodiscard]] Amounts anything() const;
+  [[nodiscard]] ShelfId root() const { return root_; }
+
+private:
+  template<class Accept>
+  LotId search(const Shelf& shelf, const Amounts& want, std::uint64_t mask, Accept& accept) const {
+    LotId found = nobody;
+    shelf.tree.first(want, mask, [&](Ranked::Id id) {
+      if (shelf.holds_lots) {
+        if (!accept(static_cast<LotId>(id)))
+          return false;
+        found = id;
+        return true;
+      }
+      if (shelf.shares) {
+        found = first_in(id, want, mask, accept);
+        return found != nobody;
+      }
+      // One line in several parts: a part whose first comes later than what was found has nothing.
+      if (found != nobody && key_of(lots_[found]) < shelves_[id].tree.first_key())
+        return true;
+      const LotId other = first_in(id, want, mask, accept);
+      if (other != nobody && (found == nobody || key_of(lots_[other]) < key_of(lots_[found])))
+        found = other;
+      return false;
+    });
+    return found;
+  }
+
+  template<class F> void each_closed_in(ShelfId id, const Amounts& want, F& f) const {
+    const Shelf& shelf = shelves_[id];
+    shelf.tree.first(want, closed_bit, [&](Ranked::Id inner) {
+      if (shelf.holds_lots)
+        f(static_cast<LotId>(inner));
+      else
+        each_closed_in(inner, want, f);
+      return false;
+    });
+  }
+
+  std::uint32_t queue_named(const std::string& name);
+  [[nodiscard]] std::uint32_t queue_around(const std::string& name) const;
+  ShelfId new_shelf(ShelfId above, std::uint32_t queue, double weight, const Quota& quota);
+  void build_shelves();
+  void build_shelf(std::uint32_t queue);
+  ShelfId shelf_for(const Lot& lot);
+  void reckon(Measure& measure) const;
+  void reckon_left(Shelf& shelf) const;
+  [[nodiscard]] Key key_of(const Lot& lot) const;
+  [[nodiscard]] static std::uint64_t mask_of(const Lot& lot);
+  /// The shelf's content has changed: makes its entry above true, and so on upwards.
+  void settle(ShelfId id);
+
+  struct Like {
+    const core::Kind* kind;
+    std::uint32_t size;
+    bool operator==(const Like&) const = default;
+  };
+  struct LikeHash {
+    std::size_t operator()(const Like& like) const {
+      return std::hash<const void*>()(like.kind) * 31 + like.size;
+    }
+  };
+
+  Nodes& nodes_;
+  AllQueueSettings settings_;
+  std::deque<Lot> lots_;
+  std::vector<LotId> free_;
+  std::unordered_map<Like, LotId, LikeHash> by_like_;
+  std::unordered_map<const core::Kind*, Measure> measures_;
+  std::deque<Queue> queues_;
+  std::unordered_map<std::string, std::uint32_t> queue_names_;
+  std::deque<Shelf> shelves_;
+  std::vector<ShelfId> free_shelves_;
+  ShelfId root_ = nobody;
+  Ranked::Where lot_where_, shelf_where_;
+};
+
+} // namespace reeve::sched

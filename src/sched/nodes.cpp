@@ -1,0 +1,577 @@
+// See nodes.hpp.
+#include "src/sched/nodes.hpp"
+
+#include "src/core/match.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace reeve::sched {
+
+using What = Column::What;
+
+namespace {
+constexpr std::size_t looked_at = 8; // candidates that `balance` compares exactly
+
+std::uint64_t mix(std::uint64_t x) { // splitmix64, Steele, Lea and Flood, OOPSLA 2014
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+/// Doubles of 0 and above, in their order.
+std::uint64_t ordered(double x) {
+  return std::bit_cast<std::uint64_t>(std::max(x, 0.0));
+}
+} // namespace
+
+Nodes::Nodes() : dirty_(columns_.size(), dirty_where_) {
+  total_.resize(columns_.size());
+  weights_.resize(columns_.size());
+}
+
+At Nodes::find(NodeId node) const {
+  const auto at = by_id_.find(node);
+  return at == by_id_.end() ? nowhere : at->second;
+}
+
+bool Nodes::takes_work(At at, TimePoint now) const {
+  const Node& n = nodes_[at];
+  return n.known && n.facts.state == NodeState::up && !n.facts.draining && !n.facts.closed &&
+         n.facts.quarantined <= now && n.sulking <= now;
+}
+
+void Nodes::set_capacity(At at) {
+  const core::NodeChanged& facts = nodes_[at].facts;
+  std::ranges::copy(columns_.of(facts.capacity, 0), row(capacity_, at).begin());
+  const auto out = row(whole_, at);
+  std::ranges::copy(columns_.of(facts.capacity, plenty), out.begin());
+  for (std::size_t c = 0; c < out.size(); ++c)
+    switch (columns_[c].what) {
+    case What::room:
+      out[c] = room_of_node;
+      break;
+    case What::idle:
+      out[c] = 1;
+      break;
+    case What::cpu_over:
+      out[c] = facts.capacity.cpu_milli / 1000 * facts.overcommit_milli;
+      break;
+    case What::memory_over:
+      out[c] = facts.capacity.memory_bytes / 1000 * facts.overcommit_milli;
+      break;
+    default:
+      break;
+    }
+}
+
+void Nodes::set_base(At at, const Resources& available) {
+  const core::NodeChanged& facts = nodes_[at].facts;
+  const Amounts plain = columns_.of(available, plenty);
+  const auto base = row(base_, at);
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    switch (columns_[c].what) {
+    case What::cpu_over:
+      base[c] = facts.capacity.cpu_milli / 1000 * facts.overcommit_milli -
+                facts.capacity.cpu_milli + available.cpu_milli;
+      break;
+    case What::memory_over:
+      base[c] = facts.capacity.memory_bytes / 1000 * facts.overcommit_milli -
+                facts.capacity.memory_bytes + available.memory_bytes;
+      break;
+    default:
+      base[c] = plain[c];
+    }
+}
+
+void Nodes::count_total(At at, std::int64_t sign) {
+  const core::NodeChanged& facts = nodes_[at].facts;
+  if (facts.state != NodeState::up)
+    return;
+  const Amounts whole_node = columns_.of(facts.capacity, 0);
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    total_[c] += sign * whole_node[c];
+}
+
+At Nodes::changed(const core::NodeChanged& facts) {
+  ++facts_version_;
+  At at = find(facts.node);
+  if (at == nowhere) {
+    if (empty_.empty()) {
+      at = static_cast<At>(nodes_.size());
+      nodes_.emplace_back();
+      for (Amounts* rows : {&capacity_, &whole_, &base_, &wished_, &free_, &seen_})
+        rows->resize(rows->size() + columns_.size());
+      is_dirty_.push_back(false);
+      is_touched_.push_back(false);
+      for (PoolData& pool : pools_)
+        pool.fit.push_back(false);
+    } else {
+      at = empty_.back();
+      empty_.pop_back();
+      nodes_[at] = Node();
+    }
+    by_id_[facts.node] = at;
+    nodes_[at].known = true;
+    ++count_;
+    std::ranges::fill(row(wished_, at), 0);
+    std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
+  } else {
+    count_total(at, -1);
+  }
+  Node& node = nodes_[at];
+  const bool other_labels =
+    node.facts.labels != facts.labels || node.facts.executors != facts.executors;
+  node.facts = facts;
+  node.sulking = {};
+  if (facts.quarantined != TimePoint{})
+    wakes_.emplace(facts.quarantined, at);
+  count_total(at, 1);
+  bool heavier = false;
+  set_capacity(at);
+  const auto capacity = row(capacity_, at);
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    if (capacity[c] > 0 && 1.0 / static_cast<double>(capacity[c]) < weights_[c])
+      heavier = true;
+    else if (weights_[c] == 0 && capacity[c] > 0)
+      heavier = true;
+  set_base(at, facts.available);
+  if (other_labels || node.mask == 0)
+    sort_into_pools(at);
+  if (heavier)
+    rebuild();
+  unlist(at); // so that it counts as gained
+  touch(at);
+  return at;
+}
+
+bool Nodes::fits_pool(const Node& node, const PoolData& pool) {
+  const auto& executors = node.facts.executors;
+  return core::unmet(*pool.like, node.facts.labels).empty() &&
+         std::find(executors.begin(), executors.end(), pool.like->executor) != executors.end();
+}
+
+void Nodes::sort_into_pools(At at) {
+  Node& node = nodes_[at];
+  node.mask = 0;
+  for (Pool p = 0; p < pools_.size(); ++p) {
+    PoolData& pool = pools_[p];
+    if (pool.users == 0)
+      continue;
+    const bool fit = node.known && fits_pool(node, pool);
+    pool.count += static_cast<std::uint32_t>(fit) - static_cast<std::uint32_t>(pool.fit[at]);
+    pool.fit[at] = fit;
+    if (fit)
+      node.mask |= bit_of(p);
+  }
+}
+
+void Nodes::forgotten(NodeId id) {
+  const At at = find(id);
+  if (at == nowhere)
+    return;
+  ++facts_version_;
+  count_total(at, -1);
+  unlist(at);
+  nodes_[at].known = false;
+  sort_into_pools(at);
+  nodes_[at] = Node();
+  by_id_.erase(id);
+  empty_.push_back(at);
+  --count_;
+}
+
+void Nodes::available(NodeId id, const Resources& available) {
+  if (const At at = find(id); at != nowhere) {
+    nodes_[at].facts.available = available;
+    set_base(at, available);
+    touch(at);
+  }
+}
+
+void Nodes::leased(NodeId id, bool more) {
+  if (const At at = find(id); at != nowhere) {
+    nodes_[at].leases += more ? 1 : static_cast<std::uint32_t>(-1);
+    touch(at);
+  }
+}
+
+void Nodes::wished(At at, const Amounts& booking, std::int64_t n) {
+  const auto wished_row = row(wished_, at);
+  for (std::size_t c = 0; c < booking.size(); ++c)
+    wished_row[c] += booking[c] * n;
+  touch(at);
+}
+
+void Nodes::forget_wishes() {
+  std::ranges::fill(wished_, 0);
+  for (At at = 0; at < nodes_.size(); ++at)
+    if (nodes_[at].known)
+      touch(at);
+}
+
+void Nodes::touch(At at) {
+  if (!is_touched_[at]) {
+    is_touched_[at] = true;
+    touched_.push_back(at);
+  }
+}
+
+void Nodes::settle(TimePoint now) {
+  while (!wakes_.empty() && wakes_.begin()->first <= now) {
+    const At at = wakes_.begin()->second;
+    wakes_.erase(wakes_.begin());
+    touch(at);
+  }
+  for (std::size_t i = 0; i < touched_.size(); ++i) {
+    const At at = touched_[i];
+    is_touched_[at] = false;
+    refresh(at, now);
+  }
+  touched_.clear();
+}
+
+void Nodes::unlist(At at) {
+  Node& node = nodes_[at];
+  if (!node.listed)
+    return;
+  node.listed = false;
+  for (auto& index : indexes_)
+    if (index)
+      index->tree.erase(at);
+  if (is_dirty_[at]) {
+    dirty_.erase(at);
+    is_dirty_[at] = false;
+  }
+  std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
+}
+
+void Nodes::refresh(At at, TimePoint now) {
+  Node& node = nodes_[at];
+  if (!node.known)
+    return;
+  const auto base = row(base_, at), wished_row = row(wished_, at), free_row = row(free_, at);
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    free_row[c] = base[c] - wished_row[c];
+    if (columns_[c].what == What::room)
+      free_row[c] = room_of_node - node.room_used;
+    else if (columns_[c].what == What::idle)
+      free_row[c] = node.flights.empty() && node.leases == 0 ? 1 : 0;
+  }
+  if (!takes_work(at, now) || node.exclusive) {
+    unlist(at);
+    if (node.sulking > now)
+      wakes_.emplace(node.sulking, at);
+    return;
+  }
+  const auto seen_row = row(seen_, at);
+  Amounts& shown = scratch_;
+  shown.assign(free_row.begin(), free_row.end());
+  if (node.reservations > 0 && show_reserved)
+    show_reserved(at, shown);
+  bool gained = false, changed = !node.listed;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    gained |= shown[c] > seen_row[c];
+    changed |= shown[c] != seen_row[c];
+    seen_row[c] = shown[c];
+  }
+  if (changed || indexes_[static_cast<std::size_t>(Ranking::least_time_first)])
+    for (std::size_t r = 0; r < rankings; ++r)
+      if (auto& index = indexes_[r]) {
+        const Key k = key(static_cast<Ranking>(r), at);
+        if (node.listed)
+          index->tree.update(at, k, seen_row, node.mask);
+        else
+          index->tree.insert(at, k, seen_row, node.mask);
+      }
+  node.listed = true;
+  if (is_dirty_[at]) {
+    if (changed)
+      dirty_.update(at, {0, at}, seen_row, node.mask);
+  } else if (gained) {
+    is_dirty_[at] = true;
+    dirty_list_.push_back(at);
+    dirty_.insert(at, {0, at}, seen_row, node.mask);
+  }
+}
+
+void Nodes::clean() {
+  for (const At at : dirty_list_)
+    if (is_dirty_[at]) {
+      is_dirty_[at] = false;
+      dirty_.erase(at);
+    }
+  dirty_list_.clear();
+}
+
+void Nodes::most_dirty(Amounts& out) const {
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    out[c] = dirty_.most(c);
+}
+
+void Nodes::most(Amounts& out) const {
+  for (const auto& index : indexes_)
+    if (index) {
+      if (index->tree.size() == 0)
+        break;
+      out.resize(columns_.size());
+      for (std::size_t c = 0; c < columns_.size(); ++c)
+        out[c] = index->tree.most(c);
+      return;
+    }
+  out.clear();
+}
+
+bool Nodes::ask_for(const core::Kind& kind) {
+  if (!columns_.add_for(kind))
+    return false;
+  rebuild();
+  return true;
+}
+bool Nodes::ask_for(const Column& column) {
+  if (!columns_.add(column))
+    return false;
+  rebuild();
+  return true;
+}
+
+void Nodes::use_none() {
+  for (auto& index : indexes_)
+    index.reset();
+}
+
+void Nodes::set_seed(std::uint64_t seed) {
+  if (random_ == seed)
+    return;
+  random_ = seed;
+  rebuild();
+}
+
+/// Columns or weights are others now: reckons everything anew. Rare.
+void Nodes::rebuild() {
+  const std::size_t columns = columns_.size();
+  const std::size_t old = nodes_.empty() ? columns : base_.size() / nodes_.size();
+  if (old != columns) { // available and wished amounts of the new columns
+    Amounts wished_rows(nodes_.size() * columns, 0);
+    for (At at = 0; at < nodes_.size(); ++at)
+      for (std::size_t c = 0; c < old; ++c)
+        wished_rows[at * columns + c] = wished_[at * old + c];
+    wished_ = std::move(wished_rows);
+    capacity_.assign(nodes_.size() * columns, 0);
+    whole_.assign(nodes_.size() * columns, 0);
+    base_.assign(nodes_.size() * columns, 0);
+    free_.assign(nodes_.size() * columns, 0);
+    seen_.assign(nodes_.size() * columns, std::numeric_limits<std::int64_t>::min());
+  }
+  total_.assign(columns, 0);
+  weights_.assign(columns, 0);
+  for (At at = 0; at < nodes_.size(); ++at) {
+    Node& node = nodes_[at];
+    node.listed = false;
+    is_dirty_[at] = false;
+    if (!node.known)
+      continue;
+    if (old != columns)
+      set_base(at, node.facts.available);
+    count_total(at, 1);
+    set_capacity(at);
+    const auto capacity = row(capacity_, at);
+    for (std::size_t c = 0; c < columns; ++c)
+      if (capacity[c] > 0) {
+        const double weight = 1.0 / static_cast<double>(capacity[c]);
+        weights_[c] = weights_[c] == 0 ? weight : std::min(weights_[c], weight);
+      }
+    std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
+    touch(at);
+  }
+  for (auto& index : indexes_)
+    if (index)
+      index = std::make_unique<Index>(columns);
+  dirty_list_.clear();
+  dirty_where_.clear();
+  dirty_ = Ranked(columns, dirty_where_);
+}
+
+Nodes::Index& Nodes::index(Ranking ranking) {
+  auto& wanted = indexes_[static_cast<std::size_t>(ranking)];
+  if (!wanted) {
+    wanted = std::make_unique<Index>(columns_.size());
+    for (At at = 0; at < nodes_.size(); ++at)
+      if (nodes_[at].listed)
+        wanted->tree.insert(at, key(ranking, at), row(seen_, at), nodes_[at].mask);
+  }
+  return *wanted;
+}
+
+std::uint64_t Nodes::random() {
+  random_ += 0x9E3779B97F4A7C15ULL;
+  return mix(random_);
+}
+
+/// The largest booked share of any resource, with `more` booked on top.
+double Nodes::used_share(At at, const Amounts* more) const {
+  double share = 0;
+  const auto capacity = row(capacity_, at), free_row = free(at);
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    if (capacity[c] > 0) {
+      const std::int64_t left = free_row[c] - (more ? (*more)[c] : 0);
+      share =
+        std::max(share, static_cast<double>(capacity[c] - left) / static_cast<double>(capacity[c]));
+    }
+  return share;
+}
+
+Key Nodes::key(Ranking ranking, At at) const {
+  switch (ranking) {
+  case Ranking::round_robin:
+    return {at, at};
+  case Ranking::random:
+    return {mix(at), at};
+  case Ranking::best_fit: {
+    double left = 0;
+    const auto free_row = free(at);
+    for (std::size_t c = 0; c < columns_.size(); ++c)
+      if (columns_.is_resource(c) && free_row[c] > 0)
+        left += static_cast<double>(free_row[c]) * weights_[c];
+    return {ordered(left), at};
+  }
+  case Ranking::pack:
+    return {ordered(2 - used_share(at, nullptr)), at};
+  case Ranking::balance:
+    return {ordered(used_share(at, nullptr)), at};
+  case Ranking::least_time_first: {
+    // Steps of 5 %: small differences of speed are noise, the less busy node goes first.
+    const double steps = std::max(0.0, nodes_[at].slowness) * 20;
+    const auto busy = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, nodes_[at].busy_until.time_since_epoch().count()));
+    return {static_cast<std::uint64_t>(steps), busy / 1000 << 20 | (at & 0xFFFFF)};
+  }
+  }
+  return {at, at};
+}
+
+At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
+               const Accept* accept) {
+  const Index& in = index(ranking);
+  const std::vector<bool>& fit = pools_[pool].fit;
+  const auto good = [&](At at) { return fit[at] && (!accept || (*accept)(at)); };
+  const std::uint64_t mask = bit_of(pool);
+  At found = nowhere;
+  switch (ranking) {
+  case Ranking::round_robin:
+    found = in.tree.first(want, mask, good, Key{std::uint64_t{turn} + 1, 0});
+    if (found == nowhere)
+      found = in.tree.first(want, mask, good);
+    if (found != nowhere)
+      turn = found;
+    return found;
+  case Ranking::random: {
+    for (int attempt = 0; attempt < 4 && !nodes_.empty(); ++attempt) {
+      const At at = static_cast<At>(random() % nodes_.size());
+      if (nodes_[at].listed && covers(seen(at), need) && good(at))
+        return at;
+    }
+    found = in.tree.first(want, mask, good, Key{random(), 0});
+    return found != nowhere ? found : in.tree.first(want, mask, good);
+  }
+  case Ranking::best_fit: {
+    double least = 0; // what is less free in sum can not have enough of everything
+    for (std::size_t c = 0; c < columns_.size(); ++c)
+      if (columns_.is_resource(c) && need[c] > 0)
+        least += static_cast<double>(need[c]) * weights_[c];
+    return in.tree.first(want, mask, good, Key{ordered(least), 0});
+  }
+  case Ranking::balance: {
+    double best = 0;
+    std::size_t seen_so_far = 0;
+    in.tree.first(want, mask, [&](At at) {
+      if (!good(at))
+        return false;
+      const double share = used_share(at, &need);
+      if (found == nowhere || share < best) {
+        found = at;
+        best = share;
+      }
+      return ++seen_so_far == looked_at;
+    });
+    return found;
+  }
+  case Ranking::pack:
+  case Ranking::least_time_first:
+    return in.tree.first(want, mask, good);
+  }
+  return nowhere;
+}
+
+void Nodes::each_by_time(Pool pool, const Accept& f) {
+  const Amounts anything(columns_.size(), std::numeric_limits<std::int64_t>::min());
+  const std::vector<bool>& fit = pools_[pool].fit;
+  index(Ranking::least_time_first).tree.first(anything, bit_of(pool), [&](At at) {
+    return fit[at] && f(at);
+  });
+}
+
+const std::set<std::string>& Nodes::values_of(const std::string& label) {
+  if (label_values_version_ != facts_version_)
+    label_values_.clear();
+  label_values_version_ = facts_version_;
+  const auto [at, fresh] = label_values_.try_emplace(label);
+  if (fresh)
+    for (const Node& node : nodes_)
+      if (const auto value = node.facts.labels.find(label); value != node.facts.labels.end())
+        at->second.insert(value->second);
+  return at->second;
+}
+
+Pool Nodes::pool_of(const core::KindPtr& kind) {
+  std::string name = kind->executor;
+  const auto add = [&name](const std::string& text) {
+    name += '\0';
+    name += text;
+  };
+  for (const auto& [label, value] : kind->node_labels)
+    add(label + "=" + value);
+  for (const Constraint& c : kind->constraints) {
+    add(std::to_string(static_cast<int>(c.op)) + c.label);
+    for (const std::string& value : c.values)
+      add(" " + value);
+  }
+  if (const auto at = pool_names_.find(name); at != pool_names_.end()) {
+    ++pools_[at->second].users;
+    return at->second;
+  }
+  Pool pool = 0;
+  while (pool < pools_.size() && pools_[pool].users > 0)
+    ++pool;
+  if (pool == pools_.size())
+    pools_.emplace_back();
+  pools_[pool] = {name, kind, std::vector<bool>(nodes_.size(), false), 0, 1};
+  pool_names_.emplace(std::move(name), pool);
+  for (At at = 0; at < nodes_.size(); ++at) {
+    Node& node = nodes_[at];
+    if (!node.known || !fits_pool(node, pools_[pool]))
+      continue;
+    pools_[pool].fit[at] = true;
+    ++pools_[pool].count;
+    if ((node.mask & bit_of(pool)) != 0)
+      continue;
+    node.mask |= bit_of(pool);
+    if (!node.listed)
+      continue;
+    for (auto& in : indexes_)
+      if (in)
+        in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
+    if (is_dirty_[at])
+      dirty_.update(at, {0, at}, row(seen_, at), node.mask);
+  }
+  return pool;
+}
+
+void Nodes::release(Pool pool) {
+  if (--pools_[pool].users == 0) {
+    pool_names_.erase(pools_[pool].name);
+    pools_[pool].like.reset();
+  }
+}
+
+} // namespace reeve::sched

@@ -1,0 +1,177 @@
+// The scheduler's nodes: what each has free, which kinds of work it is good for, and, for a task,
+// the node that a ranking puts first. A change of one node costs O(log n), so does a choice. Owned
+// by Scheduler. Knows no jobs; reads no clock.
+#pragma once
+
+#include "src/sched/amounts.hpp"
+#include "src/sched/queue_settings.hpp"
+#include "src/sched/ranked.hpp"
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <set>
+#include <unordered_map>
+
+namespace reeve::sched {
+
+/// A node's place in the table; a new node may get the place of a forgotten one.
+using At = std::uint32_t;
+constexpr At nowhere = ~At{0};
+/// Nodes that fit what a kind demands besides amounts: executor and labels.
+using Pool = std::uint32_t;
+
+constexpr std::uint64_t pool_bits = 60; // pools beyond share a bit
+constexpr std::uint64_t bit_of(Pool pool) {
+  return std::uint64_t{1} << (pool % pool_bits);
+}
+
+struct Node {
+  core::NodeChanged facts;
+  bool known = false;
+  bool listed = false; // in the indexes
+  std::uint64_t mask = 0;
+  std::int64_t room_used = 0;
+  std::uint32_t leases = 0;
+  std::vector<std::uint32_t> flights;
+  JobId exclusive; // has it alone
+  std::uint32_t reservations = 0;
+  double slowness = 1;  // run times here, against those elsewhere
+  TimePoint busy_until; // as far as is known
+  TimePoint sulking;    // refused something; asked again then
+  Duration sulk{0};
+  std::map<std::string, std::uint32_t> limits; // tasks by the limits they carry, per node
+};
+
+class Nodes {
+public:
+  Nodes();
+
+  // ---- facts. What follows from them is reckoned by `settle`.
+  At changed(const core::NodeChanged& facts);
+  void forgotten(NodeId node);
+  void available(NodeId node, const Resources& available);
+  void leased(NodeId node, bool more);
+  /// Wishes on their way book `n` more tasks (or less) than is confirmed.
+  void wished(At at, const Amounts& booking, std::int64_t n);
+  void forget_wishes(); // they are told again
+  void touch(At at);
+  /// Brings indexes up to date with everything touched. `now`: quarantines end, sulks pass.
+  void settle(TimePoint now);
+  [[nodiscard]] std::optional<TimePoint> next_wake() const {
+    return wakes_.empty() ? std::nullopt : std::optional(wakes_.begin()->first);
+  }
+  /// Returns whether a kind needs columns that were not there: everything was reckoned anew.
+  bool ask_for(const core::Kind& kind);
+  bool ask_for(const Column& column);
+  void set_seed(std::uint64_t seed);
+  /// Gets ready to choose by a ranking; and forgets all that.
+  void use(Ranking ranking) { index(ranking); }
+  void use_none();
+
+  // ---- reading
+  [[nodiscard]] At find(NodeId node) const;
+  [[nodiscard]] const Node& operator[](At at) const { return nodes_[at]; }
+  Node& operator[](At at) { return nodes_[at]; }
+  [[nodiscard]] std::size_t places() const { return nodes_.size(); }
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] const Columns& columns() const { return columns_; }
+  /// What is free, wishes taken off. And what others than those with a reservation see of it.
+  [[nodiscard]] std::span<const std::int64_t> free(At at) const { return row(free_, at); }
+  [[nodiscard]] std::span<const std::int64_t> seen(At at) const { return row(seen_, at); }
+  /// The node's whole capacity by columns.
+  [[nodiscard]] std::span<const std::int64_t> whole(At at) const { return row(whole_, at); }
+  /// All nodes that could work, together.
+  [[nodiscard]] const Amounts& total() const { return total_; }
+  [[nodiscard]] bool takes_work(At at, TimePoint now) const;
+  /// The values that nodes have of a label, sorted.
+  [[nodiscard]] const std::set<std::string>& values_of(const std::string& label);
+  /// Grows with every change that could make an impossible kind possible.
+  [[nodiscard]] std::uint64_t facts_version() const { return facts_version_; }
+
+  // ---- pools
+  Pool pool_of(const core::KindPtr& kind);
+  void release(Pool pool);
+  [[nodiscard]] bool in_pool(Pool pool, At at) const { return pools_[pool].fit[at]; }
+  [[nodiscard]] std::uint32_t pool_size(Pool pool) const { return pools_[pool].count; }
+
+  // ---- choosing
+  using Accept = std::function<bool(At)>;
+  /// The first node by the ranking that is in the pool, shows at least `want` of each column
+  /// (lowest for what is not needed) and is accepted (null: all are). `turn`: round-robin's memory.
+  At pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
+          const Accept* accept);
+  /// Calls f for listed nodes of the pool, those that are expected to be idle soonest first, until
+  /// it returns true.
+  void each_by_time(Pool pool, const Accept& f);
+  /// The most of each column that any listed node shows; empty: none is listed.
+  void most(Amounts& out) const;
+
+  // ---- nodes that have gained since the last clean()
+  [[nodiscard]] bool any_dirty() const { return dirty_.size() > 0; }
+  void most_dirty(Amounts& out) const;
+  [[nodiscard]] std::uint64_t dirty_mask() const { return dirty_.mask(); }
+  void clean();
+
+  /// What `seen` shows of a node with reservations, given what is free.
+  using Shown = std::function<void(At, std::span<std::int64_t>)>;
+  Shown show_reserved;
+
+private:
+  struct PoolData {
+    std::string name;
+    core::KindPtr like;
+    std::vector<bool> fit;
+    std::uint32_t count = 0, users = 0;
+  };
+  struct Index {
+    explicit Index(std::size_t columns) : tree(columns, where) {}
+    Ranked::Where where;
+    Ranked tree;
+  };
+
+  [[nodiscard]] std::span<const std::int64_t> row(const Amounts& rows, At at) const {
+    return {rows.data() + at * columns_.size(), columns_.size()};
+  }
+  [[nodiscard]] std::span<std::int64_t> row(Amounts& rows, At at) {
+    return {rows.data() + at * columns_.size(), columns_.size()};
+  }
+  void set_capacity(At at);
+  void set_base(At at, const Resources& available);
+  void rebuild();
+  void refresh(At at, TimePoint now);
+  void unlist(At at);
+  [[nodiscard]] static bool fits_pool(const Node& node, const PoolData& pool);
+  void sort_into_pools(At at);
+  void count_total(At at, std::int64_t sign);
+  [[nodiscard]] Key key(Ranking ranking, At at) const;
+  [[nodiscard]] double used_share(At at, const Amounts* more) const;
+  Index& index(Ranking ranking);
+  std::uint64_t random();
+
+  Columns columns_;
+  std::vector<Node> nodes_;
+  std::vector<At> empty_;
+  std::unordered_map<NodeId, At> by_id_;
+  std::size_t count_ = 0;
+  Amounts capacity_, whole_, base_, wished_, free_, seen_; // a row a node
+  Amounts scratch_;
+  Amounts total_;
+  std::vector<double> weights_; // of columns, for best-fit: 1 / the most a node has
+  std::array<std::unique_ptr<Index>, rankings> indexes_;
+  Ranked::Where dirty_where_;
+  Ranked dirty_;
+  std::vector<At> dirty_list_;
+  std::vector<bool> is_dirty_, is_touched_;
+  std::vector<At> touched_;
+  std::set<std::pair<TimePoint, At>> wakes_; // ends of quarantines and sulks
+  std::vector<PoolData> pools_;
+  std::unordered_map<std::string, Pool> pool_names_;
+  std::uint64_t facts_version_ = 0;
+  std::map<std::string, std::set<std::string>>
+    label_values_; // those asked for, since the last change
+  std::uint64_t label_values_version_ = 0;
+  std::uint64_t random_ = 1;
+};
+
+} // namespace reeve::sched

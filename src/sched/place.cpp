@@ -1,0 +1,352 @@
+// What starts where: one pass takes what waits in its order, as long as something fits somewhere. A
+// pass costs what has changed since the last one: lots that were found to fit nowhere are looked at
+// again only for nodes that have gained. See state.hpp.
+#include "src/sched/state.hpp"
+
+#include <algorithm>
+
+namespace reeve::sched {
+namespace {
+constexpr std::size_t placements_per_command = 500;
+}
+
+// ---- which
+
+/// The first in order that may fit: an open lot on any node, a closed one on nodes that have
+/// gained.
+LotId Scheduler::State::candidate() {
+  Amounts want;
+  nodes.most(want);
+  if (want.empty())
+    return nobody;
+  for (std::int64_t& w : want)
+    w = -w;
+  const auto within_quota = [this](LotId id) {
+    // The trees know quotas, but not what overcommit asks of them.
+    return !lots[id].kind().overcommit || lots.short_quota(id) == nobody;
+  };
+  LotId found = lots.first(want, open_bit, within_quota);
+  if (nodes.any_dirty()) {
+    nodes.most_dirty(want);
+    for (std::int64_t& w : want)
+      w = -w;
+    const LotId other = lots.first(want, nodes.dirty_mask(), within_quota);
+    if (other != nobody && (found == nobody || (other != found && lots.before(other, found))))
+      found = other;
+  }
+  return found;
+}
+
+bool Scheduler::State::at_limit(LotId id) {
+  for (const Limit& limit : lots[id].kind().limits) {
+    const auto at = limits.find(limit.name);
+    if (limit.per_node || at == limits.end() || at->second < limit.most)
+      continue;
+    lots.take_off(id);
+    lots[id].open = true;
+    limited[limit.name].insert(id);
+    return true;
+  }
+  return false;
+}
+
+std::uint32_t Scheduler::State::within_limits(const Lot& lot, At at, std::uint32_t most) const {
+  for (const Limit& limit : lot.kind().limits) {
+    if (limit.per_node && at == nowhere)
+      continue;
+    const auto& used = limit.per_node ? nodes[at].limits : limits;
+    const auto here = used.find(limit.name);
+    most = std::min(most, limit.most - std::min(limit.most, here == used.end() ? 0 : here->second));
+  }
+  return most;
+}
+
+void Scheduler::State::unlimit(const std::string& name) {
+  const auto at = limited.find(name);
+  if (at == limited.end())
+    return;
+  const std::set<LotId> waiting = std::move(at->second);
+  limited.erase(at);
+  for (const LotId id : waiting)
+    if (lots[id].measure && lots[id].head)
+      rehead(id);
+}
+
+void Scheduler::State::place() {
+  serve_reservations();
+  bool finished = true;
+  for (;;) {
+    if (wishes >= wishes_max) {
+      finished = false;
+      break;
+    }
+    nodes.settle(clock);
+    const LotId id = candidate();
+    if (id == nobody)
+      break;
+    if (at_limit(id) || keep_places_before(id))
+      continue;
+    if (!place_head(id))
+      pass_over(id);
+  }
+  fill_reserved();
+  end_pass(finished);
+}
+
+/// It fits nowhere: not to be looked at again before a node gains.
+void Scheduler::State::pass_over(LotId id) {
+  lots[id].open = false;
+  lots.set_passed(id, true);
+  passed.push_back(id);
+  if (lots.queue_of(id).settings.order == Order::sct && lots[id].head)
+    rehead(id); // its wait is another now
+}
+
+void Scheduler::State::end_pass(bool finished) {
+  for (const ShelfId shelf : std::exchange(shut_now, {}))
+    lots.set_shut(shelf, false);
+  if (finished) {
+    // Closed lots that a quota or a pause kept from nodes that have gained did not see them: they
+    // are open again. Those that were passed over did.
+    if (nodes.any_dirty() && lots.any_limits()) {
+      Amounts want(nodes.columns().size());
+      nodes.most_dirty(want);
+      for (std::int64_t& w : want)
+        w = -w;
+      std::vector<LotId> again;
+      lots.each_closed(want, [&](LotId id) {
+        if (!lots[id].passed)
+          again.push_back(id);
+      });
+      for (const LotId id : again)
+        lots.set_open(id, true);
+    }
+    nodes.clean();
+  }
+  for (const LotId id : std::exchange(passed, {}))
+    if (lots[id].measure)
+      lots.set_passed(id, false);
+}
+
+// ---- where
+
+bool Scheduler::State::picky(const core::Kind& kind) {
+  return !kind.affinity.empty() ||
+         std::ranges::any_of(kind.limits, [](const Limit& limit) { return limit.per_node; });
+}
+
+bool Scheduler::State::acceptable(const Lot& lot, At at, bool preferred) const {
+  const core::Kind& kind = lot.kind();
+  for (const Limit& limit : kind.limits)
+    if (limit.per_node) {
+      const auto used = nodes[at].limits.find(limit.name);
+      if (used != nodes[at].limits.end() && used->second >= limit.most)
+        return false;
+    }
+  return kind.affinity.empty() || terms.meets(kind, nodes[at].facts, preferred);
+}
+
+At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* also) {
+  const Lot& lot = lots[id];
+  const core::Kind& kind = lot.kind();
+  const Measure& m = *lot.measure;
+  Queue& queue = lots.queue_of(id);
+  const Ranking ranking = queue.settings.ranking;
+  const bool checks = picky(kind);
+  if (!checks && kind.spread.empty())
+    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
+
+  const auto choose = [&](bool preferred) -> At {
+    const Nodes::Accept good = [&](At at) {
+      return (!also || (*also)(at)) && (!checks || acceptable(lot, at, preferred));
+    };
+    if (kind.spread.empty())
+      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good);
+    // The place with the fewest tasks of the job, of those that have room. Nodes without the label
+    // come last.
+    std::multimap<std::uint32_t, std::string> places;
+    const JobMore* more = jobs.more_of(job);
+    for (const std::string& value : nodes.values_of(kind.spread)) {
+      const auto here = more ? more->spread.find(value) : decltype(more->spread.find(value))();
+      places.emplace(more && here != more->spread.end() ? here->second : 0, value);
+    }
+    for (const auto& [tasks, value] : places) {
+      const Nodes::Accept there = [&](At at) {
+        const auto label = nodes[at].facts.labels.find(kind.spread);
+        return label != nodes[at].facts.labels.end() && label->second == value && good(at);
+      };
+      const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &there);
+      if (at != nowhere)
+        return at;
+    }
+    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good);
+  };
+  const bool prefers =
+    std::ranges::any_of(kind.affinity, [](const Affinity& a) { return !a.required; });
+  if (prefers)
+    if (const At at = choose(true); at != nowhere)
+      return at;
+  return choose(false);
+}
+
+std::uint32_t Scheduler::State::allowance(const SchedJob& job) const {
+  const std::uint32_t most = lot_of(job).kind().max_parallel;
+  const JobMore* more = jobs.more_of(job);
+  return most == 0 ? flight_max : most - std::min(most, more ? more->tasks : 0);
+}
+
+bool Scheduler::State::place_head(LotId id) {
+  Lot& lot = lots[id];
+  const JobId job_id = lot.head;
+  SchedJob& job = *jobs.find(job_id);
+  const core::Kind& kind = lot.kind();
+  if (kind.gang)
+    return place_gang(id, job_id);
+  const At at = pick(id, job);
+  if (at == nowhere)
+    return false;
+  const Measure& m = *lot.measure;
+  const Queue& queue = lots.queue_of(id);
+  std::int64_t n = 1;
+  if (kind.exclusive) {
+    Amounts each = m.need; // only the first task needs the node empty
+    if (idle_column)
+      each[*idle_column] = 0;
+    n = times_in(nodes.seen(at), each, std::min(ready(job), allowance(job)));
+    n = lots.times_within_quotas(id, within_limits(lot, at, static_cast<std::uint32_t>(n)));
+  } else if ((queue.settings.ranking == Ranking::best_fit ||
+              queue.settings.ranking == Ranking::pack) &&
+             queue.settings.order != Order::fair && !picky(kind) && kind.spread.empty() &&
+             kind.limits.empty()) {
+    // The node would be chosen again until it is full.
+    n = times_in(nodes.seen(at), m.need, std::min(ready(job), allowance(job)));
+    n = std::max<std::int64_t>(1, std::min(n, lots.times_within_quotas(id, n)));
+  }
+  const FlightId f = flights.find(job_id, nodes[at].facts.node);
+  const std::uint32_t slots = f == no_flight ? 0 : flights[f].expected.slots;
+  const auto count = static_cast<std::uint32_t>(n);
+  wish(job_id, at, count, slots + count);
+  return true;
+}
+
+/// All tasks at once, or none.
+bool Scheduler::State::place_gang(LotId id, JobId job_id) {
+  Lot& lot = lots[id];
+  SchedJob& job = *jobs.find(job_id);
+  const core::Kind& kind = lot.kind();
+  const Measure& m = *lot.measure;
+  const std::uint32_t count = ready(job);
+  if (lots.times_within_quotas(id, count) < count || within_limits(lot, nowhere, count) < count)
+    return false;
+  const bool alone = kind.exclusive || Terms::keeps_itself_away(kind);
+  std::vector<std::pair<At, std::uint32_t>> parts; // in the order of choice
+  std::map<At, std::size_t> chosen;
+  std::uint32_t placed = 0;
+  const Nodes::Accept fresh = [&](At at) {
+    const auto here = chosen.find(at);
+    return here == chosen.end() ||
+           (!alone && within_limits(lot, at, count) > parts[here->second].second);
+  };
+  Amounts each = m.need;
+  if (idle_column)
+    each[*idle_column] = 0;
+  const auto book = [&](At at, std::int64_t n) {
+    nodes.wished(at, m.booking, n);
+    nodes[at].room_used += n * m.need[Columns::room];
+    nodes.settle(clock);
+  };
+  while (placed < count) {
+    const At at = pick(id, job, &fresh);
+    if (at == nowhere)
+      break;
+    const std::uint32_t n =
+      kind.exclusive && !Terms::keeps_itself_away(kind)
+        ? within_limits(lot, at,
+                        static_cast<std::uint32_t>(times_in(nodes.seen(at), each, count - placed)))
+        : 1;
+    const auto [where, first] = chosen.try_emplace(at, parts.size());
+    if (first)
+      parts.emplace_back(at, 0);
+    parts[where->second].second += n;
+    placed += n;
+    book(at, n);
+  }
+  for (const auto& [at, n] : parts)
+    book(at, -static_cast<std::int64_t>(n));
+  if (placed < count)
+    return false;
+  for (const auto& [at, n] : parts)
+    wish(job_id, at, n, n);
+  return true;
+}
+
+std::vector<TaskRun> Scheduler::State::take(SchedJob& job, std::uint32_t n) {
+  std::vector<TaskRun> out;
+  lots.queue_of(job.lot).ready -= n;
+  if (JobMore* more = jobs.more_of(job))
+    while (n > 0 && !more->ready.empty()) {
+      TaskRun& front = more->ready.front();
+      TaskRun part = front;
+      part.count = std::min(n, front.count);
+      n -= part.count;
+      front.first += part.count;
+      front.count -= part.count;
+      out.push_back(part);
+      if (front.count == 0)
+        more->ready.erase(more->ready.begin());
+    }
+  if (n > 0) {
+    out.push_back({job.first, n, 1});
+    job.first += n;
+    job.count = (job.count - n) & 0xFFFFFF;
+  }
+  return out;
+}
+
+void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots) {
+  SchedJob& job = *jobs.find(id);
+  const FlightId f = flight(id, job, nodes[at].facts.node, at);
+  Flight& to = flights[f];
+  if (!to.draft) {
+    to.draft = true;
+    drafted.push_back(f);
+    to.wishes.emplace_back();
+    ++wishes;
+  }
+  Wish& wish = to.wishes.back();
+  if (wish.runs.empty())
+    wish.runs = take(job, tasks);
+  else
+    for (const TaskRun& run : take(job, tasks))
+      core::add_to(wish.runs, run);
+  wish.tasks += tasks;
+  wish.slots = slots;
+  expect(f);
+  touch(f);
+  const Lot& lot = lot_of(job);
+  Node& node = nodes[at];
+  node.busy_until = std::max(node.busy_until, clock + lot.run_time.value_or(Duration(1'000'000)));
+  reconsider(id, job);
+  nodes.settle(clock);
+}
+
+std::vector<core::Command> Scheduler::State::send() {
+  std::vector<core::Command> commands;
+  core::Place batch;
+  JobId gang; // whose placements must not be torn apart
+  for (const FlightId f : std::exchange(drafted, {})) {
+    Flight& flight = flights[f];
+    flight.draft = false;
+    const JobId job = lot_of(*jobs.find(flight.job)).kind().gang ? flight.job : JobId();
+    if (batch.placements.size() >= placements_per_command && (!job || job != gang))
+      commands.emplace_back(std::exchange(batch, {}));
+    gang = job;
+    const Wish& wish = flight.wishes.back();
+    batch.placements.push_back({flight.node, flight.job, wish.slots, wish.runs});
+  }
+  if (!batch.placements.empty())
+    commands.emplace_back(std::move(batch));
+  return commands;
+}
+
+} // namespace reeve::sched

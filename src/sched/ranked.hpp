@@ -1,0 +1,121 @@
+// Things in an order, each with amounts, and the question "which is the first that has enough of
+// everything?" answered without looking at all: a B+ tree by key whose inner entries carry, for
+// each amount, the most of what is below them. Used for nodes (what is free) and for what waits
+// (what is needed, negated). Knows neither.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace reeve::sched {
+
+struct Key {
+  std::uint64_t major = 0, minor = 0;
+  constexpr auto operator<=>(const Key&) const = default;
+};
+
+class Ranked {
+public:
+  using Id = std::uint32_t;
+  static constexpr Id none = ~Id{0};
+
+  /// Where each id is: shared by trees of which only one has a given id at a time.
+  using Where = std::vector<std::uint32_t>;
+
+  /// `amounts`: how many each entry has. `where` outlives this.
+  Ranked(std::size_t amounts, Where& where) : dims_(amounts), where_(&where) {}
+
+  /// `mask`: any bits; an inner entry has those of all below it. The key must be the only one of
+  /// its kind: put the id in. `amounts` must not point into this object.
+  void insert(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
+  void erase(Id id);
+  /// Gives a present entry another key, amounts or mask.
+  void update(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] Key key_of(Id id) const;
+  [[nodiscard]] Key first_key() const; // not when empty
+  /// The most of each amount, and all masks together. Not when empty.
+  [[nodiscard]] std::int64_t most(std::size_t dim) const;
+  [[nodiscard]] std::uint64_t mask() const;
+
+  /// The first entry in key order, from `from` on, with at least want[d] of each amount d, a bit of
+  /// `mask`, and accept(id) true. `none` when there is none.
+  template<class Accept>
+  Id first(std::span<const std::int64_t> want, std::uint64_t mask, Accept&& accept,
+           Key from = {}) const {
+    return root_ == none ? none : search(root_, want, mask, accept, from);
+  }
+
+private:
+  static constexpr std::uint32_t fan = 32;
+  struct Block {
+    std::uint32_t count = 0, parent = none;
+    bool leaf = true;
+    Key keys[fan]; // inner: the smallest below
+    Id ids[fan];   // inner: blocks
+    std::uint64_t masks[fan];
+  };
+  struct Place {
+    std::uint32_t block, at;
+  };
+
+  [[nodiscard]] std::int64_t* amounts(std::uint32_t block, std::size_t dim) {
+    return &amounts_[(block * dims_ + dim) * fan];
+  }
+  [[nodiscard]] const std::int64_t* amounts(std::uint32_t block, std::size_t dim) const {
+    return &amounts_[(block * dims_ + dim) * fan];
+  }
+  std::uint32_t new_block(bool leaf);
+  void free_block(std::uint32_t block);
+  [[nodiscard]] Place find(Id id) const;
+  [[nodiscard]] std::uint32_t index_in_parent(std::uint32_t block) const;
+  /// Makes the parent's entry true again, and so on upwards while that changes anything.
+  void settle(std::uint32_t block);
+  bool sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at);
+  void open_gap(std::uint32_t block, std::uint32_t at);
+  void close_gap(std::uint32_t block, std::uint32_t at);
+  void move_entry(std::uint32_t from, std::uint32_t at, std::uint32_t to, std::uint32_t slot);
+  std::uint32_t split(std::uint32_t block); // the parent has room, or there is none
+  void remove_at(Place place);
+
+  template<class Accept>
+  Id search(std::uint32_t block, std::span<const std::int64_t> want, std::uint64_t mask,
+            Accept& accept, Key from) const {
+    const Block& b = blocks_[block];
+    std::uint32_t i = 0;
+    if (from != Key{}) {
+      while (i < b.count && b.keys[i] < from)
+        ++i;
+      if (!b.leaf && i > 0)
+        --i; // what is wanted may be inside
+    }
+    for (; i < b.count; ++i) {
+      if ((b.masks[i] & mask) == 0)
+        continue;
+      bool enough = true;
+      for (std::size_t d = 0; d < want.size() && enough; ++d)
+        enough = amounts(block, d)[i] >= want[d];
+      if (!enough)
+        continue;
+      if (b.leaf) {
+        if (accept(b.ids[i]))
+          return b.ids[i];
+      } else if (const Id found = search(b.ids[i], want, mask, accept, from); found != none) {
+        return found;
+      }
+    }
+    return none;
+  }
+
+  std::size_t dims_;
+  std::vector<Block> blocks_;
+  std::vector<std::int64_t> amounts_; // block, dim, entry
+  std::vector<std::uint32_t> free_;
+  Where* where_; // id -> leaf
+  std::uint32_t root_ = none;
+  std::size_t size_ = 0;
+};
+
+} // namespace reeve::sched

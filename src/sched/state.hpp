@@ -1,0 +1,193 @@
+// The inside of Scheduler, shared by the files that make it up and by nobody else: view.cpp (what
+// changes do to the view), place.cpp (what starts where), reserve.cpp (places kept for those who
+// wait), ahead.cpp (tasks given ahead of need), preempt.cpp, explain.cpp.
+#pragma once
+
+#include "src/sched/jobs.hpp"
+#include "src/sched/scheduler.hpp"
+#include "src/sched/terms.hpp"
+
+namespace reeve::sched {
+
+constexpr std::size_t wishes_max = 20'000;   // on their way at once
+constexpr std::uint32_t flight_max = 65'536; // tasks of one job on one node
+constexpr Duration sulk_first{2'000}, sulk_longest{1'000'000};
+
+std::uint32_t tasks_in(const std::vector<TaskRun>& runs);
+/// Takes [first, first + count) out of `runs`, whatever the attempts.
+void cut(std::vector<TaskRun>& runs, const TaskRun& away);
+
+/// A place kept for a task that finds no room now.
+struct Reservation {
+  LotId lot = nobody; // nobody: free to be used
+  JobId job;
+  std::uint32_t queue = 0;
+  struct Part {
+    At at = nowhere;
+    std::uint32_t tasks = 1;
+  };
+  std::vector<Part> parts; // one, but for gangs
+  TimePoint start;         // expected
+  bool preempting = false; // others have been asked to make room
+};
+
+struct Scheduler::State {
+  State();
+
+  Nodes nodes;
+  Lots lots{nodes};
+  Jobs jobs;
+  Flights flights;
+  Families families;
+  Terms terms;
+  std::map<std::string, std::uint32_t> limits;    // running tasks by the names of limits they carry
+  std::map<std::string, std::set<LotId>> limited; // lots that are off their shelf because of one
+  std::unordered_map<LeaseId, NodeId> leases;
+
+  enum class Wake : std::uint8_t { job, lot };
+  struct Timer {
+    TimePoint at;
+    Wake what = Wake::job;
+    std::uint64_t id = 0;
+    auto operator<=>(const Timer&) const = default;
+  };
+  std::set<Timer> timers;
+  std::vector<FlightId> touched; // may want more tasks
+  std::vector<FlightId> drafted; // their last wish is not sent
+  std::size_t wishes = 0;
+  TimePoint clock;
+  std::set<std::string> learned; // families whose estimate moved; their lots
+                                 // are put in place again
+  std::unordered_map<std::string, std::set<LotId>> family_lots;
+  std::vector<Reservation> reservations;
+  std::vector<std::uint32_t> free_reservations;
+  std::vector<LotId> passed;     // in this pass
+  std::vector<ShelfId> shut_now; // strict queues, in this pass
+  bool looked_at_others = false; // in this pass, for places to be kept
+  std::size_t columns = 0;       // as of the last look
+  std::optional<std::size_t> idle_column;
+  Amounts idle_amounts; // 1 in that column
+  Amounts anything;     // finds any lot
+
+  // ---- view.cpp
+  void on(const core::NodeChanged& c);
+  void on(const core::NodeForgotten& c);
+  void on(const core::NodeAvailable& c);
+  void on(const core::JobArrived& c);
+  void on(const core::JobReopened& c);
+  void on(const core::TasksReleased& c);
+  void on(const core::TasksReady& c);
+  void on(const core::TasksWithdrawn& c);
+  void on(const core::HoldChanged& c);
+  void on(const core::TasksTaken& c);
+  void on(const core::FlightChanged& c);
+  void on(const core::JobEnded& c);
+  void on(const core::JobForgotten& c);
+  void on(const core::LeaseChanged& c);
+  void on(const core::LeaseEnded& c);
+  void on(const core::ConfigUpdated& c);
+  void on(const core::TasksInterrupted&) {}
+  void on(const core::TasksToStop&) {}
+
+  SchedJob& add(JobId id, const core::KindPtr& kind, std::uint32_t tasks, TimePoint submitted,
+                bool held);
+  void forget(JobId id);
+  void put(JobId id, SchedJob& job, const TaskRun& run);
+  void withdraw(JobId id, SchedJob& job, const TaskRun& run);
+  /// Tasks of the job that could be placed now.
+  [[nodiscard]] std::uint32_t ready(const SchedJob& job) const;
+  /// Lists the job in its lot when something of it could be placed, else takes it off.
+  void reconsider(JobId id, SchedJob& job);
+  /// Finds the lot's first job again and puts the lot in its place.
+  void rehead(LotId id);
+  void reckon(LotId id); // expected run time and wait, overdue
+  [[nodiscard]] static std::optional<Duration> run_time(const Measure& measure);
+  FlightId flight(JobId id, SchedJob& job, NodeId node, At at);
+  void drop_if_over(FlightId id);
+  std::optional<Wish> drop_wish(Flight& flight, const Placement& placement);
+  /// Tells nodes, lots and the job what is expected of a flight now.
+  void expect(FlightId id);
+  void refuse(const core::RefusedPlacement& refused);
+  void wake(TimePoint now);
+  void learn(NodeId node, const JobResults& results);
+  void columns_may_have_changed();
+  void touch(FlightId id);
+  [[nodiscard]] Lot& lot_of(const SchedJob& job) { return lots[job.lot]; }
+  [[nodiscard]] const Lot& lot_of(const SchedJob& job) const { return lots[job.lot]; }
+
+  // ---- place.cpp
+  void place();
+  [[nodiscard]] LotId candidate();
+  bool place_head(LotId id); // false: no room
+  bool place_gang(LotId id, JobId job_id);
+  At pick(LotId id, const SchedJob& job, const Nodes::Accept* also = nullptr);
+  [[nodiscard]] bool acceptable(const Lot& lot, At at, bool preferred) const;
+  [[nodiscard]] static bool picky(const core::Kind& kind);
+  std::vector<TaskRun> take(SchedJob& job, std::uint32_t n);
+  void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots);
+  /// How many more tasks of the job may be in flight.
+  [[nodiscard]] std::uint32_t allowance(const SchedJob& job) const;
+  void pass_over(LotId id);
+  void end_pass(bool finished);
+  [[nodiscard]] bool at_limit(LotId id);
+  /// How many more tasks of the lot its limits allow, at most `most`; on a node, or (nowhere) in
+  /// all.
+  [[nodiscard]] std::uint32_t within_limits(const Lot& lot, At at, std::uint32_t most) const;
+  void unlimit(const std::string& name);
+  std::vector<core::Command> send();
+
+  // ---- reserve.cpp
+  /// What stands before `next` and finds no room gets a place kept. True: something changed, look
+  /// again.
+  bool keep_places_before(LotId next);
+  bool keep_places(std::uint32_t queue, LotId next);
+  bool reserve(LotId id); // false: no node is large enough
+  void keep(Reservation reservation);
+  void unreserve(std::uint32_t reservation);
+  [[nodiscard]] std::uint32_t reservation_of(LotId id,
+                                             JobId job) const; // nobody: none
+  /// Starts what finds its place free, forgets what nobody needs.
+  void serve_reservations();
+  /// Nodes with a place kept on them take what is over in time.
+  void fill_reserved();
+  struct Event {
+    TimePoint at;
+    const Amounts* amounts = nullptr;
+    std::int64_t n = 0; // times the amounts come free, or are taken
+  };
+  /// What will come free on a node and what is kept there, by time. `except`: a reservation that
+  /// does not count.
+  [[nodiscard]] std::vector<Event> events(At at, std::uint32_t except) const;
+  /// From when on a node has room for so many tasks.
+  [[nodiscard]] std::optional<TimePoint> earliest(At at, const Measure& measure,
+                                                  std::uint32_t tasks = 1,
+                                                  std::uint32_t except = nobody) const;
+  /// The least that is free on a node from now until then.
+  [[nodiscard]] Amounts least_until(At at, TimePoint until) const;
+  /// Nodes where the lot's tasks could run if they were empty, a fair choice of them.
+  [[nodiscard]] std::vector<At> suitable(const Lot& lot);
+  bool reserve_gang(LotId id, Reservation& reservation);
+  [[nodiscard]] TimePoint end_of(const Measure& measure, TimePoint start) const;
+
+  // ---- ahead.cpp
+  void give_ahead();
+  [[nodiscard]] std::uint32_t ahead(const SchedJob& job) const;
+  [[nodiscard]] bool first_claim(const Flight& flight, LotId lot);
+  void fill_exclusive(FlightId id);
+
+  // ---- preempt.cpp
+  struct Victim {
+    FlightId flight = no_flight;
+    std::uint32_t slots = 0;
+    std::int32_t priority = 0;
+    double lost = 0; // vcore seconds of work done, for one slot
+  };
+  /// The cheapest way to make room for one task on the node; empty: there is none.
+  [[nodiscard]] std::vector<Victim> victims_on(At at, const Lot& lot) const;
+  void preempt(std::vector<core::Command>& commands);
+
+  // ---- explain.cpp
+  Result<Explained> explain(JobId id, TaskIndex index);
+};
+
+} // namespace reeve::sched

@@ -1,0 +1,657 @@
+// What committed changes, refusals and the time do to the scheduler's view. See state.hpp.
+#include "src/sched/state.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace reeve::sched {
+
+std::uint32_t tasks_in(const std::vector<TaskRun>& runs) {
+  std::uint32_t n = 0;
+  for (const TaskRun& run : runs)
+    n += run.count;
+  return n;
+}
+
+void cut(std::vector<TaskRun>& runs, const TaskRun& away) {
+  const std::uint64_t from = away.first, to = from + away.count;
+  std::vector<TaskRun> left;
+  left.reserve(runs.size() + 1);
+  for (const TaskRun& run : runs) {
+    const std::uint64_t first = run.first, end = first + run.count;
+    if (end <= from || first >= to) {
+      left.push_back(run);
+      continue;
+    }
+    if (first < from)
+      left.push_back({run.first, static_cast<std::uint32_t>(from - first), run.attempt});
+    if (end > to)
+      left.push_back(
+        {static_cast<TaskIndex>(to), static_cast<std::uint32_t>(end - to), run.attempt});
+  }
+  runs = std::move(left);
+}
+
+Scheduler::State::State() {
+  columns = nodes.columns().size();
+  anything = lots.anything();
+  nodes.show_reserved = [this](At at, std::span<std::int64_t> shown) {
+    const Amounts least = least_until(at, TimePoint::max());
+    std::ranges::copy(least, shown.begin());
+  };
+}
+
+// ---- nodes
+
+void Scheduler::State::on(const core::NodeChanged& c) {
+  const At at = nodes.changed(c);
+  if (terms.any()) { // it may be in another place now
+    terms.clear_counts();
+    flights.each([&](FlightId, const Flight& f) {
+      if (f.expected.tasks > 0)
+        terms.count(lot_of(*jobs.find(f.job)).kind().labels, nodes[f.at].facts, 1);
+    });
+  }
+  (void)at;
+}
+void Scheduler::State::on(const core::NodeForgotten& c) {
+  nodes.forgotten(c.node);
+}
+void Scheduler::State::on(const core::NodeAvailable& c) {
+  nodes.available(c.node, c.available);
+}
+void Scheduler::State::on(const core::LeaseChanged& c) {
+  if (leases.emplace(c.lease, c.node).second)
+    nodes.leased(c.node, true);
+}
+void Scheduler::State::on(const core::LeaseEnded& c) {
+  if (const auto at = leases.find(c.lease); at != leases.end()) {
+    nodes.leased(at->second, false);
+    leases.erase(at);
+  }
+}
+
+// ---- settings
+
+void Scheduler::State::on(const core::ConfigUpdated& c) {
+  const AllQueueSettings settings(c.values);
+  if (settings == lots.settings())
+    return;
+  nodes.set_seed(settings.global().seed);
+  bool counts_tasks = false;
+  const auto look = [&](const QueueSettings& s) {
+    counts_tasks |= s.limit.contains("tasks") || s.user_limit.contains("tasks");
+  };
+  look(settings.of("*"));
+  for (const std::string& name : settings.named())
+    look(settings.of(name));
+  if (counts_tasks && nodes.ask_for({Column::What::tasks, {}}))
+    lots.columns_changed();
+  lots.configure(settings);
+  nodes.use_none();
+  for (const Queue& queue : lots.queues())
+    nodes.use(queue.settings.ranking);
+  columns_may_have_changed();
+  for (std::uint32_t r = 0; r < reservations.size(); ++r)
+    if (reservations[r].lot != nobody)
+      unreserve(r);
+  for (LotId id = 0; id < lots.places(); ++id)
+    if (lots[id].measure)
+      rehead(id); // others may be overdue, or expected to run otherwise
+}
+
+/// Wishes book new columns, too.
+void Scheduler::State::columns_may_have_changed() {
+  if (columns == nodes.columns().size())
+    return;
+  columns = nodes.columns().size();
+  anything = lots.anything();
+  idle_column = nodes.columns().find({Column::What::idle, {}});
+  idle_amounts.assign(columns, 0);
+  if (idle_column)
+    idle_amounts[*idle_column] = 1;
+  nodes.forget_wishes();
+  flights.each([&](FlightId, Flight& f) {
+    const Lot& lot = lot_of(*jobs.find(f.job));
+    if (f.expected.slots != f.booked.slots)
+      nodes.wished(f.at, lot.measure->booking,
+                   std::int64_t{f.expected.slots} - std::int64_t{f.booked.slots});
+  });
+}
+
+// ---- jobs
+
+SchedJob& Scheduler::State::add(JobId id, const core::KindPtr& kind, std::uint32_t tasks,
+                                TimePoint submitted, bool held) {
+  SchedJob& job = jobs.add(id);
+  job.lot = lots.join(kind, tasks);
+  nodes.use(lots.queue_of(job.lot).settings.ranking);
+  job.submitted = submitted;
+  job.held = held;
+  columns_may_have_changed();
+  if (Lot& lot = lots[job.lot]; lot.members == 1) {
+    if (!lot.measure->estimate)
+      lot.measure->estimate = families.of(*kind);
+    if (!kind->family.empty())
+      family_lots[kind->family].insert(job.lot);
+    if (!kind->affinity.empty() && terms.add(*kind)) {
+      terms.clear_counts();
+      flights.each([&](FlightId, const Flight& f) {
+        if (f.expected.tasks > 0)
+          terms.count(lot_of(*jobs.find(f.job)).kind().labels, nodes[f.at].facts, 1);
+      });
+    }
+  }
+  return job;
+}
+
+void Scheduler::State::on(const core::JobArrived& c) {
+  if (jobs.find(c.job))
+    return;
+  SchedJob& job = add(c.job, c.kind, c.first + c.count, c.submitted, c.held);
+  job.blocked = c.blocked;
+  if (c.count > 0 && !c.blocked) {
+    job.first = c.first;
+    job.count = c.count & 0xFFFFFF;
+    lots.queue_of(job.lot).ready += c.count;
+    reconsider(c.job, job);
+  }
+}
+
+void Scheduler::State::on(const core::JobReopened& c) {
+  if (!jobs.find(c.job))
+    add(c.job, c.kind, 0, c.submitted, c.held);
+}
+
+void Scheduler::State::forget(JobId id) {
+  SchedJob* job = jobs.find(id);
+  if (!job)
+    return;
+  if (const JobMore* more = jobs.more_of(*job)) {
+    const std::vector<FlightId> mine = more->flights;
+    for (const FlightId f : mine) {
+      wishes -= flights[f].wishes.size();
+      flights[f].wishes.clear();
+      flights[f].confirmed = {};
+      expect(f);
+      drop_if_over(f);
+    }
+  }
+  lots.queue_of(job->lot).ready -= ready(*job);
+  if (JobMore* more = jobs.more_of(*job))
+    more->ready.clear();
+  job->count = 0;
+  reconsider(id, *job);
+  const LotId lot = job->lot;
+  const std::vector<std::uint32_t> kept = lots.queue_of(lot).reservations;
+  for (const std::uint32_t r : kept)
+    if (reservations[r].job == id)
+      unreserve(r);
+  if (lots[lot].members == 1) {
+    const core::Kind& kind = lots[lot].kind();
+    if (const auto at = family_lots.find(kind.family); at != family_lots.end()) {
+      at->second.erase(lot);
+      if (at->second.empty())
+        family_lots.erase(at);
+    }
+    if (!kind.affinity.empty())
+      terms.remove(kind);
+    for (auto& [name, waiting] : limited)
+      waiting.erase(lot);
+  }
+  jobs.erase(id);
+  lots.leave(lot);
+}
+void Scheduler::State::on(const core::JobEnded& c) {
+  forget(c.job);
+}
+void Scheduler::State::on(const core::JobForgotten& c) {
+  forget(c.job);
+}
+
+std::uint32_t Scheduler::State::ready(const SchedJob& job) const {
+  const JobMore* more = jobs.more_of(job);
+  return job.count + (more && !more->ready.empty() ? tasks_in(more->ready) : 0);
+}
+
+void Scheduler::State::put(JobId id, SchedJob& job, const TaskRun& run) {
+  JobMore& more = jobs.more(job);
+  more.ready.insert(
+    std::upper_bound(more.ready.begin(), more.ready.end(), run,
+                     [](const TaskRun& a, const TaskRun& b) { return a.first < b.first; }),
+    run);
+  lots.queue_of(job.lot).ready += run.count;
+  reconsider(id, job);
+}
+
+void Scheduler::State::on(const core::TasksReleased& c) {
+  if (SchedJob* job = jobs.find(c.job)) {
+    job->blocked = 0;
+    for (const TaskRun& run : c.runs)
+      put(c.job, *job, run);
+  }
+}
+
+void Scheduler::State::on(const core::TasksReady& c) {
+  SchedJob* job = jobs.find(c.job);
+  if (!job)
+    return;
+  if (c.not_before > clock) {
+    jobs.more(*job).delayed.emplace_back(c.not_before, c.run);
+    timers.insert({c.not_before, Wake::job, c.job.value});
+    if (lot_of(*job).kind().gang)
+      reconsider(c.job, *job);
+  } else {
+    put(c.job, *job, c.run);
+  }
+}
+
+void Scheduler::State::withdraw(JobId id, SchedJob& job, const TaskRun& run) {
+  const std::uint32_t before = ready(job);
+  if (JobMore* more = jobs.more_of(job)) {
+    cut(more->ready, run);
+    std::vector<std::pair<TimePoint, TaskRun>> left;
+    for (const auto& [time, waits] : more->delayed) {
+      std::vector<TaskRun> parts{waits};
+      cut(parts, run);
+      for (const TaskRun& part : parts)
+        left.emplace_back(time, part);
+    }
+    more->delayed = std::move(left);
+  }
+  if (job.count > 0) {
+    std::vector<TaskRun> fresh{{job.first, job.count, 1}};
+    cut(fresh, run);
+    job.count = 0;
+    if (!fresh.empty()) { // the last part stays fresh, what is before it is not
+      job.first = fresh.back().first;
+      job.count = fresh.back().count & 0xFFFFFF;
+      fresh.pop_back();
+      for (const TaskRun& part : fresh)
+        jobs.more(job).ready.push_back(part);
+      if (!fresh.empty())
+        std::ranges::sort(jobs.more(job).ready, {}, &TaskRun::first);
+    }
+  }
+  lots.queue_of(job.lot).ready -= before - ready(job);
+  (void)id;
+}
+
+void Scheduler::State::on(const core::TasksWithdrawn& c) {
+  SchedJob* job = jobs.find(c.job);
+  if (!job)
+    return;
+  const std::vector<TaskRun> runs =
+    c.runs.empty() ? std::vector<TaskRun>{{0, tasks_max, 1}} : c.runs;
+  for (const TaskRun& run : runs) {
+    withdraw(c.job, *job, run);
+    if (const JobMore* more = jobs.more_of(*job))
+      for (const FlightId f : more->flights)
+        for (Wish& wish : flights[f].wishes)
+          wish.gone.push_back(run);
+  }
+  reconsider(c.job, *job);
+}
+
+void Scheduler::State::on(const core::HoldChanged& c) {
+  if (SchedJob* job = jobs.find(c.job)) {
+    job->held = c.held;
+    reconsider(c.job, *job);
+  }
+}
+
+void Scheduler::State::reconsider(JobId id, SchedJob& job) {
+  Lot& lot = lots[job.lot];
+  const core::Kind& kind = lot.kind();
+  const JobMore* more = jobs.more_of(job);
+  bool may = !job.held && (job.count > 0 || (more && !more->ready.empty()));
+  if (may && more)
+    may = more->sulking <= clock && (kind.max_parallel == 0 || more->tasks < kind.max_parallel) &&
+          (!kind.gang || (more->tasks == 0 && more->delayed.empty()));
+  if (may && !job.listed) {
+    job.listed = 1;
+    if (!job.in_line) {
+      job.in_line = 1;
+      lot.jobs.add(id);
+    }
+    if (!lot.head || id < lot.head)
+      rehead(job.lot);
+    if (more)
+      for (const FlightId f : more->flights)
+        touch(f);
+  } else if (!may && job.listed) {
+    job.listed = 0;
+    if (lot.head == id)
+      rehead(job.lot);
+  }
+}
+
+void Scheduler::State::rehead(LotId id) {
+  Lot& lot = lots[id];
+  const JobId head = lot.jobs.front([&](JobId j) {
+    SchedJob* job = jobs.find(j);
+    const bool mine = job && job->lot == id;
+    if (mine && job->listed)
+      return true;
+    if (mine)
+      job->in_line = 0;
+    return false;
+  });
+  if (!head) {
+    lot.head = {};
+    lots.take_off(id);
+    lot.open = true; // what it could not use meanwhile it has not seen
+    return;
+  }
+  lot.head = head;
+  lot.head_since = jobs.find(head)->submitted;
+  reckon(id);
+  if (!at_limit(id))
+    lots.place(id);
+}
+
+std::optional<Duration> Scheduler::State::run_time(const Measure& measure) {
+  if (measure.kind->estimate > Duration(0))
+    return measure.kind->estimate;
+  return measure.estimate ? measure.estimate->median() : std::nullopt;
+}
+
+void Scheduler::State::reckon(LotId id) {
+  Lot& lot = lots[id];
+  const QueueSettings& s = lots.queue_of(id).settings;
+  lot.overdue = s.max_wait > Duration(0) && lot.head_since + s.max_wait <= clock;
+  if (!lot.overdue && s.max_wait > Duration(0) && !lot.armed) {
+    lot.armed = true;
+    timers.insert({lot.head_since + s.max_wait, Wake::lot, id});
+  }
+  lot.run_time = run_time(*lot.measure);
+  if (s.order != Order::sct || !lot.run_time)
+    return;
+  // Completion on the best node: now where there is room, or later on the fastest.
+  At turn = nowhere - 1;
+  const Measure& m = *lot.measure;
+  lot.wait = Duration(0);
+  At best = nodes.pick(Ranking::least_time_first, m.want, m.need, m.pool, turn, nullptr);
+  if (best == nowhere) {
+    best = nodes.pick(Ranking::least_time_first, anything, m.need, m.pool, turn, nullptr);
+    if (best != nowhere)
+      if (const auto start = earliest(best, m))
+        lot.wait = std::max(Duration(0), *start - clock);
+  }
+  if (best != nowhere)
+    lot.run_time =
+      Duration(std::llround(static_cast<double>(lot.run_time->count()) * nodes[best].slowness));
+}
+
+// ---- flights
+
+FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
+  FlightId f = flights.find(id, node);
+  if (f != no_flight)
+    return f;
+  f = flights.add(id, node, at);
+  JobMore& more = jobs.more(job);
+  flights[f].in_job = static_cast<std::uint32_t>(more.flights.size());
+  more.flights.push_back(f);
+  Node& n = nodes[at];
+  flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
+  n.flights.push_back(f);
+  if (lot_of(job).kind().exclusive)
+    n.exclusive = id;
+  nodes.touch(at);
+  return f;
+}
+
+void Scheduler::State::drop_if_over(FlightId f) {
+  Flight& flight = flights[f];
+  if (!flight.over())
+    return;
+  SchedJob& job = *jobs.find(flight.job);
+  JobMore& more = jobs.more(job);
+  const FlightId last = more.flights.back();
+  more.flights[flight.in_job] = last;
+  flights[last].in_job = flight.in_job;
+  more.flights.pop_back();
+  Node& node = nodes[flight.at];
+  const FlightId other = node.flights.back();
+  node.flights[flight.in_node] = other;
+  flights[other].in_node = flight.in_node;
+  node.flights.pop_back();
+  if (node.exclusive == flight.job)
+    node.exclusive = {};
+  if (node.flights.empty())
+    node.busy_until = {};
+  nodes.touch(flight.at);
+  flights.erase(f);
+}
+
+void Scheduler::State::expect(FlightId id) {
+  Flight& f = flights[id];
+  SchedJob& job = *jobs.find(f.job);
+  JobMore& more = jobs.more(job);
+  const Lot& lot = lots[job.lot];
+  const core::Kind& kind = lot.kind();
+  const Load before = f.expected, booked = f.booked;
+  f.expect();
+  f.booked = f.confirmed;
+  more.tasks += f.expected.tasks - before.tasks;
+  const std::int64_t slots = std::int64_t{f.expected.slots} - before.slots;
+  const std::int64_t ahead_of_ledger =
+    (std::int64_t{f.expected.slots} - f.booked.slots) - (std::int64_t{before.slots} - booked.slots);
+  if (ahead_of_ledger != 0)
+    nodes.wished(f.at, lot.measure->booking, ahead_of_ledger);
+  if ((before.tasks == 0) != (f.expected.tasks == 0)) {
+    const std::int64_t n = f.expected.tasks == 0 ? -1 : 1;
+    if (terms.any())
+      terms.count(kind.labels, nodes[f.at].facts, n);
+  }
+  // When slots began.
+  std::uint32_t started = 0;
+  for (const auto& [time, n] : f.starts)
+    started += n;
+  if (f.expected.tasks > f.expected.slots) {
+    f.starts.assign(1, {clock, f.expected.slots});
+  } else if (started < f.expected.slots) {
+    if (!f.starts.empty() && f.starts.back().first == clock)
+      f.starts.back().second += f.expected.slots - started;
+    else
+      f.starts.emplace_back(clock, f.expected.slots - started);
+  } else {
+    for (std::uint32_t away = started - f.expected.slots; away > 0;) {
+      auto& [time, n] = f.starts.front();
+      const std::uint32_t part = std::min(away, n);
+      n -= part;
+      away -= part;
+      if (n == 0)
+        f.starts.erase(f.starts.begin());
+    }
+  }
+  if (slots == 0)
+    return;
+  more.slots += static_cast<std::uint32_t>(slots);
+  nodes[f.at].room_used += slots * lot.measure->need[Columns::room];
+  nodes.touch(f.at);
+  lots.charge(job.lot, slots);
+  if (!kind.spread.empty()) {
+    const auto label = nodes[f.at].facts.labels.find(kind.spread);
+    if (label != nodes[f.at].facts.labels.end())
+      more.spread[label->second] += static_cast<std::uint32_t>(slots);
+  }
+  for (const Limit& limit : kind.limits) {
+    limits[limit.name] += static_cast<std::uint32_t>(slots);
+    nodes[f.at].limits[limit.name] += static_cast<std::uint32_t>(slots);
+    if (slots < 0) {
+      unlimit(limit.name);
+      nodes.touch(f.at);
+    }
+  }
+}
+
+void Scheduler::State::touch(FlightId id) {
+  if (!flights[id].touched) {
+    flights[id].touched = true;
+    touched.push_back(id);
+  }
+}
+
+std::optional<Wish> Scheduler::State::drop_wish(Flight& flight, const Placement& placement) {
+  const auto at = std::find_if(flight.wishes.begin(), flight.wishes.end(),
+                               [&](const Wish& w) { return w.runs == placement.runs; });
+  if (at == flight.wishes.end())
+    return {};
+  Wish wish = std::move(*at);
+  flight.wishes.erase(at);
+  --wishes;
+  return wish;
+}
+
+void Scheduler::State::on(const core::TasksTaken& c) {
+  const Placement& p = c.placement;
+  SchedJob* job = jobs.find(p.job);
+  const At at = nodes.find(p.node);
+  if (!job || at == nowhere)
+    return;
+  const FlightId f = flight(p.job, *job, p.node, at);
+  if (auto wish = drop_wish(flights[f], p)) {
+    if (JobMore& more = jobs.more(*job); more.sulk > Duration(0))
+      more.sulk = Duration(0);
+  } else {
+    for (const TaskRun& run : p.runs) // wished before a reset
+      withdraw(p.job, *job, run);
+  }
+  for (const TaskRun& run : p.runs)
+    core::add_to(flights[f].runs, run);
+  // Its FlightChanged comes next and reckons.
+}
+
+void Scheduler::State::on(const core::FlightChanged& c) {
+  SchedJob* job = jobs.find(c.job);
+  const At at = nodes.find(c.node);
+  if (!job || at == nowhere)
+    return;
+  const FlightId f = flight(c.job, *job, c.node, at);
+  flights[f].confirmed = {c.slots, c.in_flight};
+  if (c.in_flight == 0)
+    flights[f].runs.clear();
+  expect(f);
+  touch(f);
+  drop_if_over(f);
+  reconsider(c.job, *job);
+}
+
+void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
+  const Placement& p = refused.placement;
+  SchedJob* job = jobs.find(p.job);
+  const FlightId f = flights.find(p.job, p.node);
+  if (!job || f == no_flight)
+    return;
+  auto wish = drop_wish(flights[f], p);
+  expect(f);
+  const At at = flights[f].at;
+  drop_if_over(f);
+  if (!wish)
+    return;
+  // The reason is on its way as a change. Until it is here, the same wish would be refused again.
+  const auto sulk = [&](Duration& pause, TimePoint& until) {
+    pause = std::min(std::max(pause * 2, sulk_first), sulk_longest);
+    until = clock + pause;
+  };
+  const bool of_node = refused.error.code == Code::no_capacity ||
+                       refused.error.code == Code::node_down || refused.error.field == "node";
+  if (of_node && !lot_of(*job).kind().gang) {
+    sulk(nodes[at].sulk, nodes[at].sulking);
+    nodes.touch(at);
+  } else {
+    JobMore& more = jobs.more(*job);
+    sulk(more.sulk, more.sulking);
+    timers.insert({more.sulking, Wake::job, p.job.value});
+  }
+  for (const TaskRun& away : wish->gone)
+    cut(wish->runs, away);
+  for (const TaskRun& run : wish->runs)
+    put(p.job, *job, run);
+  reconsider(p.job, *job);
+}
+
+// ---- time
+
+void Scheduler::State::wake(TimePoint now) {
+  clock = std::max(clock, now);
+  while (!timers.empty() && timers.begin()->at <= clock) {
+    const Timer timer = *timers.begin();
+    timers.erase(timers.begin());
+    if (timer.what == Wake::lot) {
+      const auto id = static_cast<LotId>(timer.id);
+      if (id < lots.places() && lots[id].measure) {
+        lots[id].armed = false;
+        if (lots[id].head)
+          rehead(id);
+      }
+      continue;
+    }
+    const JobId id(timer.id);
+    SchedJob* job = jobs.find(id);
+    JobMore* more = job ? jobs.more_of(*job) : nullptr;
+    if (!more)
+      continue;
+    for (auto& [time, run] : std::exchange(more->delayed, {})) {
+      if (time <= clock)
+        put(id, *job, run);
+      else
+        jobs.more(*job).delayed.emplace_back(time, run);
+    }
+    reconsider(id, *job);
+  }
+  for (const std::string& family : std::exchange(learned, {}))
+    if (const auto at = family_lots.find(family); at != family_lots.end())
+      for (const LotId id : std::set<LotId>(at->second))
+        if (lots[id].head)
+          rehead(id);
+}
+
+void Scheduler::State::learn(NodeId node, const JobResults& results) {
+  SchedJob* job = jobs.find(results.job);
+  if (!job)
+    return;
+  const Lot& lot = lot_of(*job);
+  Estimate* estimate = lot.measure->estimate.get();
+  if (!estimate && lot.size > 1) {
+    JobMore& more = jobs.more(*job);
+    if (!more.estimate)
+      more.estimate = std::make_unique<Estimate>();
+    estimate = more.estimate.get();
+  }
+  const FlightId f = flights.find(results.job, node);
+  const At at = nodes.find(node);
+  const auto took = [&](Duration time) {
+    if (!estimate)
+      return;
+    if (const auto usual = estimate->median(); usual && at != nowhere && usual->count() > 1'000) {
+      const double ratio = std::clamp(
+        static_cast<double>(time.count()) / static_cast<double>(usual->count()), 0.2, 5.0);
+      nodes[at].slowness += 0.1 * (ratio - nodes[at].slowness);
+    }
+    estimate->learn(time);
+  };
+  for (const QuietRun& quiet : results.quiet) {
+    took((quiet.ended - quiet.started) / quiet.run.count);
+    if (f != no_flight)
+      core::take_from(flights[f].runs, quiet.run);
+  }
+  for (const TaskResult& result : results.tasks) {
+    if (result.cause == Cause::none)
+      took(result.ended - result.started);
+    if (f != no_flight)
+      core::take_from(flights[f].runs, TaskRun{result.index, 1, result.attempt});
+  }
+  if (!lot.measure->estimate || !estimate->median())
+    return;
+  const Duration usual = *estimate->median(); // a tenth more or less moves nobody
+  if (estimate->told < Duration(0) || usual > estimate->told + estimate->told / 10 ||
+      usual < estimate->told - estimate->told / 10) {
+    estimate->told = usual;
+    learned.insert(lot.kind().family);
+  }
+}
+
+} // namespace reeve::sched

@@ -1,0 +1,712 @@
+// Each policy does what its name says: orders, rankings, shares, quotas, limits, places kept,
+// gangs, neighbours, preemption; and settings are checked before they count.
+#include "src/sched/queue_settings.hpp"
+#include "tests/unit/sched/world.hpp"
+
+#include <algorithm>
+#include <random>
+#include <ranges>
+
+namespace reeve::sched {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+JobSpec task(const std::string& name, std::int64_t vcores = 1, Duration estimate = {}) {
+  JobSpec s = World::spec(1, cpus(vcores));
+  s.name = name;
+  s.estimate = estimate;
+  return s;
+}
+
+// ---- settings
+
+TEST(queue_settings, every_setting_takes_its_default_and_refuses_nonsense_by_name) {
+  for (const auto& [table, prefix] : {std::pair(&queue_setting_table(), "queue.batch."),
+                                      std::pair(&scheduler_setting_table(), "scheduler.")})
+    for (const QueueSettingInfo& info : *table) {
+      const std::string name = prefix + std::string(info.name);
+      EXPECT_TRUE(is_queue_setting(name));
+      EXPECT_TRUE(check_queue_setting(name, std::string(info.default_text))) << name;
+      EXPECT_TRUE(check_queue_setting(name, "")) << name;
+      const auto wrong = check_queue_setting(name, "no such thing!", "settings.");
+      ASSERT_FALSE(wrong) << name;
+      EXPECT_EQ(wrong.error().code, Code::bad_field);
+      EXPECT_EQ(wrong.error().field, "settings." + name);
+      EXPECT_NE(wrong.error().text.find("no such thing!"), std::string::npos) << name;
+      EXPECT_NE(wrong.error().text.find("must be"), std::string::npos) << name;
+    }
+}
+
+TEST(queue_settings, unknown_settings_and_odd_names_are_refused) {
+  for (const char* name : {"queue.batch.colour", "queue.batch", "queue..order", "queue.",
+                           "queue.a.", "scheduler.mood", "scheduler."}) {
+    EXPECT_TRUE(is_queue_setting(name)) << name;
+    EXPECT_FALSE(check_queue_setting(name, "fifo")) << name;
+    EXPECT_FALSE(check_queue_setting(name, "")) << name;
+  }
+  EXPECT_FALSE(is_queue_setting("retention.jobs"));
+}
+
+TEST(queue_settings, a_queue_has_its_own_else_those_of_all_else_defaults) {
+  const AllQueueSettings all({{"queue.*.order", "fair"},
+                              {"queue.a.b.order", "edf"},
+                              {"queue.a.b.limit", "vcores=2.5, memory=1GiB,tasks=7,gpu=1"},
+                              {"queue.a.b.weight", "lots"},
+                              {"scheduler.prefetch", "3"}});
+  EXPECT_EQ(all.of("x").order, Order::fair);
+  EXPECT_EQ(all.of("a.b").order, Order::edf);
+  EXPECT_EQ(all.of("a.b").weight, 1u); // what is wrong does not count
+  EXPECT_EQ(all.of("a.b").limit,
+            (Quota{{"vcores", 2500}, {"memory", 1 << 30}, {"tasks", 7}, {"gpu", 1000}}));
+  EXPECT_EQ(all.global().prefetch, 3u);
+  EXPECT_EQ(all.named(), std::vector<std::string>{"a.b"});
+}
+
+// ---- orders
+
+struct OrderCase {
+  const char* order;
+  std::vector<std::string> expected;
+};
+std::ostream& operator<<(std::ostream& out, const OrderCase& c) {
+  return out << c.order;
+}
+
+class orders : public testing::TestWithParam<OrderCase> {};
+
+TEST_P(orders, serve_jobs_as_their_name_says) {
+  World w;
+  w.configure({{"queue.default.order", GetParam().order}});
+  std::map<JobId, std::string> names;
+  const auto submit = [&](const std::string& name, Duration estimate, int priority,
+                          std::uint32_t count, Duration deadline) {
+    JobSpec s = task(name, 1, estimate);
+    s.priority = priority;
+    s.count = count;
+    s.max_parallel = 1;
+    if (deadline > Duration(0))
+      s.deadline = w.now + deadline;
+    names[w.submit(s)] = name;
+  };
+  submit("long", minutes(30), 0, 1, hours(5));
+  submit("array", minutes(5), -1, 10, Duration(0));
+  submit("short", minutes(10), 1, 1, hours(3));
+  submit("urgent", minutes(20), 5, 1, hours(1));
+  const NodeId node = w.node("a", cpus(1));
+  std::vector<std::string> served;
+  while (served.size() < names.size()) {
+    w.settle();
+    ASSERT_EQ(w.tasks_on(node), 1u);
+    const Placement p = w.placed.back();
+    if (std::ranges::find(served, names[p.job]) == served.end())
+      served.push_back(names[p.job]);
+    w.now += minutes(5);
+    w.finish(node, p.job, p.runs[0], minutes(5));
+  }
+  EXPECT_EQ(served, GetParam().expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(all, orders,
+                         testing::Values(OrderCase{"fifo", {"long", "array", "short", "urgent"}},
+                                         OrderCase{"priority",
+                                                   {"urgent", "short", "long", "array"}},
+                                         OrderCase{"sjf", {"short", "urgent", "long", "array"}},
+                                         OrderCase{"spt", {"array", "short", "urgent", "long"}},
+                                         OrderCase{"sct", {"array", "short", "urgent", "long"}},
+                                         OrderCase{"edf", {"urgent", "short", "long", "array"}},
+                                         OrderCase{"fair", {"long", "array", "short", "urgent"}}),
+                         [](const auto& row) { return std::string(row.param.order); });
+
+TEST(orders, an_order_may_change_while_work_waits) {
+  World w;
+  const JobId first = w.submit(task("a", 1, hours(2)));
+  const JobId second = w.submit(task("b", 1, hours(1)));
+  w.configure({{"queue.default.order", "spt"}});
+  const NodeId node = w.node("n", cpus(1));
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, second), 1u);
+  w.configure({{"queue.default.order", ""}});
+  const JobId third = w.submit(task("c", 1, minutes(1)));
+  w.finish(node, second, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, first), 1u);
+  EXPECT_EQ(w.in_flight(node, third), 0u);
+}
+
+TEST(orders, learned_run_times_count_where_none_is_given) {
+  World w;
+  w.configure({{"queue.default.order", "spt"}});
+  const NodeId node = w.node("n", cpus(1));
+  for (const auto& [name, time] : {std::pair("slow1", hours(1)), std::pair("fast1", hours(0))}) {
+    const JobId job = w.submit(task(name));
+    w.settle();
+    w.finish(node, job, {0, 1, 1}, time + seconds(1));
+  }
+  const JobId blocker = w.submit(task("x"));
+  w.settle();
+  const JobId slow = w.submit(task("slow2"));
+  const JobId fast = w.submit(task("fast2"));
+  w.finish(node, blocker, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, slow), 0u);
+  EXPECT_EQ(w.in_flight(node, fast), 1u);
+}
+
+// ---- rankings
+
+class rankings_of : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(rankings_of, choose_the_node_that_their_name_says) {
+  World w;
+  w.configure({{"queue.default.ranking", GetParam().first}, {"queue.default.backfill", "greedy"}});
+  // Free vcores: a 4 of 8, b 8 of 8, c 1 of 2, d 2 of 16.
+  for (const auto& [name, all, used] : {std::tuple("a", 8, 4), std::tuple("b", 8, 0),
+                                        std::tuple("c", 2, 1), std::tuple("d", 16, 14)}) {
+    w.node(name, cpus(all));
+    if (used > 0)
+      w.run(core::GrantLease{name, "bob", cpus(used), Duration(0), {}});
+  }
+  const JobId job = w.submit(task("x"));
+  w.settle();
+  ASSERT_EQ(w.placed.size(), 1u);
+  EXPECT_EQ(w.placed[0].job, job);
+  EXPECT_EQ(w.cluster.find_node(w.placed[0].node)->name, GetParam().second);
+}
+
+INSTANTIATE_TEST_SUITE_P(all, rankings_of,
+                         testing::Values(std::pair("round-robin", "a"), std::pair("best-fit", "c"),
+                                         std::pair("balance", "b"), std::pair("pack", "d")),
+                         [](const auto& row) {
+                           std::string name = row.param.first;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST(ranking, random_spreads_and_repeats_with_its_seed) {
+  const auto run = [](const char* seed) {
+    World w;
+    w.configure({{"queue.default.ranking", "random"}, {"scheduler.seed", seed}});
+    for (int i = 0; i < 10; ++i)
+      w.node("n" + std::to_string(i), cpus(100));
+    for (int i = 0; i < 200; ++i)
+      w.submit(task("x"));
+    w.settle();
+    std::vector<NodeId> chosen;
+    for (const Placement& p : w.placed)
+      chosen.push_back(p.node);
+    return chosen;
+  };
+  const auto once = run("7");
+  EXPECT_EQ(once, run("7"));
+  EXPECT_NE(once, run("8"));
+  std::map<NodeId, int> counts;
+  for (const NodeId node : once)
+    ++counts[node];
+  EXPECT_EQ(counts.size(), 10u);
+  for (const auto& [node, n] : counts) // mean 20, deviation 4.2
+    EXPECT_LT(n, 45);
+}
+
+TEST(ranking, least_time_first_prefers_nodes_where_tasks_were_over_sooner) {
+  World w;
+  w.configure({{"queue.default.ranking", "least-time-first"}});
+  const NodeId slow = w.node("slow", cpus(1)), fast = w.node("fast", cpus(1));
+  for (int i = 0; i < 20; ++i) { // both busy, one takes thrice the time
+    w.submit(task("x"));
+    w.submit(task("x"));
+    w.settle();
+    for (const Placement& p : std::vector<Placement>(w.placed.end() - 2, w.placed.end()))
+      w.finish(p.node, p.job, p.runs[0], p.node == slow ? minutes(3) : minutes(1));
+  }
+  const JobId job = w.submit(task("x"));
+  w.settle();
+  EXPECT_EQ(w.in_flight(fast, job), 1u);
+}
+
+// ---- shares
+
+TEST(fair, gives_the_dominant_resource_fairness_papers_example) {
+  // Ghodsi et al., "Dominant resource fairness", NSDI 2011, section 4.1: 9 CPUs and 18 GB; tasks of
+  // A need <1 CPU, 4 GB>, of B <3 CPUs, 1 GB>; A ends with 3 tasks, B with 2.
+  World w;
+  w.configure({{"queue.default.order", "fair"}});
+  JobSpec a = World::spec(10, cpus(1, 4)), b = World::spec(10, cpus(3, 1));
+  a.user = "A";
+  b.user = "B";
+  const JobId of_a = w.submit(a), of_b = w.submit(b);
+  w.node("n", cpus(9, 18));
+  w.settle();
+  EXPECT_EQ(w.running(of_a), 3u);
+  EXPECT_EQ(w.running(of_b), 2u);
+}
+
+TEST(fair, weights_of_users_and_queues_count) {
+  World w;
+  w.configure({{"queue.*.order", "fair"},
+               {"queue.lab.weight", "3"},
+               {"queue.lab.user_weights", "eve=2"},
+               {"scheduler.prefetch", "0"}});
+  std::map<std::string, JobId> jobs;
+  for (const auto& [queue, user] :
+       {std::pair("lab", "eve"), std::pair("lab", "bob"), std::pair("web", "eve")}) {
+    JobSpec s = World::spec(100, cpus(1));
+    s.queue = queue;
+    s.user = user;
+    jobs[std::string(queue) + "/" + user] = w.submit(s);
+  }
+  w.node("n", cpus(40));
+  w.settle();
+  EXPECT_EQ(w.running(jobs["lab/eve"]), 20u);
+  EXPECT_EQ(w.running(jobs["lab/bob"]), 10u);
+  EXPECT_EQ(w.running(jobs["web/eve"]), 10u);
+}
+
+TEST(fair, queues_inside_queues_share_what_the_outer_one_gets) {
+  World w;
+  std::map<std::string, JobId> jobs;
+  for (const char* queue : {"org.a", "org.b", "org", "solo"}) {
+    JobSpec s = World::spec(100, cpus(1));
+    s.queue = queue;
+    jobs[queue] = w.submit(s);
+  }
+  w.node("n", cpus(36));
+  w.settle();
+  EXPECT_EQ(w.running(jobs["solo"]), 18u);
+  EXPECT_EQ(w.running(jobs["org.a"]), 6u);
+  EXPECT_EQ(w.running(jobs["org.b"]), 6u);
+  EXPECT_EQ(w.running(jobs["org"]), 6u);
+}
+
+/// How many tasks each demand gets on one node, by fair order.
+std::vector<std::uint32_t> fair_tasks(const Resources& node,
+                                      const std::vector<Resources>& demands) {
+  World w;
+  w.configure({{"queue.default.order", "fair"}, {"queue.default.backfill", "greedy"}});
+  std::vector<JobId> jobs;
+  for (std::size_t i = 0; i < demands.size(); ++i) {
+    JobSpec s = World::spec(1'000, demands[i]);
+    s.user = "u" + std::to_string(i);
+    jobs.push_back(w.submit(s));
+  }
+  w.node("n", node);
+  w.settle();
+  std::vector<std::uint32_t> out;
+  for (const JobId job : jobs)
+    out.push_back(w.running(job));
+  return out;
+}
+
+TEST(fair, no_user_gains_by_lying_nor_envies_another) {
+  // Both hold for divisible tasks (Ghodsi et al., section 3); whole ones may miss by one of either.
+  const std::uint64_t seed = 77;
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 40; ++round) {
+    const Resources node = cpus(100, 100);
+    std::vector<Resources> demands;
+    for (int i = 0; i < 3; ++i)
+      demands.push_back(cpus(1 + static_cast<std::int64_t>(random() % 9),
+                             1 + static_cast<std::int64_t>(random() % 9)));
+    const auto honest = fair_tasks(node, demands);
+    for (std::size_t i = 0; i < demands.size(); ++i)
+      for (std::size_t j = 0; j < demands.size(); ++j)
+        EXPECT_LE(times_fitting(demands[i], demands[j] * (honest[j] - 1), 1'000), honest[i] + 1)
+          << "REEVE_SEED=" << seed << " round " << round << ": " << i << " envies " << j;
+    const std::size_t liar = random() % demands.size();
+    std::vector<Resources> lies = demands;
+    lies[liar] = cpus(demands[liar].cpu_milli / 1000 + static_cast<std::int64_t>(random() % 5),
+                      (demands[liar].memory_bytes >> 30) + static_cast<std::int64_t>(random() % 5));
+    const auto lied = fair_tasks(node, lies);
+    EXPECT_LE(times_fitting(demands[liar], lies[liar] * lied[liar], 1'000), honest[liar] + 1)
+      << "REEVE_SEED=" << seed << " round " << round << ": " << liar << " gains by lying";
+  }
+}
+
+// ---- quotas, limits, pauses
+
+TEST(quotas, hold_for_a_queue_and_for_each_of_its_users) {
+  World w;
+  w.configure({{"scheduler.prefetch", "0"},
+               {"queue.default.limit", "vcores=10"},
+               {"queue.default.user_limit", "tasks=4,memory=3GiB"}});
+  std::vector<JobId> jobs;
+  for (const auto& [user, gib] : {std::pair("ada", 0), std::pair("bob", 1), std::pair("eve", 0)}) {
+    JobSpec s = World::spec(20, cpus(1, gib));
+    s.user = user;
+    jobs.push_back(w.submit(s));
+  }
+  const NodeId node = w.node("n", cpus(64, 64));
+  w.settle();
+  EXPECT_EQ(w.running(jobs[0]), 4u);
+  EXPECT_EQ(w.running(jobs[1]), 3u);
+  EXPECT_EQ(w.running(jobs[2]), 3u); // the queue is full
+  const auto why = w.scheduler.explain(jobs[1], 10, w.now);
+  ASSERT_TRUE(why);
+  EXPECT_NE(why->summary.find("may hold no more"), std::string::npos) << why->summary;
+  w.finish(node, jobs[0], {0, 2, 1});
+  w.settle();
+  EXPECT_EQ(w.running(jobs[0]) + w.running(jobs[1]) + w.running(jobs[2]), 10u);
+  w.configure({{"queue.default.limit", ""}, {"queue.default.user_limit", ""}});
+  w.settle();
+  for (const JobId job : jobs)
+    EXPECT_GE(w.running(job), 18u);
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+TEST(quotas, a_lot_that_a_quota_kept_from_a_node_gets_it_when_the_quota_allows) {
+  World w;
+  w.configure({{"queue.default.user_limit", "vcores=1"}});
+  const NodeId a = w.node("a", cpus(1));
+  const JobId first = w.submit(task("x"));
+  JobSpec other = task("y");
+  other.user = "bob";
+  w.settle();
+  const JobId second = w.submit(task("z")); // of ada, who has what she may
+  w.settle();
+  const NodeId b = w.node("b", cpus(1));
+  w.settle(); // b has room, and nobody may have it
+  EXPECT_EQ(w.tasks_on(b), 0u);
+  w.finish(a, first, {0, 1, 1});
+  w.run(core::DrainNodes{{"a"}, true, ""});
+  w.settle();
+  EXPECT_EQ(w.in_flight(b, second), 1u);
+}
+
+TEST(queues, start_nothing_while_paused_and_go_on_when_resumed) {
+  World w;
+  w.configure({{"queue.default.paused", "true"}});
+  const NodeId node = w.node("n", cpus(2));
+  const JobId job = w.submit(World::spec(5, cpus(1)));
+  JobSpec other = World::spec(1, cpus(1));
+  other.queue = "open";
+  const JobId running = w.submit(other);
+  w.settle();
+  EXPECT_EQ(w.running(job), 0u);
+  EXPECT_EQ(w.running(running), 1u);
+  EXPECT_EQ(w.scheduler.explain(job, 0, w.now)->summary, "the queue default is paused");
+  w.configure({{"queue.default.paused", "false"}});
+  w.settle();
+  EXPECT_EQ(w.running(job), 1u);
+  w.finish(node, running, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.running(job), 2u);
+}
+
+TEST(limits, by_name_hold_for_the_cluster_and_for_each_node) {
+  World w;
+  const NodeId a = w.node("a", cpus(16)), b = w.node("b", cpus(16));
+  JobSpec licence = World::spec(10, cpus(1));
+  licence.limits = {{"licence", 3, false}};
+  JobSpec disk = World::spec(10, cpus(1));
+  disk.limits = {{"disk", 2, true}};
+  const JobId one = w.submit(licence), two = w.submit(licence), three = w.submit(disk);
+  w.settle();
+  EXPECT_EQ(w.running(one) + w.running(two), 3u);
+  EXPECT_EQ(w.in_flight(a, three), 2u);
+  EXPECT_EQ(w.in_flight(b, three), 2u);
+  EXPECT_NE(w.scheduler.explain(two, 0, w.now)->summary.find("limit licence"), std::string::npos);
+  const NodeId where = w.placed[0].node;
+  w.finish(where, one, w.placed[0].runs[0]);
+  w.settle();
+  EXPECT_EQ(w.running(one) + w.running(two), 3u);
+}
+
+// ---- places kept
+
+TEST(backfill, easy_keeps_a_place_for_the_first_and_lets_pass_what_does_not_delay_it) {
+  World w;
+  const NodeId node = w.node("n", cpus(4));
+  const JobId running = w.submit(task("r", 2, hours(2)));
+  w.settle();
+  const JobId big = w.submit(task("big", 4, hours(1)));
+  const JobId too_long = w.submit(task("long", 1, hours(3)));
+  const JobId short_one = w.submit(task("short", 1, hours(1)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, too_long), 0u);
+  EXPECT_EQ(w.in_flight(node, short_one), 1u);
+  const auto why = w.scheduler.explain(big, 0, w.now);
+  ASSERT_TRUE(why);
+  EXPECT_EQ(why->start, w.now + hours(2));
+  EXPECT_EQ(why->ahead, 0u);
+  EXPECT_EQ(w.scheduler.explain(too_long, 0, w.now)->nodes,
+            (std::map<std::string, std::uint32_t>{{"kept for a task that waits longer", 1}}));
+  w.now += hours(1);
+  w.finish(node, short_one, {0, 1, 1}, hours(1));
+  w.settle();
+  w.now += hours(1);
+  w.finish(node, running, {0, 1, 1}, hours(2));
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, big), 1u);
+}
+
+TEST(backfill, what_fits_beside_the_kept_place_may_be_long) {
+  World w;
+  const NodeId node = w.node("n", cpus(8));
+  w.submit(task("r", 4, hours(2)));
+  w.settle();
+  const JobId big = w.submit(task("big", 6, hours(1)));
+  const JobId aside = w.submit(task("aside", 2, hours(9)));
+  const JobId not_aside = w.submit(task("no", 1, hours(9)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, aside), 1u);
+  EXPECT_EQ(w.in_flight(node, not_aside), 0u);
+  EXPECT_EQ(w.in_flight(node, big), 0u);
+}
+
+TEST(backfill, conservative_delays_nobody_in_line_and_greedy_delays_all) {
+  for (const auto& [mode, passes] : {std::pair("easy", true), std::pair("conservative", false),
+                                     std::pair("greedy", true), std::pair("strict", false)}) {
+    World w;
+    w.configure({{"queue.default.backfill", mode}});
+    const NodeId a = w.node("a", cpus(4), {{"big", "yes"}}), b = w.node("b", cpus(2));
+    w.submit(task("r1", 2, hours(1)));
+    w.submit(task("r2", 1, hours(1)));
+    w.settle();
+    // Round-robin: r1 on a, r2 on b. `first` needs all of a, `second` all of b.
+    JobSpec first = task("first", 4, hours(1)), second = task("second", 2, hours(2));
+    first.node_labels = {{"big", "yes"}};
+    w.submit(first);
+    const JobId waits = w.submit(second);
+    const JobId passing = w.submit(task("passing", 1, hours(3)));
+    w.settle();
+    EXPECT_EQ(w.in_flight(a, waits) + w.in_flight(b, waits),
+              mode == std::string("greedy") ? 1u : 0u)
+      << mode; // beside r1 on a, only when nothing is kept there
+    EXPECT_EQ(w.in_flight(b, passing) == 1, passes) << mode;
+  }
+}
+
+TEST(backfill, a_reserved_place_moves_with_what_runs_longer_or_shorter) {
+  World w;
+  const NodeId node = w.node("n", cpus(2));
+  const JobId r = w.submit(task("r", 1, hours(1)));
+  w.settle();
+  const JobId big = w.submit(task("big", 2, hours(1)));
+  const JobId small = w.submit(task("small", 1, hours(5)));
+  w.settle();
+  EXPECT_EQ(w.scheduler.explain(big, 0, w.now)->start, w.now + hours(1));
+  w.now += hours(1) + minutes(1); // it goes on: twice as long is expected now
+  w.settle();
+  EXPECT_EQ(w.scheduler.explain(big, 0, w.now)->start, w.now + minutes(59));
+  EXPECT_EQ(w.in_flight(node, small), 0u);
+  w.now += minutes(10);
+  w.finish(node, r, {0, 1, 1}, minutes(71));
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, big), 1u);
+}
+
+// ---- gangs, exclusive nodes, neighbours, spread, overcommit
+
+TEST(gangs, start_whole_over_several_nodes_or_not_at_all) {
+  World w;
+  const NodeId a = w.node("a", cpus(4)), b = w.node("b", cpus(4));
+  const JobId blocker = w.submit(task("x", 2));
+  w.settle();
+  JobSpec gang = World::spec(7, cpus(1));
+  gang.gang = true;
+  const JobId job = w.submit(gang);
+  w.settle();
+  EXPECT_EQ(w.running(job), 0u);
+  EXPECT_TRUE(w.refusals.empty());
+  w.finish(w.placed[0].node, blocker, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.running(job), 7u);
+  EXPECT_EQ(w.slots(a, job) + w.slots(b, job), 7u);
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+TEST(gangs, have_places_kept_on_several_nodes) {
+  World w;
+  const NodeId a = w.node("a", cpus(2)), b = w.node("b", cpus(2));
+  const JobId one = w.submit(task("x", 2, hours(1))), two = w.submit(task("x", 1, hours(2)));
+  w.settle();
+  JobSpec gang = World::spec(4, cpus(1));
+  gang.gang = true;
+  gang.estimate = hours(1);
+  const JobId job = w.submit(gang);
+  const JobId small = w.submit(task("s", 1, hours(3)));
+  w.settle();
+  EXPECT_EQ(w.running(small), 0u);
+  EXPECT_EQ(w.scheduler.explain(job, 0, w.now)->start, w.now + hours(2));
+  w.now += hours(1);
+  w.finish(a, one, {0, 1, 1}, hours(1));
+  w.settle();
+  EXPECT_EQ(w.running(small), 0u);
+  w.now += hours(1);
+  w.finish(b, two, {0, 1, 1}, hours(2));
+  w.settle();
+  EXPECT_EQ(w.running(job), 4u);
+}
+
+TEST(exclusive, jobs_get_empty_nodes_and_keep_others_away) {
+  World w;
+  const NodeId a = w.node("a", cpus(4)), b = w.node("b", cpus(4));
+  w.submit(task("x", 1));
+  w.settle();
+  ASSERT_EQ(w.tasks_on(a), 1u);
+  JobSpec alone = World::spec(6, cpus(1));
+  alone.exclusive = true;
+  const JobId job = w.submit(alone);
+  const JobId other = w.submit(World::spec(3, cpus(1)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(b, job), 4u);
+  EXPECT_EQ(w.in_flight(a, job), 0u);
+  EXPECT_EQ(w.in_flight(b, other), 0u);
+  w.finish(b, job, {0, 2, 1});
+  w.settle();
+  EXPECT_EQ(w.in_flight(b, job), 4u); // the rest of it
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+TEST(neighbours, are_sought_and_shunned_by_node_and_by_label) {
+  World w;
+  std::map<std::string, NodeId> nodes;
+  for (const auto& [name, zone] :
+       {std::pair("a", "east"), std::pair("b", "east"), std::pair("c", "west")})
+    nodes[name] = w.node(name, cpus(8), {{"zone", zone}});
+  JobSpec data = task("data");
+  data.labels = {{"role", "data"}};
+  data.node_labels = {{"zone", "west"}};
+  const JobId db = w.submit(data);
+  w.settle();
+  ASSERT_EQ(w.in_flight(nodes["c"], db), 1u);
+  JobSpec near = World::spec(2, cpus(1)), away = near, spaced = World::spec(3, cpus(1));
+  near.affinity = {{{{"role", "data"}}, "zone", false, true}};
+  away.affinity = {{{{"role", "data"}}, "", true, true}};
+  spaced.labels = {{"role", "web"}};
+  spaced.affinity = {{{{"role", "web"}}, "", true, true}};
+  const JobId n = w.submit(near), x = w.submit(away), s = w.submit(spaced);
+  w.settle();
+  EXPECT_EQ(w.in_flight(nodes["c"], n), 2u);
+  EXPECT_EQ(w.in_flight(nodes["c"], x), 0u);
+  EXPECT_EQ(w.running(x), 2u);
+  for (const auto& [name, node] : nodes)
+    EXPECT_EQ(w.in_flight(node, s), 1u) << name;
+  JobSpec prefers = World::spec(20, cpus(1));
+  prefers.affinity = {{{{"role", "data"}}, "", false, false}};
+  const JobId p = w.submit(prefers);
+  w.settle();
+  EXPECT_EQ(w.tasks_on(nodes["c"]), 8u); // full first
+  EXPECT_EQ(w.running(p), 16u - 2u - 2u + 4u);
+}
+
+TEST(spread, is_even_over_the_values_of_a_label) {
+  World w;
+  std::vector<NodeId> east, west;
+  for (int i = 0; i < 3; ++i)
+    east.push_back(w.node("e" + std::to_string(i), cpus(8), {{"zone", "east"}}));
+  west.push_back(w.node("w", cpus(8), {{"zone", "west"}}));
+  JobSpec s = World::spec(10, cpus(1));
+  s.spread = "zone";
+  const JobId job = w.submit(s);
+  w.settle();
+  EXPECT_EQ(w.in_flight(west[0], job), 5u);
+}
+
+TEST(overcommit, gives_more_than_there_is_only_to_those_who_allow_it) {
+  World w;
+  const NodeId node = w.node("n", cpus(4));
+  w.run(core::Tune{node, 2000, false, "idle"});
+  JobSpec modest = World::spec(10, cpus(1)), bold = modest;
+  bold.overcommit = true;
+  const JobId m = w.submit(modest), b = w.submit(bold);
+  w.settle();
+  EXPECT_EQ(w.slots(node, m), 4u);
+  EXPECT_EQ(w.slots(node, b), 4u);
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+// ---- preemption
+
+TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
+  World w;
+  w.configure({{"queue.default.order", "priority"}, {"queue.default.preempt", "true"}});
+  const NodeId a = w.node("a", cpus(4)), b = w.node("b", cpus(4));
+  JobSpec low = World::spec(4, cpus(1));
+  low.priority = -5;
+  low.estimate = hours(9);
+  const JobId old = w.submit(low);
+  w.settle(); // two on each node
+  w.now += hours(1);
+  JobSpec safe = World::spec(2, cpus(1));
+  safe.preemptible = false;
+  safe.priority = -9;
+  w.submit(safe);
+  const JobId young = w.submit(low);
+  w.settle();
+  ASSERT_EQ(w.tasks_on(a) + w.tasks_on(b), 8u);
+  JobSpec high = World::spec(1, cpus(2));
+  high.priority = 5;
+  const JobId urgent = w.submit(high);
+  std::vector<core::Preempt> asked;
+  const auto think = [&] {
+    for (const core::Command& command : w.scheduler.decide(w.now))
+      if (const auto* preempt = std::get_if<core::Preempt>(&command))
+        asked.push_back(*preempt);
+      else
+        w.run(command);
+  };
+  think();
+  think(); // not asked twice
+  std::uint32_t stopped = 0;
+  for (const core::Preempt& p : asked)
+    for (const TaskRun& run : p.runs)
+      stopped += run.count;
+  EXPECT_LE(stopped, 2u);
+  ASSERT_GT(stopped, 0u);
+  for (const core::Preempt& p : asked) {
+    EXPECT_EQ(p.job, young); // lost less than the old ones
+    w.run(p);
+    JobResults results{p.job, {}, {}};
+    for (const TaskRun& run : p.runs)
+      for (std::uint32_t i = 0; i < run.count; ++i) {
+        results.tasks.emplace_back();
+        results.tasks.back().index = run.first + i;
+        results.tasks.back().attempt = run.attempt;
+        results.tasks.back().cause = Cause::cancelled;
+      }
+    w.run(core::Finish{p.node, {results}});
+    w.run(core::Requeue{p.job, p.runs, Cause::preempted, {}, ""});
+  }
+  think();
+  EXPECT_EQ(w.running(urgent), 1u);
+  EXPECT_EQ(w.running(old), 4u);
+}
+
+// ---- explanations
+
+TEST(explain, counts_the_nodes_by_their_reasons) {
+  World w;
+  w.node("busy", cpus(4));
+  w.submit(task("x", 4));
+  w.settle();
+  w.node("small", cpus(1));
+  w.node("odd", cpus(8), {}, {"noop"});
+  w.node("far", cpus(8), {{"zone", "west"}});
+  w.node("sick", cpus(8), {{"zone", "east"}});
+  w.run(core::DrainNodes{{"sick"}, true, "disk"});
+  w.run(core::LabelNodes{{"busy", "small", "odd"}, {{"zone", "east"}}});
+  JobSpec s = task("y", 3);
+  s.node_labels = {{"zone", "east"}};
+  const JobId job = w.submit(s);
+  w.settle();
+  const auto why = w.scheduler.explain(job, 0, w.now);
+  ASSERT_TRUE(why);
+  EXPECT_EQ(why->summary, "no node has room");
+  EXPECT_EQ(why->nodes, (std::map<std::string, std::uint32_t>{{"busy: vcores", 1},
+                                                              {"too small: vcores", 1},
+                                                              {"no executor process", 1},
+                                                              {"has no label zone=east", 1},
+                                                              {"draining", 1}}));
+  EXPECT_EQ(why->notes, std::vector<std::string>{"would fit with 3 more vcores free on a node"});
+  s.resources = cpus(100);
+  const JobId never = w.submit(s);
+  w.settle();
+  EXPECT_EQ(w.scheduler.explain(never, 0, w.now)->summary, "no node can ever run it as it is");
+  EXPECT_EQ(w.scheduler.explain(never, 0, w.now)->ahead, 1u);
+}
+
+} // namespace
+} // namespace reeve::sched
