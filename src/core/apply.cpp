@@ -68,13 +68,13 @@ void Applier::on(const LeaseGranted& f) {
   ++node.leases;
   s_.newest_lease = f.lease;
   s_.leases.emplace(f.lease, Lease{f.lease, f.node, f.owner, f.resources, now_, f.expires, f.key});
-  changes_.push_back(LeaseChanged{f.lease, f.node, f.expires});
+  changes_.push_back(LeaseChanged{f.lease, f.node, f.expires, f.owner, f.resources});
   touched_.push_back(f.node);
 }
 void Applier::on(const LeaseRenewed& f) {
   Lease& lease = s_.leases.at(f.lease);
   lease.expires = f.expires;
-  changes_.push_back(LeaseChanged{f.lease, lease.node, f.expires});
+  changes_.push_back(LeaseChanged{f.lease, lease.node, f.expires, lease.owner, lease.resources});
 }
 void Applier::on(const LeasesEnded& f) {
   for (const LeaseId id : f.leases) {
@@ -257,6 +257,7 @@ void Applier::submit(const JobsSubmitted& f, std::vector<JobDraft> drafts) {
       fresh_.push_back(id);
     }
     s_.totals.pending += job.count;
+    *job.kind->waiting += job.count;
     s_.totals.submitted += job.count;
     ++s_.totals.jobs_pending;
     changes_.push_back(JobArrived{id, job.kind->kind, now_, 0, job.count, false,
@@ -351,6 +352,7 @@ void Applier::place(const Placement& p) {
   if (extra.started == TimePoint{})
     extra.started = now_;
   s_.totals.pending -= n;
+  *job.kind->waiting -= n;
   s_.totals.assigned += n;
   s_.totals.placed += n;
   count_state(before, job.state());
@@ -561,6 +563,7 @@ void Applier::on(const TasksRequeued& f) {
     }
     extra.interrupted -= run.count;
     s_.totals.pending += run.count;
+    *job.kind->waiting += run.count;
     s_.totals.requeued += run.count;
   }
   count_state(before, job.state());
@@ -637,6 +640,7 @@ void Applier::cancel(JobId id, const std::vector<TaskRun>& chosen, Cause cause,
     for (auto& [first, mark] : marked) {
       if (mark.state == TaskState::pending) {
         s_.totals.pending -= mark.count;
+        *job.kind->waiting -= mark.count;
         withdrawn.push_back({first, mark.count, mark.attempt + 1});
       } else if (mark.state == TaskState::held) {
         s_.totals.held -= mark.count;
@@ -733,6 +737,7 @@ void Applier::on(const TasksRetried& f) {
       const TaskRun ready{first, mark.count, mark.attempt + 1};
       extra.marks.set(first, std::move(again));
       s_.totals.pending += ready.count;
+      *job.kind->waiting += ready.count;
       changes_.push_back(TasksReady{f.job, ready, {}});
     }
   }

@@ -141,6 +141,8 @@ struct LeaseChanged {
   LeaseId lease;
   NodeId node;
   TimePoint expires; // 0: until released
+  std::string owner = {};
+  Resources resources = {};
 };
 struct LeaseEnded {
   LeaseId lease;

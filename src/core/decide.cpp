@@ -4,6 +4,7 @@
 #include "src/core/state.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 namespace reeve::core {
@@ -22,6 +23,7 @@ KindEntry* Cluster::State::intern(const JobDraft& draft) {
       entry->key = &at->first;
       entry->kind = draft.kind;
       entry->sample = draft.blob();
+      entry->waiting = &waiting[{draft.kind->queue, draft.kind->user}];
     }
   }
   ++entry->jobs;
@@ -245,6 +247,8 @@ private:
     }
     if (auto error = dependency_refusal(drafts))
       return refuse(std::move(*error));
+    if (auto error = submit_limit_refusal(drafts))
+      return refuse(std::move(*error));
     JobsSubmitted fact{s_.jobs.newest().next(), c.key, c.specs};
     out_.first_job = fact.first;
     out_.jobs = static_cast<std::uint32_t>(drafts.size());
@@ -282,6 +286,39 @@ private:
     if (inside)
       if (const std::string circle = circle_in(drafts); !circle.empty())
         return refusal(Code::bad_field, "jobs.after", "the jobs wait for each other: " + circle);
+    return {};
+  }
+
+  /// `queue.<name>.submit_limit`, else `queue.*.submit_limit`: so many tasks of one user may wait.
+  [[nodiscard]] std::uint64_t submit_limit(const std::string& queue) const {
+    for (const std::string& name : {queue, std::string("*")}) {
+      const auto at = s_.config.find("queue." + name + ".submit_limit");
+      std::uint64_t most = 0;
+      if (at != s_.config.end() &&
+          std::from_chars(at->second.data(), at->second.data() + at->second.size(), most).ec ==
+            std::errc())
+        return most;
+    }
+    return 0;
+  }
+  std::optional<Error> submit_limit_refusal(const std::vector<JobDraft>& drafts) const {
+    std::map<std::pair<std::string_view, std::string_view>, std::uint64_t> more;
+    std::map<std::string_view, std::uint64_t> limits;
+    for (std::size_t i = 0; i < drafts.size(); ++i) {
+      const Kind& kind = drafts[i].known ? *drafts[i].known->kind : *drafts[i].kind;
+      const auto [limit, fresh] = limits.try_emplace(kind.queue, 0);
+      if (fresh)
+        limit->second = submit_limit(kind.queue);
+      if (limit->second == 0)
+        continue;
+      const auto at = s_.waiting.find({kind.queue, kind.user});
+      const std::uint64_t waits = at == s_.waiting.end() ? 0 : at->second;
+      if (waits + (more[{kind.queue, kind.user}] += drafts[i].count) > limit->second)
+        return refusal(Code::refused, "jobs[" + number(i) + "].queue",
+                       number(waits) + " tasks of user " + kind.user + " wait in queue " +
+                         kind.queue + ", which takes at most " + number(limit->second) +
+                         " (its submit_limit)");
+    }
     return {};
   }
 

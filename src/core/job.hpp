@@ -39,6 +39,7 @@ struct KindEntry {                  // in the cluster's table; the job points at
   KindPtr kind;
   std::string sample; // encoded JobSpec without items, of its first job
   std::uint64_t jobs = 0;
+  std::uint64_t* waiting = nullptr; // tasks of its user that wait in its queue, of all kinds
 };
 
 /// What makes a job's JobSpec, encoded and without items, differ from its kind's sample

@@ -382,6 +382,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
       for (const Dependency& d : extra.after)
         s.dependents[d.job].push_back({stored->id, d.each});
   }
+  s.jobs.each([](JobId, const Job& job) { *job.kind->waiting += job.pending(); });
   s.jobs.start_after(head->newest_job);
   if (!in.empty())
     return fail(Code::corrupt, "snapshot", "goes on after its end");

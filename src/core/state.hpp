@@ -35,6 +35,8 @@ struct Cluster::State {
   JobTable jobs;
   KeyIndex keys;
   KindTable kinds; // pointers to entries are stable
+  /// Tasks that wait, by queue and user; derived. Pointers to entries are stable.
+  std::map<std::pair<std::string, std::string>, std::uint64_t> waiting;
   std::map<NodeId, Node> nodes;
   std::unordered_map<std::string, NodeId> node_names;
   NodeId newest_node;

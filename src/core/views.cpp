@@ -434,7 +434,7 @@ void Cluster::describe(Changes& changes) const {
   for (const auto& [id, node] : state_->nodes)
     changes.push_back(change_of(node));
   for (const auto& [id, lease] : state_->leases)
-    changes.push_back(LeaseChanged{id, lease.node, lease.expires});
+    changes.push_back(LeaseChanged{id, lease.node, lease.expires, lease.owner, lease.resources});
   state_->jobs.each([&](JobId id, const Job& job) {
     if (job.ended) {
       changes.push_back(end_of(job, id));
@@ -476,6 +476,7 @@ std::vector<std::string> Cluster::check_invariants() const {
   std::map<NodeId, Resources> booked;
   std::map<NodeId, std::uint32_t> tasks, leases;
   Totals sum;
+  std::map<const std::uint64_t*, std::uint64_t> waiting;
   state_->jobs.each([&](JobId id, const Job& job) {
     const std::string name = "job " + std::to_string(id.value);
     std::uint32_t pending = job.fresh(), held = 0, interrupted = 0, failed = 0, cancelled = 0,
@@ -511,6 +512,7 @@ std::vector<std::string> Cluster::check_invariants() const {
     expect(job.ended == (job.final_tasks() == job.count),
            name + " is over or not, and says otherwise");
     sum.pending += pending;
+    waiting[job.kind->waiting] += pending;
     sum.assigned += assigned;
     sum.held += held;
     const JobState state = job.state();
@@ -529,6 +531,9 @@ std::vector<std::string> Cluster::check_invariants() const {
   const Totals& t = state_->totals;
   expect(sum.pending == t.pending && sum.assigned == t.assigned && sum.held == t.held,
          "totals of tasks are wrong");
+  for (const auto& [whose, n] : state_->waiting)
+    expect(n == waiting[&n],
+           "what waits of user " + whose.second + " in queue " + whose.first + " is miscounted");
   expect(sum.jobs_pending == t.jobs_pending && sum.jobs_running == t.jobs_running,
          "totals of jobs are wrong");
   return bad;
