@@ -1,5 +1,6 @@
 // What runs where: the shell around sched::Scheduler. Takes committed batches, refusals and
-// questions; sends Place wishes to the ledger and answers to the gateway. Changes nothing itself.
+// questions; sends wishes to the ledger, leases that are within their quotas too, and answers to
+// the gateway. Changes nothing itself.
 #pragma once
 
 #include "actors/decider.hpp"
@@ -13,9 +14,12 @@ public:
 
 protected:
   caf::message_handler own_messages() override;
+  void decided() override;
 
 private:
-  void answer(const gateway::ForScheduler& asked, std::vector<ledger::Effect>& effects);
+  void take(gateway::ForScheduler asked, std::vector<ledger::Effect>& effects);
+  std::map<std::string, std::int64_t> counted_; // as last told
+  TimePoint counted_at_;
 };
 
 } // namespace reeve::actors

@@ -20,12 +20,14 @@ std::unique_ptr<CommandTree> make_tree(Session& session) {
   add_task_commands(root, session);
   add_node_commands(root, session);
   add_lease_commands(root, session);
+  add_queue_commands(root, session);
   add_history(root, session);
   add_stats(root, session);
   add_master_commands(root, session);
   add_events(root, session);
   add_top(root, session);
   add_journal_commands(root, session);
+  add_sim(root, session);
   add_completion(root, session, *tree);
   return tree;
 }

@@ -11,12 +11,14 @@ void add_job_commands(Command root, Session& session);
 void add_task_commands(Command root, Session& session);
 void add_node_commands(Command root, Session& session);
 void add_lease_commands(Command root, Session& session);
+void add_queue_commands(Command root, Session& session);
 void add_history(Command root, Session& session);
 void add_stats(Command root, Session& session);
 void add_master_commands(Command root, Session& session);
 void add_events(Command root, Session& session);
 void add_top(Command root, Session& session);
 void add_journal_commands(Command root, Session& session);
+void add_sim(Command root, Session& session);
 void add_completion(Command root, Session& session, const CommandTree& tree);
 
 constexpr const char* about_job =

@@ -2,6 +2,7 @@
 #include "src/journal/journal.hpp"
 
 #include "src/cli/commands.hpp"
+#include "src/cli/journal_file.hpp"
 #include "src/ledger/recover.hpp"
 #include "src/util/text.hpp"
 
@@ -181,6 +182,33 @@ Command& add_file(Command& c, JournalFile& file) {
 }
 
 } // namespace
+
+Result<std::vector<Entry>> read_journal_entries(const std::string& path) {
+  std::error_code ignored;
+  auto journal = open_file(std::filesystem::is_directory(path, ignored)
+                             ? (std::filesystem::path(path) / "journal.db").string()
+                             : path,
+                           true);
+  if (!journal)
+    return tl::unexpected<Error>(journal.error());
+  const auto health = (*journal)->verify();
+  if (!health)
+    return tl::unexpected<Error>(health.error());
+  std::vector<Entry> out;
+  if (!health->first)
+    return out; // a snapshot has taken the place of all
+  const auto read =
+    (*journal)->read(health->first, [&](Seq seq, std::string_view bytes) -> Result<void> {
+      auto entry = decode_entry(seq, bytes);
+      if (!entry)
+        return tl::unexpected<Error>(entry.error());
+      out.push_back(std::move(*entry));
+      return {};
+    });
+  if (!read)
+    return tl::unexpected<Error>(read.error());
+  return out;
+}
 
 void add_journal_commands(Command root, Session& session) {
   Command noun = root.noun("journal", "A master's journal file: export, verify, compact");

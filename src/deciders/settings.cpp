@@ -1,6 +1,7 @@
 // See settings.hpp.
 #include "src/deciders/settings.hpp"
 
+#include "src/sched/queue_settings.hpp"
 #include "src/util/text.hpp"
 
 #include <algorithm>
@@ -133,6 +134,10 @@ std::map<std::string, std::string> default_settings() {
   std::map<std::string, std::string> values;
   for (const Setting& setting : table)
     values.emplace(setting.name, setting.default_text);
+  for (const auto& setting : sched::scheduler_setting_table())
+    values.emplace("scheduler." + std::string(setting.name), setting.default_text);
+  for (const auto& setting : sched::queue_setting_table())
+    values.emplace("queue.*." + std::string(setting.name), setting.default_text);
   return values;
 }
 
@@ -142,6 +147,11 @@ Result<void> check_settings(const std::map<std::string, std::string>& changes,
   auto values = present;
   for (const auto& [name, value] : changes) {
     const std::string field = prefix + name;
+    if (sched::is_queue_setting(name)) {
+      if (auto good = sched::check_queue_setting(name, value, prefix); !good)
+        return good;
+      continue;
+    }
     const Setting* setting = find(name);
     if (setting == nullptr)
       return fail(Code::bad_field, field,

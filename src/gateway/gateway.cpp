@@ -194,18 +194,23 @@ void Gateway::handle(const Call& call, Hello message) {
 }
 
 void Gateway::handle(const Call& call, Submit message) {
-  ledger::SubmitRequest request;
-  request.jobs.specs.reserve(message.jobs.size());
+  core::SubmitJobs request;
+  request.specs.reserve(message.jobs.size());
   for (std::size_t i = 0; i < message.jobs.size(); ++i) {
     const JobSpec& spec = message.jobs[i];
     if (auto good = validate(spec, "jobs[" + std::to_string(i) + "]"); !good)
       return refuse(call, good.error());
-    request.jobs.specs.push_back(Raw{encode(spec)});
+    if (!message.dry_run)
+      request.specs.push_back(Raw{encode(spec)});
   }
-  request.jobs.key = std::move(message.key);
-  request.dry_run = message.dry_run;
-  if (message.dry_run)
-    request.sample = std::move(message.jobs.front());
+  if (message.dry_run) {
+    if (admit(call))
+      call.out.scheduler.push_back(
+        {call.origin(), WouldGo{std::move(message.jobs.front()),
+                                static_cast<std::uint32_t>(message.jobs.size())}});
+    return;
+  }
+  request.key = std::move(message.key);
   ask_ledger(call, std::move(request));
 }
 
@@ -232,7 +237,8 @@ void Gateway::handle(const Call& call, Wait message) {
 void Gateway::handle(const Call& call, Allocate message) {
   if (auto good = validate(message.resources, "resources"); !good)
     return refuse(call, good.error());
-  ask_ledger(call, std::move(message));
+  if (admit(call))
+    call.out.scheduler.push_back({call.origin(), std::move(message)});
 }
 
 void Gateway::handle(const Call& call, ActOnNodes message) {
@@ -301,6 +307,7 @@ void Gateway::handle(const Call& call, Heartbeat message) {
     ++counters_.bad_messages;
     return refuse(call, good.error());
   }
+  call.out.scheduler.push_back({call.origin(), Measured{session->node, message.used, call.now}});
   call.out.ledger.emplace_back(Measured{session->node, std::move(message.used), call.now});
   if (Sessions::assign_is_lost(*session, message.assign_seen))
     register_again(call.peer, "work was lost on the way", call.now, call.out);
@@ -342,7 +349,8 @@ void Gateway::handle(const Call& call, Leave message) {
 }
 
 void Gateway::handle(const Call& call, Pull message) {
-  session_for(call, message.session); // alive; idle nodes are looked for in any case
+  if (const Session* session = session_for(call, message.session))
+    call.out.scheduler.push_back({call.origin(), Pulled{session->node}});
 }
 
 void Gateway::refuse(const Call& call, const Error& error, Duration retry_after) {

@@ -17,13 +17,9 @@
 
 namespace reeve::ledger {
 
-struct SubmitRequest { // a Submit whose specs have been validated and encoded by the gateway
-  core::SubmitJobs jobs;
-  bool dry_run = false;
-  std::optional<JobSpec> sample; // dry run: the first job, to say where it would go
-};
+/// SubmitJobs: specs have been validated and encoded by the gateway.
 using Request =
-  std::variant<SubmitRequest, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig,
+  std::variant<core::SubmitJobs, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig,
                GetConfig, ListJobs, ListTasks, ListNodes, GetStats, GetMaster, ListLeases, ReadLog>;
 
 struct Identity {
@@ -133,7 +129,7 @@ private:
   [[nodiscard]] JobProgress progress_of(JobId job) const;
   [[nodiscard]] Beacon make_beacon(TimePoint now) const;
 
-  void handle(Peer, std::uint64_t, const SubmitRequest&, TimePoint);
+  void handle(Peer, std::uint64_t, const core::SubmitJobs&, TimePoint);
   void handle(Peer, std::uint64_t, const ActOnJobs&, TimePoint);
   void handle(Peer, std::uint64_t, const Wait&, TimePoint);
   void handle(Peer, std::uint64_t, const Allocate&, TimePoint);
@@ -149,7 +145,6 @@ private:
   void handle(Peer, std::uint64_t, const GetMaster&, TimePoint);
   void handle(Peer, std::uint64_t, const ListLeases&, TimePoint);
   void handle(Peer, std::uint64_t, const ReadLog&, TimePoint);
-  [[nodiscard]] std::string where_it_would_go(const JobSpec& spec, TimePoint now) const;
 
   Identity identity_;
   core::Cluster cluster_;

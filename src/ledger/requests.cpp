@@ -41,10 +41,6 @@ std::vector<TaskRun> united(std::vector<TaskRun> runs) {
   return out;
 }
 
-std::string nodes_text(std::size_t n) {
-  return n == 1 ? "1 node" : number(n) + " nodes";
-}
-
 /// Why `action` cannot be done to all of these; nothing when it can.
 std::optional<Error> refusal(const core::Cluster& cluster, const ActOnJobs& message) {
   const auto ended = [&](const core::Job& job, JobId id, const std::string& field) {
@@ -88,67 +84,16 @@ void Ledger::done(Peer peer, std::uint64_t correlation, std::uint64_t changed) {
 
 // ---- jobs
 
-void Ledger::handle(Peer peer, std::uint64_t correlation, const SubmitRequest& request,
+void Ledger::handle(Peer peer, std::uint64_t correlation, const core::SubmitJobs& request,
                     TimePoint now) {
-  Submitted answer;
-  if (request.dry_run) {
-    answer.count = static_cast<std::uint32_t>(request.jobs.specs.size());
-    if (request.sample)
-      answer.text = where_it_would_go(*request.sample, now);
-    return reply(peer, correlation, answer);
-  }
-  const auto outcome = execute(request.jobs, now);
+  const auto outcome = execute(request, now);
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);
+  Submitted answer;
   answer.first = outcome.first_job;
   answer.count = outcome.jobs;
   answer.duplicate = outcome.duplicate;
   reply(peer, correlation, answer);
-}
-
-/// For the first job of a dry run: a guess from how things stand, no promise.
-std::string Ledger::where_it_would_go(const JobSpec& spec, TimePoint now) const {
-  std::size_t nodes = 0, suitable = 0, large = 0;
-  const core::Node* best = nullptr;
-  std::int64_t most = 0;
-  std::string short_of;
-  for (const auto& [id, node] : cluster_.nodes()) {
-    if (!node.takes_work(now))
-      continue;
-    ++nodes;
-    const auto labelled = [&, &node = node] { // clang 14 does not capture a binding otherwise
-      return std::all_of(spec.node_labels.begin(), spec.node_labels.end(), [&](const auto& label) {
-        const auto at = node.labels.find(label.first);
-        return at != node.labels.end() && at->second == label.second;
-      });
-    };
-    if (std::find(node.executors.begin(), node.executors.end(), spec.executor) ==
-          node.executors.end() ||
-        !labelled())
-      continue;
-    ++suitable;
-    if (!fits(spec.resources, node.capacity)) {
-      short_of = shortage(spec.resources, node.available(), node.capacity);
-      continue;
-    }
-    ++large;
-    if (const auto times = times_fitting(spec.resources, node.available(), 1'000'000);
-        times > most) {
-      most = times;
-      best = &node;
-    }
-  }
-  if (best)
-    return "would start now on " + best->name + ", which has the most room of " +
-           nodes_text(large) + " that can run it";
-  if (large > 0)
-    return "would wait: " + nodes_text(large) + " can run it, none has room now";
-  if (suitable > 0)
-    return "would wait: no node is large enough: " + short_of;
-  if (nodes > 0)
-    return "would wait: none of " + nodes_text(nodes) +
-           " has the executor and the labels that it asks for";
-  return "would wait: no node is up";
 }
 
 void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnJobs& message, TimePoint now) {

@@ -208,4 +208,56 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
   return out;
 }
 
+/// Lets such a job wait for a moment, and asks.
+std::string Scheduler::State::would_go(const core::KindPtr& kind, std::uint32_t tasks) {
+  const JobId probe{std::numeric_limits<std::int64_t>::max()};
+  on(core::JobArrived{probe, kind, clock, 0, tasks});
+  nodes.settle(clock);
+  const SchedJob& job = *jobs.find(probe);
+  const LotId id = job.lot;
+  const Lot& lot = lots[id];
+  const Explained why = *explain(probe, 0);
+  const auto list = [](std::string& out, const std::string& more) {
+    out += (out.empty() ? "" : "; ") + more;
+  };
+  std::string out;
+  At at = nowhere;
+  Queue& queue = lots.queue_of(id);
+  const bool free_to_go = why.summary == "is about to be placed";
+  if (free_to_go && !kind->gang) {
+    const At turn = queue.turn;
+    at = pick(id, job);
+    queue.turn = turn;
+  } else if (free_to_go) {
+    std::uint64_t room = 0;
+    for (At node = 0; node < nodes.places(); ++node)
+      if (nodes[node].known && nodes.takes_work(node, clock) &&
+          nodes.in_pool(lot.measure->pool, node) && acceptable(lot, node, false))
+        room += static_cast<std::uint64_t>(times_in(nodes.seen(node), lot.measure->need, tasks));
+    if (room >= tasks)
+      out = "would start now, all " + plural(tasks, "task") + " together";
+    else
+      out = "would wait: there is room for " + plural(room, "task") + " of a gang of " +
+            std::to_string(tasks);
+  }
+  if (at != nowhere)
+    out = "would start now on " + nodes[at].facts.name + " (ranking " +
+          std::string(name_of(queue.settings.ranking)) + ")";
+  else if (out.empty())
+    out = "would wait: " + why.summary;
+  if (at == nowhere) {
+    for (const auto& [reason, n] : why.nodes)
+      list(out, plural(n, "node") + ": " + reason);
+    for (const std::string& note : why.notes)
+      list(out, note);
+    if (why.ahead > 0)
+      list(out, plural(why.ahead, "task") + " before it");
+    if (why.start > clock)
+      list(out, "expected to start in " +
+                  format_duration(std::chrono::floor<std::chrono::seconds>(why.start - clock)));
+  }
+  forget(probe);
+  return out;
+}
+
 } // namespace reeve::sched

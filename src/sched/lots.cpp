@@ -116,16 +116,15 @@ void Lots::build_shelf(std::uint32_t id) {
   }
 }
 
-ShelfId Lots::shelf_for(const Lot& lot) {
-  Queue& queue = queues_[lot.queue];
+ShelfId Lots::shelf_for(std::uint32_t id, const std::string& user) {
+  Queue& queue = queues_[id];
   if (shelves_[queue.own].holds_lots)
     return queue.own;
-  const std::string& user = lot.kind().user;
   const auto [at, fresh] = queue.users.try_emplace(user, nobody);
   if (fresh) {
     const auto& weights = queue.settings.user_weights;
     const auto weight = weights.find(user);
-    at->second = new_shelf(queue.own, lot.queue, weight == weights.end() ? 1 : weight->second,
+    at->second = new_shelf(queue.own, id, weight == weights.end() ? 1 : weight->second,
                            queue.settings.user_limit);
     Shelf& shelf = shelves_[at->second];
     shelf.name = user;
@@ -156,12 +155,14 @@ void Lots::build_shelves() {
       continue;
     lot.shelved = false;
     lot.open = true;
-    lot.shelf = shelf_for(lot);
+    lot.shelf = shelf_for(lot.queue, lot.kind().user);
     ++shelves_[lot.shelf].children;
     for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above)
       for (std::size_t c = 0; c < columns; ++c)
         shelves_[s].usage[c] += lot.measure->cost[c] * lot.running;
   }
+  for (auto& [lease, held] : held_)
+    charge(held);
   for (Shelf& shelf : shelves_)
     reckon_left(shelf);
   for (LotId id = 0; id < lots_.size(); ++id)
@@ -177,6 +178,8 @@ void Lots::configure(const AllQueueSettings& settings) {
     queue.settings = settings_.of(queue.name);
   for (const std::string& name : settings_.named()) // a queue around others need not have jobs
     queue_named(name);
+  if (!held_.empty())
+    queue_named(settings_.global().lease_queue);
   build_shelves();
 }
 
@@ -233,7 +236,7 @@ LotId Lots::join(const core::KindPtr& kind, std::uint32_t tasks) {
   lot.size = tasks;
   lot.queue = queue;
   lot.members = 1;
-  lot.shelf = shelf_for(lot);
+  lot.shelf = shelf_for(queue, kind->user);
   ++shelves_[lot.shelf].children;
   ++queues_[queue].lots;
   return id;
@@ -246,13 +249,8 @@ void Lots::leave(LotId id) {
   take_off(id);
   if (lot.running != 0)
     charge(id, -lot.running);
-  Shelf& shelf = shelves_[lot.shelf];
   --queues_[lot.queue].lots;
-  if (--shelf.children == 0 && shelf.of_user) {
-    queues_[lot.queue].users.erase(shelf.name);
-    --shelves_[shelf.above].children;
-    free_shelves_.push_back(lot.shelf);
-  }
+  drop_child(lot.shelf);
   by_like_.erase(Like{lot.measure->kind.get(), lot.size});
   if (--lot.measure->lots == 0) {
     nodes_.release(lot.measure->pool);
@@ -260,6 +258,16 @@ void Lots::leave(LotId id) {
   }
   lot = Lot();
   free_.push_back(id);
+}
+
+/// A user's shelf goes with the last that stands on it.
+void Lots::drop_child(ShelfId id) {
+  Shelf& shelf = shelves_[id];
+  if (--shelf.children > 0 || !shelf.of_user)
+    return;
+  queues_[shelf.queue].users.erase(shelf.name);
+  --shelves_[shelf.above].children;
+  free_shelves_.push_back(id);
 }
 
 Key Lots::key_of(const Lot& lot) const {
@@ -397,6 +405,7 @@ void Lots::reckon_left(Shelf& shelf) const {
 void Lots::charge(LotId id, std::int64_t n) {
   Lot& lot = lots_[id];
   lot.running += n;
+  queues_[lot.queue].running += n;
   bool moves = false;
   for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above) {
     Shelf& shelf = shelves_[s];
@@ -409,6 +418,72 @@ void Lots::charge(LotId id, std::int64_t n) {
   }
   if (moves)
     settle(lot.shelf);
+}
+
+// ---- leases
+
+Amounts Lots::amounts_of(const Resources& resources) const {
+  Amounts out = nodes_.columns().of(resources, 0);
+  if (const auto tasks = nodes_.columns().find({Column::What::tasks, {}}))
+    out[*tasks] = 1;
+  return out;
+}
+
+void Lots::charge(Held& held) {
+  held.shelf = nobody;
+  const auto queue = queue_names_.find(settings_.global().lease_queue);
+  if (queue == queue_names_.end() || queues_[queue->second].own == nobody)
+    return; // the shelves are about to be built again
+  held.shelf = shelf_for(queue->second, held.owner);
+  ++shelves_[held.shelf].children;
+  const Amounts amounts = amounts_of(held.resources);
+  for (ShelfId s = held.shelf; s != nobody; s = shelves_[s].above) {
+    for (std::size_t c = 0; c < amounts.size(); ++c)
+      shelves_[s].usage[c] += amounts[c];
+    reckon_left(shelves_[s]);
+  }
+}
+
+void Lots::hold(LeaseId lease, const std::string& owner, const Resources& resources) {
+  if (held_.contains(lease))
+    return; // renewed
+  queue_named(settings_.global().lease_queue);
+  Held& held = held_[lease];
+  held = {owner, resources, nobody};
+  charge(held);
+  settle(held.shelf);
+}
+
+void Lots::let_go(LeaseId lease) {
+  const auto at = held_.find(lease);
+  if (at == held_.end())
+    return;
+  const Amounts amounts = amounts_of(at->second.resources);
+  const ShelfId shelf = at->second.shelf;
+  held_.erase(at);
+  for (ShelfId s = shelf; s != nobody; s = shelves_[s].above) {
+    for (std::size_t c = 0; c < amounts.size(); ++c)
+      shelves_[s].usage[c] -= amounts[c];
+    reckon_left(shelves_[s]);
+  }
+  settle(shelf);
+  drop_child(shelf);
+}
+
+std::string Lots::over_quota(const std::string& owner, const Resources& resources) {
+  const std::string& name = settings_.global().lease_queue;
+  const std::uint32_t queue = queue_named(name);
+  const Amounts amounts = amounts_of(resources);
+  const ShelfId shelf = shelf_for(queue, owner);
+  ++shelves_[shelf].children;
+  std::string out;
+  for (ShelfId s = shelf; s != nobody && out.empty(); s = shelves_[s].above)
+    for (std::size_t c = 0; c < amounts.size() && out.empty(); ++c)
+      if (amounts[c] > 0 && amounts[c] > shelves_[s].left[c])
+        out = (shelves_[s].of_user ? "user " : "queue ") + shelves_[s].name + " may hold no more " +
+              nodes_.columns().name_of(c);
+  drop_child(shelf);
+  return out;
 }
 
 ShelfId Lots::short_quota(LotId id) const {
@@ -439,7 +514,7 @@ void Lots::settle(ShelfId id) {
     Ranked& tree = shelves_[shelf.above].tree;
     if (shelf.tree.size() == 0) {
       if (!shelf.shelved)
-        return;
+        continue; // what it runs may still count in a quota further up
       tree.erase(id);
       shelf.shelved = false;
       continue;

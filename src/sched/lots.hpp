@@ -121,7 +121,8 @@ struct Queue {
   ShelfId shelf = nobody; // everything of this queue
   ShelfId own = nobody;   // its own lots or users; the same unless there are queues inside
   std::unordered_map<std::string, ShelfId> users;
-  std::uint64_t ready = 0; // tasks that could be placed
+  std::uint64_t ready = 0;  // tasks that could be placed
+  std::int64_t running = 0; // slots
   std::uint32_t lots = 0;
   At turn = nowhere - 1;                   // round-robin
   std::vector<std::uint32_t> reservations; // ids, in order
@@ -161,6 +162,12 @@ public:
 
   /// Its user and queue have `n` tasks of it more (or less).
   void charge(LotId lot, std::int64_t n);
+  /// A lease counts in every quota and share as a task of its owner would, in the queue that
+  /// `scheduler.lease_queue` names.
+  void hold(LeaseId lease, const std::string& owner, const Resources& resources);
+  void let_go(LeaseId lease);
+  /// The quota that so much more would break, in words; empty: none.
+  [[nodiscard]] std::string over_quota(const std::string& owner, const Resources& resources);
   /// The largest share of any resource that the shelf's usage has of all there is, by weight.
   [[nodiscard]] double share(ShelfId shelf) const;
   /// Quotas leave room for one more task. Else the shelf whose quota does not.
@@ -241,7 +248,15 @@ private:
   ShelfId new_shelf(ShelfId above, std::uint32_t queue, double weight, const Quota& quota);
   void build_shelves();
   void build_shelf(std::uint32_t queue);
-  ShelfId shelf_for(const Lot& lot);
+  ShelfId shelf_for(std::uint32_t queue, const std::string& user);
+  void drop_child(ShelfId id);
+  struct Held {
+    std::string owner;
+    Resources resources;
+    ShelfId shelf = nobody;
+  };
+  [[nodiscard]] Amounts amounts_of(const Resources& resources) const;
+  void charge(Held& held);
   void reckon(Measure& measure) const;
   void reckon_left(Shelf& shelf) const;
   [[nodiscard]] Key key_of(const Lot& lot) const;
@@ -270,6 +285,7 @@ private:
   std::unordered_map<std::string, std::uint32_t> queue_names_;
   std::deque<Shelf> shelves_;
   std::vector<ShelfId> free_shelves_;
+  std::map<LeaseId, Held> held_;
   ShelfId root_ = nobody;
   Ranked::Where lot_where_, shelf_where_;
 };

@@ -136,6 +136,28 @@ Result<void> read(GlobalSettings& s, std::string_view name, const std::string& v
     return read_duration(value, field, std::chrono::minutes(10), s.prefetch_time);
   if (name == "prefetch_keep")
     return read_number(value, field, 0, 1'000'000, s.prefetch_keep);
+  if (name == "high_cpu")
+    return read_number(value, field, 0, 1'000, s.high_cpu);
+  if (name == "high_memory")
+    return read_number(value, field, 0, 1'000, s.high_memory);
+  if (name == "low_cpu")
+    return read_number(value, field, 0, 100, s.low_cpu);
+  if (name == "low_memory")
+    return read_number(value, field, 0, 100, s.low_memory);
+  if (name == "overcommit_max")
+    return read_number(value, field, 100, 1'600, s.overcommit_max);
+  if (name == "overcommit_step")
+    return read_number(value, field, 1, 100, s.overcommit_step);
+  if (name == "adjust_every")
+    return read_duration(value, field, std::chrono::hours(24), s.adjust_every);
+  if (name == "lease_queue") {
+    const bool good = std::ranges::all_of(
+      value, [](char c) { return std::string_view(" !,=*").find(c) == std::string_view::npos; });
+    if (value.empty() || value.size() > 64 || !good)
+      return wrong(field, "the name of a queue, of 1 to 64 characters", value);
+    s.lease_queue = value;
+    return {};
+  }
   if (name == "seed")
     return read_number(value, field, 0, std::numeric_limits<std::int64_t>::max(), s.seed);
   std::string names;
@@ -205,6 +227,20 @@ const std::vector<QueueSettingInfo>& queue_setting_table() {
 }
 const std::vector<QueueSettingInfo>& scheduler_setting_table() {
   static const std::vector<QueueSettingInfo> table{
+    {"adjust_every", "10s", "a duration, at most 1d",
+     "a node's overcommit factor, or whether it gets work, changes at most so often"},
+    {"high_cpu", "0", "0 to 1000",
+     "percent of a node's vcores really in use from which on it gets no new work; 0: no mark"},
+    {"high_memory", "0", "0 to 1000", "the same for memory"},
+    {"lease_queue", "default", "the name of a queue",
+     "leases count in its limits and shares, as tasks of their owners"},
+    {"low_cpu", "50", "0 to 100",
+     "below this and low_memory the overcommit factor of a node that is booked out grows"},
+    {"low_memory", "50", "0 to 100", "the same for memory"},
+    {"overcommit_max", "100", "100 to 1600",
+     "percent of its capacity that a node may be given, for jobs that allow it; 100: no more than "
+     "it has"},
+    {"overcommit_step", "10", "1 to 100", "percent by which that grows; it falls twice as fast"},
     {"prefetch", "40", "0 to 10000", "how many tasks a slot are given to a node ahead of need"},
     {"prefetch_keep", "16", "0 to 1000000",
      "so many last tasks of a queue are never given ahead of need"},

@@ -58,10 +58,15 @@ struct QueueSettings {
 };
 
 struct GlobalSettings {
-  std::uint32_t prefetch = 40;      // tasks a slot
-  Duration prefetch_time{100'000};  // tasks given ahead last at most so long
-  std::uint32_t prefetch_keep = 16; // last tasks of a queue
-  std::uint64_t seed = 1;           // of the ranking `random`
+  std::uint32_t prefetch = 40;         // tasks a slot
+  Duration prefetch_time{100'000};     // tasks given ahead last at most so long
+  std::uint32_t prefetch_keep = 16;    // last tasks of a queue
+  std::uint64_t seed = 1;              // of the ranking `random`
+  std::string lease_queue = "default"; // in which leases count
+  // Percent of a node's capacity; a high mark of 0 is none.
+  std::int64_t high_cpu = 0, high_memory = 0, low_cpu = 50, low_memory = 50;
+  std::uint32_t overcommit_max = 100, overcommit_step = 10; // percent
+  Duration adjust_every = std::chrono::seconds(10);
   bool operator==(const GlobalSettings&) const = default;
 };
 

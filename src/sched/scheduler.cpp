@@ -1,6 +1,7 @@
 // See scheduler.hpp.
 #include "src/sched/scheduler.hpp"
 
+#include "src/core/draft.hpp"
 #include "src/sched/state.hpp"
 
 namespace reeve::sched {
@@ -45,6 +46,7 @@ std::vector<core::Command> Scheduler::decide(TimePoint now) {
   state_->give_ahead();
   std::vector<core::Command> commands = state_->send();
   state_->preempt(commands);
+  state_->tune(commands);
   return commands;
 }
 
@@ -53,6 +55,40 @@ std::optional<TimePoint> Scheduler::next_wake() const {
   if (!state_->timers.empty() && (!next || state_->timers.begin()->at < *next))
     next = state_->timers.begin()->at;
   return next;
+}
+
+Result<std::string> Scheduler::would_go(const JobSpec& spec, TimePoint now) {
+  state_->clock = std::max(state_->clock, now);
+  core::KindTable none;
+  const Raw raw{encode(spec)};
+  const auto draft = core::Drafter(none).draft(raw);
+  if (!draft)
+    return tl::unexpected<Error>(draft.error());
+  return state_->would_go(draft->kind, draft->count);
+}
+
+void Scheduler::pulled(NodeId node) {
+  state_->pulled(node);
+}
+
+void Scheduler::measured(NodeId node, const Resources& used) {
+  state_->measured(node, used);
+}
+
+Result<void> Scheduler::check(const Allocate& wanted) const {
+  if (const std::string what = state_->lots.over_quota(wanted.owner, wanted.resources);
+      !what.empty())
+    return fail(Code::refused, "resources", what);
+  return {};
+}
+
+std::map<std::string, std::int64_t> Scheduler::counts() const {
+  std::map<std::string, std::int64_t> out;
+  for (const Queue& queue : state_->lots.queues()) {
+    out["queue." + queue.name + ".waiting"] = static_cast<std::int64_t>(queue.ready);
+    out["queue." + queue.name + ".running"] = queue.running;
+  }
+  return out;
 }
 
 Result<Explained> Scheduler::explain(JobId job, TaskIndex index, TimePoint now) const {

@@ -30,6 +30,19 @@ public:
   [[nodiscard]] std::optional<TimePoint> next_wake() const;
   /// Why a task waits, or why it is where it is. Errors: not_found.
   [[nodiscard]] Result<Explained> explain(JobId job, TaskIndex index, TimePoint now) const;
+  /// What would become of the first task of such a job: a sentence. A guess from how things stand,
+  /// no promise. Errors: as submitting it would have.
+  [[nodiscard]] Result<std::string> would_go(const JobSpec& spec, TimePoint now);
+  /// A node that has nothing to do asks for work: it is not spared for a refusal any more, and it
+  /// is the next in turn.
+  void pulled(NodeId node);
+  /// What a node's heartbeat says that it really uses, everything on the machine together.
+  void measured(NodeId node, const Resources& used);
+  /// A lease is granted only within the quotas of its owner. Errors: refused.
+  [[nodiscard]] Result<void> check(const Allocate& wanted) const;
+  /// For `stats`: of every queue how many tasks could start (`queue.NAME.waiting`) and how many
+  /// slots it holds (`queue.NAME.running`).
+  [[nodiscard]] std::map<std::string, std::int64_t> counts() const;
 
 private:
   struct State;

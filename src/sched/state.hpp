@@ -110,6 +110,7 @@ struct Scheduler::State {
   void refuse(const core::RefusedPlacement& refused);
   void wake(TimePoint now);
   void learn(NodeId node, const JobResults& results);
+  void pulled(NodeId node);
   void columns_may_have_changed();
   void touch(FlightId id);
   [[nodiscard]] Lot& lot_of(const SchedJob& job) { return lots[job.lot]; }
@@ -186,8 +187,21 @@ struct Scheduler::State {
   [[nodiscard]] std::vector<Victim> victims_on(At at, const Lot& lot) const;
   void preempt(std::vector<core::Command>& commands);
 
+  // ---- tune.cpp
+  struct Gauge { // of a node: the last few heartbeats' vcores (milli) and memory
+    std::array<std::pair<std::int64_t, std::int64_t>, 3> recent{};
+    std::size_t used = 0, next = 0;
+    bool fresh = false;
+    TimePoint changed; // its marks or its factor, by us
+  };
+  std::unordered_map<NodeId, Gauge> gauges;
+  std::vector<NodeId> fresh_gauges;
+  void measured(NodeId node, const Resources& used);
+  void tune(std::vector<core::Command>& commands);
+
   // ---- explain.cpp
   Result<Explained> explain(JobId id, TaskIndex index);
+  std::string would_go(const core::KindPtr& kind, std::uint32_t tasks);
 };
 
 } // namespace reeve::sched

@@ -63,12 +63,14 @@ void Scheduler::State::on(const core::NodeAvailable& c) {
 void Scheduler::State::on(const core::LeaseChanged& c) {
   if (leases.emplace(c.lease, c.node).second)
     nodes.leased(c.node, true);
+  lots.hold(c.lease, c.owner, c.resources);
 }
 void Scheduler::State::on(const core::LeaseEnded& c) {
   if (const auto at = leases.find(c.lease); at != leases.end()) {
     nodes.leased(at->second, false);
     leases.erase(at);
   }
+  lots.let_go(c.lease);
 }
 
 // ---- settings
@@ -607,6 +609,18 @@ void Scheduler::State::wake(TimePoint now) {
       for (const LotId id : std::set<LotId>(at->second))
         if (lots[id].head)
           rehead(id);
+}
+
+void Scheduler::State::pulled(NodeId node) {
+  const At at = nodes.find(node);
+  if (at == nowhere)
+    return;
+  nodes[at].sulking = {};
+  nodes[at].sulk = Duration(0);
+  nodes.touch(at);
+  if (nodes[at].flights.empty())
+    for (Queue& queue : lots.queues())
+      queue.turn = at - 1; // nowhere before the first
 }
 
 void Scheduler::State::learn(NodeId node, const JobResults& results) {

@@ -1,6 +1,8 @@
 // The table of settings, and that docs/configuration.md tells the truth about it.
 #include "src/deciders/settings.hpp"
 
+#include "src/sched/queue_settings.hpp"
+
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
@@ -84,6 +86,11 @@ INSTANTIATE_TEST_SUITE_P(
           "a whole number from 1 to 100, got '101'"},
     Wrong{"not_a_number", {{"heartbeat.rate", "1e3"}}, {}, "values.heartbeat.rate", "got '1e3'"},
     Wrong{"negative", {{"retention.tasks", "-1"}}, {}, "values.retention.tasks", "got '-1'"},
+    Wrong{"of_a_queue",
+          {{"queue.batch.order", "random"}},
+          {},
+          "values.queue.batch.order",
+          "one of fifo, priority, sjf, spt, sct, fair, edf, got 'random'"},
     Wrong{"above_its_partner",
           {{"liveness.lost_min", "31s"}},
           {},
@@ -126,6 +133,15 @@ TEST(settings, docs_show_every_one_with_its_default_and_what_is_allowed) {
                             std::string(setting.help) + " |\n";
     EXPECT_NE(text.str().find(row), std::string::npos) << "docs/configuration.md lacks\n" << row;
   }
+  for (const auto& [table, prefix] : {std::pair(&sched::queue_setting_table(), "queue.*."),
+                                      std::pair(&sched::scheduler_setting_table(), "scheduler.")})
+    for (const auto& info : *table) {
+      const std::string usual(info.default_text);
+      const std::string row = "| `" + (prefix + std::string(info.name)) + "` | " +
+                              (usual.empty() ? "" : "`" + usual + "`") + " | " +
+                              std::string(info.allowed) + " | " + std::string(info.help) + " |\n";
+      EXPECT_NE(text.str().find(row), std::string::npos) << "docs/configuration.md lacks\n" << row;
+    }
   for (std::string line; std::getline(text, line);)
     if (const auto dot = line.find('.'); line.starts_with("| `") && dot != std::string::npos &&
                                          line[3] != '-' && dot < line.find('`', 3)) {

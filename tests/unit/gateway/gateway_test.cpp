@@ -37,9 +37,9 @@ TEST_F(GatewayRules, a_submit_reaches_the_ledger_encoded) {
   ASSERT_EQ(out.ledger.size(), 1u);
   const auto& asked = std::get<Asked>(out.ledger[0]);
   EXPECT_EQ(asked.from.correlation, 42u);
-  const auto& request = std::get<ledger::SubmitRequest>(asked.request);
-  ASSERT_EQ(request.jobs.specs.size(), 2u);
-  EXPECT_EQ(*decode<JobSpec>(request.jobs.specs[1].msgpack), submit.jobs[1]);
+  const auto& request = std::get<core::SubmitJobs>(asked.request);
+  ASSERT_EQ(request.specs.size(), 2u);
+  EXPECT_EQ(*decode<JobSpec>(request.specs[1].msgpack), submit.jobs[1]);
 }
 TEST_F(GatewayRules, node_actions_and_settings_go_to_the_registry) {
   ActOnNodes act;
@@ -47,9 +47,20 @@ TEST_F(GatewayRules, node_actions_and_settings_go_to_the_registry) {
   EXPECT_EQ(say(client, act).registry.size(), 1u);
   EXPECT_EQ(say(client, SetConfig{{{"a", "b"}}}, 2).registry.size(), 1u);
 }
-TEST_F(GatewayRules, history_goes_to_the_archivist_and_explain_to_the_scheduler) {
+TEST_F(GatewayRules, history_goes_to_the_archivist_and_what_asks_for_a_place_to_the_scheduler) {
   EXPECT_EQ(say(client, QueryHistory{}).archivist.size(), 1u);
   EXPECT_EQ(say(client, Explain{JobId(1), 0}, 2).scheduler.size(), 1u);
+  Submit dry;
+  dry.jobs.resize(2);
+  dry.jobs[0].executor = dry.jobs[1].executor = "noop";
+  dry.dry_run = true;
+  const auto asked = say(client, dry, 3);
+  EXPECT_TRUE(asked.ledger.empty());
+  ASSERT_EQ(asked.scheduler.size(), 1u);
+  EXPECT_EQ(std::get<WouldGo>(asked.scheduler[0].question).jobs, 2u);
+  Allocate lease;
+  lease.resources.cpu_milli = 1;
+  EXPECT_EQ(say(client, lease, 4).scheduler.size(), 1u);
 }
 
 // ---- backpressure
@@ -82,6 +93,7 @@ TEST_F(GatewayRules, an_idle_node_that_asks_for_work_is_alive) {
   Pull pull;
   pull.session = session;
   EXPECT_EQ(say(agent, pull).watchdog.size(), 1u);
+  EXPECT_EQ(say(agent, pull).scheduler.size(), 1u);
   EXPECT_TRUE(say(agent, pull).send.empty());
   only<RegisterAgain>(say(stranger, pull), 0);
 }

@@ -47,10 +47,10 @@ protected:
   }
   void ask_submit(const std::vector<JobSpec>& specs, const std::string& key = {},
                   Peer peer = client, std::uint64_t correlation = 1) {
-    SubmitRequest request;
-    request.jobs.key = {key};
+    core::SubmitJobs request;
+    request.key = {key};
     for (const JobSpec& spec : specs)
-      request.jobs.specs.push_back(Raw{encode(spec)});
+      request.specs.push_back(Raw{encode(spec)});
     ask(request, peer, correlation);
   }
   JobId submit(const JobSpec& spec) {

@@ -24,41 +24,41 @@ TEST_F(requests, a_repetition_is_not_answered_before_the_first_is_durable) {
   EXPECT_TRUE(effects().empty());
 }
 
-TEST_F(requests, a_dry_run_says_where_it_would_go_and_stores_nothing) {
-  const auto dry = [&](const JobSpec& spec) {
-    SubmitRequest request;
-    request.jobs.specs = {Raw{encode(spec)}};
-    request.dry_run = true;
-    request.sample = spec;
-    const auto answer = told<Submitted>(request);
-    EXPECT_EQ(answer.first, JobId(0));
-    EXPECT_EQ(answer.count, 1u);
-    EXPECT_FALSE(ledger_.has_batches());
-    return answer.text;
+TEST_F(requests, no_more_of_one_user_waits_than_the_queue_takes) {
+  ask(SetConfig{{{"queue.*.submit_limit", "5"}, {"queue.wide.submit_limit", "1000"}}});
+  commit();
+  effects();
+  const JobId first = submit(array_of(3));
+  const auto ask_for = [&](std::uint32_t count, const std::string& user, const std::string& queue) {
+    JobSpec spec = array_of(count);
+    spec.user = user;
+    spec.queue = queue;
+    ask_submit({spec});
+    commit();
+    return effects().size() == 1 && !ledger_.has_batches() &&
+           ledger_.cluster().newest_job() > first;
   };
-  JobSpec spec = array_of(1);
-  EXPECT_EQ(dry(spec), "would wait: no node is up");
+  ask_submit({array_of(1), array_of(2)});
+  const auto refused = answer<Failed>();
+  EXPECT_EQ(refused.code, Code::refused);
+  EXPECT_EQ(refused.field, "jobs[1].queue");
+  EXPECT_NE(refused.text.find("at most 5"), std::string::npos) << refused.text;
+  EXPECT_EQ(ledger_.cluster().newest_job(), first);
+  EXPECT_TRUE(ask_for(5, "bob", "default"));
+  EXPECT_TRUE(ask_for(999, {}, "wide"));
   const NodeId a = node("a");
-  node("b", other_agent);
-  place(a, submit(array_of(1)), {{0, 1}});
+  place(a, first, {{0, 1}}); // what runs waits no more
+  submit(array_of(3));
+  ask_submit({array_of(1)});
+  EXPECT_EQ(answer<Failed>().code, Code::refused);
+  ask(ActOnJobs{JobAction::cancel, {first}, {}, {}});
   commit();
   effects();
-  EXPECT_EQ(dry(spec), "would start now on b, which has the most room of 2 nodes that can run it");
-  spec.resources = vcores(5);
-  EXPECT_NE(dry(spec).find("no node is large enough: "), std::string::npos);
-  spec.resources = vcores(1);
-  spec.node_labels = {{"zone", "x"}};
-  EXPECT_NE(dry(spec).find("none of 2 nodes has"), std::string::npos);
-  spec = array_of(1);
-  for (const char* name : {"a", "b"}) {
-    Allocate all;
-    all.node = name;
-    all.resources = ledger_.cluster().find_node(name)->available();
-    ask(all);
-  }
-  commit();
-  effects();
-  EXPECT_EQ(dry(spec), "would wait: 2 nodes can run it, none has room now");
+  submit(array_of(2));
+  EXPECT_EQ(ledger_.cluster().check_invariants(), std::vector<std::string>{});
+  const auto again = core::Cluster::restore(ledger_.cluster().snapshot());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->check_invariants(), std::vector<std::string>{});
 }
 
 // ---- acting on jobs

@@ -91,9 +91,9 @@ private:
 
 /// A small history: two jobs of a hundred, one of which runs.
 void live(Ledger& ledger, TimePoint now) {
-  SubmitRequest submit;
-  submit.jobs.key = {"k"};
-  submit.jobs.specs = {Raw{encode(array_of(100))}, Raw{encode(array_of(100))}};
+  core::SubmitJobs submit;
+  submit.key = {"k"};
+  submit.specs = {Raw{encode(array_of(100))}, Raw{encode(array_of(100))}};
   ledger.request(client, 1, submit, now);
   RegisterNode node;
   node.name = "a";

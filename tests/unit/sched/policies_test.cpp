@@ -413,6 +413,61 @@ TEST(limits, by_name_hold_for_the_cluster_and_for_each_node) {
   EXPECT_EQ(w.running(one) + w.running(two), 3u);
 }
 
+// ---- leases
+
+TEST(leases, count_in_the_quotas_of_their_owners_and_their_queue) {
+  World w;
+  w.configure({{"scheduler.prefetch", "0"},
+               {"scheduler.lease_queue", "shared"},
+               {"queue.shared.limit", "vcores=10"},
+               {"queue.shared.user_limit", "vcores=6"}});
+  w.node("n", cpus(64));
+  std::vector<JobId> jobs;
+  for (const char* user : {"ada", "bob"}) {
+    JobSpec s = World::spec(20, cpus(1));
+    s.user = user;
+    s.queue = "shared";
+    jobs.push_back(w.submit(s));
+  }
+  const LeaseId lease = w.run(core::GrantLease{"n", "ada", cpus(4), Duration(0), {}}).lease;
+  w.settle();
+  EXPECT_EQ(w.running(jobs[0]), 2u);
+  EXPECT_EQ(w.running(jobs[1]), 4u);
+  Allocate more;
+  more.owner = "ada";
+  more.resources = cpus(1);
+  const auto refused = w.scheduler.check(more);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::refused);
+  EXPECT_EQ(refused.error().text, "user ada may hold no more vcores");
+  more.owner = "eve";
+  EXPECT_EQ(w.scheduler.check(more).error().text, "queue shared may hold no more vcores");
+  w.configure({{"queue.shared.limit", ""}}); // shelves are built again
+  EXPECT_TRUE(w.scheduler.check(more));
+  w.settle();
+  EXPECT_EQ(w.running(jobs[0]), 2u);
+  EXPECT_EQ(w.running(jobs[1]), 6u);
+  w.run(core::RenewLease{lease, hours(1)});
+  w.run(core::ReleaseLeases{lease, "", ""});
+  w.settle();
+  EXPECT_EQ(w.running(jobs[0]), 6u);
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+TEST(leases, of_others_make_work_wait_and_start_when_they_end) {
+  World w;
+  w.configure({{"queue.default.limit", "vcores=4"}});
+  const NodeId node = w.node("n", cpus(8));
+  const LeaseId lease = w.run(core::GrantLease{"n", "eve", cpus(4), Duration(0), {}}).lease;
+  const JobId job = w.submit(task("x"));
+  w.settle();
+  EXPECT_EQ(w.running(job), 0u);
+  EXPECT_EQ(w.scheduler.explain(job, 0, w.now)->summary, "queue default may hold no more vcores");
+  w.run(core::ReleaseLeases{lease, "", ""});
+  w.settle();
+  EXPECT_EQ(w.in_flight(node, job), 1u);
+}
+
 // ---- places kept
 
 TEST(backfill, easy_keeps_a_place_for_the_first_and_lets_pass_what_does_not_delay_it) {
@@ -618,6 +673,80 @@ TEST(overcommit, gives_more_than_there_is_only_to_those_who_allow_it) {
   EXPECT_TRUE(w.refusals.empty());
 }
 
+// ---- utilisation control
+
+class Tuning {
+public:
+  World w;
+  NodeId node;
+  std::vector<core::Tune> tuned;
+  Tuning() {
+    w.configure({{"scheduler.high_cpu", "90"},
+                 {"scheduler.high_memory", "80"},
+                 {"scheduler.overcommit_max", "150"},
+                 {"scheduler.overcommit_step", "20"},
+                 {"scheduler.adjust_every", "10s"}});
+    node = w.node("n", cpus(10, 10));
+  }
+  /// The node uses so much of its vcores and memory, in percent, for a while.
+  void use(std::int64_t cpu, std::int64_t memory) {
+    Resources used;
+    used.cpu_milli = cpu * 100;
+    used.memory_bytes = memory * ((std::int64_t{10} << 30) / 100);
+    for (int i = 0; i < 15; ++i) {
+      w.now += seconds(1);
+      w.scheduler.measured(node, used);
+      for (const core::Command& command : w.scheduler.decide(w.now)) {
+        if (const auto* tune = std::get_if<core::Tune>(&command))
+          tuned.push_back(*tune);
+        w.run(command);
+      }
+    }
+  }
+  [[nodiscard]] const core::Node& facts() const { return *w.cluster.find_node(node); }
+};
+
+TEST(utilisation, above_the_high_mark_a_node_gets_nothing_until_it_has_calmed_down) {
+  Tuning t;
+  t.use(50, 81);
+  ASSERT_EQ(t.tuned.size(), 1u);
+  EXPECT_TRUE(t.facts().closed);
+  EXPECT_EQ(t.tuned[0].reason, "vcores 50 % and memory 81 % in use, at its high mark: no new work");
+  const JobId job = t.w.submit(task("x"));
+  t.use(50, 77); // under the mark, but not yet calm
+  EXPECT_EQ(t.w.running(job), 0u);
+  EXPECT_EQ(t.w.scheduler.explain(job, 0, t.w.now)->nodes,
+            (std::map<std::string, std::uint32_t>{{"above its high mark", 1}}));
+  t.use(50, 70);
+  EXPECT_FALSE(t.facts().closed);
+  EXPECT_EQ(t.w.running(job), 1u);
+}
+
+TEST(utilisation, overcommit_grows_in_steps_to_its_bound_where_a_node_is_booked_out_and_idle) {
+  Tuning t;
+  t.use(5, 5); // idle, but there is room
+  EXPECT_TRUE(t.tuned.empty());
+  JobSpec modest = World::spec(10, cpus(1)), bold = World::spec(20, cpus(1));
+  bold.overcommit = true;
+  const JobId m = t.w.submit(modest), b = t.w.submit(bold);
+  t.use(5, 5);
+  t.use(5, 5);
+  EXPECT_EQ(t.w.slots(t.node, m), 10u);
+  t.use(5, 5);
+  t.use(5, 5);
+  t.use(5, 5);
+  EXPECT_EQ(t.facts().overcommit_milli, 1500u);
+  EXPECT_EQ(t.w.slots(t.node, b), 5u);
+  for (std::size_t i = 1; i < t.tuned.size(); ++i)
+    EXPECT_LE(t.tuned[i].overcommit_milli, t.tuned[i - 1].overcommit_milli + 200);
+  t.use(95, 5);
+  EXPECT_LT(t.facts().overcommit_milli, 1500u); // falls twice as fast
+  EXPECT_NE(t.tuned.back().reason.find("overcommit falls"), std::string::npos);
+  t.use(95, 5);
+  EXPECT_EQ(t.facts().overcommit_milli, 1000u);
+  EXPECT_TRUE(t.facts().closed);
+}
+
 // ---- preemption
 
 TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
@@ -676,6 +805,50 @@ TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
 }
 
 // ---- explanations
+
+TEST(dry_run, says_where_it_would_go_and_changes_nothing) {
+  World w;
+  const auto ask = [&w](const JobSpec& spec) { return *w.scheduler.would_go(spec, w.now); };
+  EXPECT_EQ(ask(task("x")), "would wait: there are no nodes");
+  w.configure({{"queue.default.ranking", "best-fit"}, {"queue.night.paused", "true"}});
+  const NodeId a = w.node("a", cpus(4)), b = w.node("b", cpus(2));
+  EXPECT_EQ(ask(task("x")), "would start now on b (ranking best-fit)");
+  EXPECT_EQ(ask(task("x", 3)), "would start now on a (ranking best-fit)");
+  JobSpec night = task("x");
+  night.queue = "night";
+  EXPECT_EQ(ask(night), "would wait: the queue night is paused");
+  JobSpec gang = World::spec(6, cpus(1));
+  gang.gang = true;
+  EXPECT_EQ(ask(gang), "would start now, all 6 tasks together");
+  gang.count = 7;
+  EXPECT_EQ(ask(gang), "would wait: there is room for 6 tasks of a gang of 7");
+  const JobId big = w.submit(task("big", 4, hours(1)));
+  w.settle();
+  ASSERT_EQ(w.in_flight(a, big), 1u);
+  EXPECT_EQ(ask(task("x", 3)),
+            "would wait: no node has room; 1 node: busy: vcores; 1 node: too small: vcores; would "
+            "fit with 3 more vcores free on a node; expected to start in 1h");
+  EXPECT_EQ(ask(task("x", 9)),
+            "would wait: no node can ever run it as it is; 2 nodes: too small: vcores");
+  EXPECT_EQ(w.scheduler.would_go(JobSpec(), w.now).error().code, Code::bad_field);
+  const JobId next = w.submit(task("x")); // nothing of all that is left
+  w.settle();
+  EXPECT_EQ(w.in_flight(b, next), 1u);
+  EXPECT_EQ(w.scheduler.counts().at("queue.default.running"), 2);
+  EXPECT_EQ(w.scheduler.counts().at("queue.default.waiting"), 0);
+}
+
+TEST(pull, a_node_that_asks_is_the_next_in_turn) {
+  World w;
+  w.node("a", cpus(2));
+  w.node("b", cpus(2));
+  const NodeId c = w.node("c", cpus(2));
+  w.scheduler.pulled(c);
+  w.scheduler.pulled(NodeId(99)); // not known (yet): no harm
+  const JobId job = w.submit(task("x"));
+  w.settle();
+  EXPECT_EQ(w.in_flight(c, job), 1u);
+}
 
 TEST(explain, counts_the_nodes_by_their_reasons) {
   World w;
