@@ -5,6 +5,8 @@ target_compile_options(reeve_flags INTERFACE
 if(CMAKE_UNITY_BUILD) # every file is included by another there, so that the compiler takes it for a header
   target_compile_options(reeve_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
+# GCC 12 reports the inactive members of a std::variant, depending on what it inlines.
+target_compile_options(reeve_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 if(REEVE_WERROR)
   target_compile_options(reeve_flags INTERFACE -Werror)
 endif()
