@@ -33,18 +33,31 @@ unsigned spawner_count(const KeeperOptions& options) {
   return std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
 }
 
-struct Found { // what the keeper before left behind
-  std::vector<AttemptId> lost;
+struct Found {                     // what the keeper before left behind
+  Incarnation incarnation;         // to go on with; 0: something is not known
+  std::vector<keeper::Exit> exits; // then: how every attempt ended
+  std::vector<AttemptId> lost;     // else: what it had
   std::vector<std::string> notes;
 };
 
+/// Of an attempt that was killed because its keeper had died: as good as a lost node.
+keeper::Exit died_with_its_keeper(const AttemptId& id, Epoch epoch) {
+  keeper::Exit exit{id.job, epoch, {}};
+  exit.result.index = id.index;
+  exit.result.attempt = id.attempt;
+  exit.result.cause = Cause::lost_node;
+  exit.result.text = "the keeper that ran it died";
+  exit.result.started = exit.result.ended =
+    std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  return exit;
+}
+
+/// When the record is whole and nothing is left of what ran, the end of every attempt is known:
+/// then the incarnation goes on, and what had ended is not run again.
 Found take_over(const LogState& before) {
   Found found;
   if (!before.torn.empty())
     found.notes.push_back(before.torn);
-  for (const auto& [id, entry] : before.attempts)
-    if (found.lost.size() < lost_max)
-      found.lost.push_back(id);
   const Leftovers leftovers = kill_leftovers(before, leftovers_patience);
   if (leftovers.killed > 0)
     found.notes.push_back("killed " + std::to_string(leftovers.killed) +
@@ -52,6 +65,14 @@ Found take_over(const LogState& before) {
   if (leftovers.left > 0)
     found.notes.push_back(std::to_string(leftovers.left) +
                           " processes of the keeper before would not die");
+  if (before.torn.empty() && leftovers.left == 0 && before.opened.boot_id == boot_id())
+    found.incarnation = before.opened.incarnation;
+  for (const auto& [id, entry] : before.attempts) {
+    if (found.incarnation)
+      found.exits.push_back(entry.exit ? *entry.exit : died_with_its_keeper(id, entry.epoch));
+    else if (found.lost.size() < lost_max)
+      found.lost.push_back(id);
+  }
   return found;
 }
 
@@ -68,10 +89,12 @@ Result<void> keep(const KeeperOptions& options, Readiness& ready) {
   if (auto done = prepare_process(*prepared); !done)
     return done;
   Found found = take_over(prepared->before);
-  remove_files_in(options.dir + "/results"); // of attempts that nobody waits for
+  remove_files_in(options.dir + "/results"); // what counts of them is in the exits
   remove_files_in(options.dir + "/payload");
 
-  const record::Opened opened{random_incarnation(), boot_id(), ::getpid()};
+  record::Opened opened{random_incarnation(), boot_id(), ::getpid(), found.incarnation};
+  if (!opened.incarnation)
+    opened.incarnation = opened.keeper;
   auto log = KeeperLog::create(options.dir + "/attempts.log", opened);
   if (!log)
     return tl::unexpected<Error>(log.error());
@@ -93,6 +116,7 @@ Result<void> keep(const KeeperOptions& options, Readiness& ready) {
     WorkDirs work_dirs(options.dir + "/work");
     SpawnPool pool({&work_dirs, &cgroups, prepared->files}, spawner_count(options));
     Tasks tasks({options.dir, opened, epoll.get(), *log, outputs, work_dirs, cgroups, pool});
+    tasks.inherit(std::move(found.exits));
     KeeperLoop loop({options.dir, opened, std::move(found.lost), std::move(found.notes),
                      std::move(epoll), std::move(*listener), std::move(*signals), *log, pool,
                      tasks});

@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 std::vector<ProcStat> find_victims(const LogState& old) {
   std::map<pid_t, const LogState::Entry*> leaders;
   for (const auto& [id, entry] : old.attempts)
-    if (!entry.ended && entry.pid > 0)
+    if (!entry.exit && entry.pid > 0)
       leaders[static_cast<pid_t>(entry.pid)] = &entry;
   const std::vector<ProcStat> all = all_processes();
   std::set<pid_t> victims;

@@ -51,7 +51,8 @@ void replay(LogState& state, const record::Record& record) {
     state.opened = *opened;
     state.attempts.clear();
   } else if (const auto* intent = std::get_if<record::Intent>(&record)) {
-    state.attempts[intent->id] = LogState::Entry{.epoch = intent->epoch};
+    state.attempts[intent->id] = {};
+    state.attempts[intent->id].epoch = intent->epoch;
   } else if (const auto* started = std::get_if<record::Started>(&record)) {
     auto& entry = state.attempts[started->id];
     entry.pid = started->pid;
@@ -60,7 +61,7 @@ void replay(LogState& state, const record::Record& record) {
   } else if (const auto* ended = std::get_if<record::Ended>(&record)) {
     auto& entry = state.attempts[ended->exit.id()];
     entry.epoch = ended->exit.epoch;
-    entry.ended = true;
+    entry.exit = ended->exit;
   } else if (const auto* released = std::get_if<record::Released>(&record)) {
     state.attempts.erase(released->id);
   }

@@ -8,6 +8,7 @@
 #include "agents/worker/keeper_protocol.hpp"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -19,11 +20,13 @@ struct Opened { // first of every file
   Incarnation keeper;
   std::string boot_id;
   std::int64_t pid = 0;
+  Incarnation incarnation; // what the master calls it: an earlier keeper's, when nothing was lost
   bool operator==(const Opened&) const = default;
   template<class V> static void fields(V& v) {
     v("keeper", &Opened::keeper, {.required = true, .min = 1});
     v("boot_id", &Opened::boot_id, {.max = 64});
     v("pid", &Opened::pid);
+    v("incarnation", &Opened::incarnation);
   }
 };
 struct Intent {
@@ -72,7 +75,7 @@ struct LogState {
     Epoch epoch;
     std::int64_t pid = 0; // 0: was about to start
     std::uint64_t ticks_low = 0, ticks_high = 0;
-    bool ended = false;
+    std::optional<keeper::Exit> exit; // it has ended
   };
   record::Opened opened;               // keeper 0: there is no log
   std::map<AttemptId, Entry> attempts; // not released

@@ -221,7 +221,7 @@ void KeeperLoop::greet(Connection& connection) {
   agent_ = connection.number;
   connection.greeted = true;
   keeper::Welcome welcome;
-  welcome.incarnation = parts_.opened.keeper;
+  welcome.incarnation = parts_.opened.incarnation;
   welcome.pid = parts_.opened.pid;
   welcome.running = parts_.tasks.running();
   welcome.lost = parts_.lost;

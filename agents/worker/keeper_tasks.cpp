@@ -81,6 +81,14 @@ std::optional<SteadyTime> Tasks::next_deadline() const {
   return deadlines_.empty() ? std::nullopt : std::optional(deadlines_.begin()->first);
 }
 
+void Tasks::inherit(std::vector<keeper::Exit> exits) {
+  for (keeper::Exit& exit : exits) {
+    parts_.log.add(record::Ended{exit});
+    const AttemptId id = exit.id();
+    exits_.insert_or_assign(id, std::move(exit));
+  }
+}
+
 // ---- starting ----------------------------------------------------------------------------------
 
 void Tasks::start(const keeper::Start& start, const std::shared_ptr<const Program>& program) {

@@ -47,6 +47,8 @@ public:
   };
   explicit Tasks(Parts parts);
 
+  /// Ends of an earlier keeper's tasks, to be told to the agent until released.
+  void inherit(std::vector<keeper::Exit> exits);
   void start(const keeper::Start& start, const std::shared_ptr<const Program>& program);
   void stop(const AttemptId& id, Cause cause, const std::string& text,
             std::optional<Duration> grace);

@@ -450,7 +450,7 @@ TEST_F(keeper_process, belongs_to_the_agent_that_came_last) {
 
 // ---- the keeper's own death
 
-TEST_F(keeper_process, of_a_killed_keeper_is_ended_by_the_next_and_named_as_lost) {
+TEST_F(keeper_process, of_a_killed_keeper_is_ended_by_the_next_which_tells_how_each_ended) {
   Signpost post(file("post"));
   const std::string deaf =
     "trap '' TERM; echo $$ > " + post.path() + "; while :; do sleep 600; done";
@@ -470,11 +470,22 @@ TEST_F(keeper_process, of_a_killed_keeper_is_ended_by_the_next_and_named_as_lost
   kill_keeper();
   EXPECT_TRUE(alive(one) && alive(two)) << "tasks outlive the keeper until the next one comes";
   launch();
-  EXPECT_NE(agent_->incarnation(), before);
+  EXPECT_EQ(agent_->incarnation(), before) << "the end of every attempt is known";
   EXPECT_FALSE(alive(one) || alive(two));
-  EXPECT_EQ(agent_->welcome().lost,
-            (std::vector<AttemptId>{runs, ended, {JobId(last_job_), 0, 1}}));
+  std::map<AttemptId, Cause> ends;
+  for (const keeper::Exit& exit : agent_->ended())
+    ends[exit.id()] = exit.result.cause;
+  EXPECT_EQ(ends, (std::map<AttemptId, Cause>{{runs, Cause::lost_node},
+                                              {ended, Cause::exit_code},
+                                              {{JobId(last_job_), 0, 1}, Cause::none}}));
+  EXPECT_TRUE(agent_->welcome().lost.empty());
   EXPECT_TRUE(agent_->welcome().running.empty());
+  agent_->release({ended});
+  ASSERT_TRUE(agent_->flush());
+  kill_keeper();
+  launch();
+  EXPECT_EQ(agent_->incarnation(), before);
+  EXPECT_EQ(agent_->ended().size(), 2u) << "what was released is forgotten, the rest is not";
   EXPECT_EQ(run(shell("true")).cause, Cause::none);
 }
 
