@@ -14,6 +14,7 @@ constexpr std::size_t batch_bytes_max = 64u << 10;
 constexpr std::size_t beacon_jobs = 20;
 constexpr std::size_t beacon_looks = 10'000; // jobs looked at for one beacon
 constexpr Duration retry_after = std::chrono::seconds(1);
+constexpr Duration stop_again = std::chrono::seconds(10);
 
 Failed failed(const Error& error, Duration again) {
   Failed message;
@@ -106,6 +107,7 @@ void Ledger::after_changes(std::size_t first_change) {
       moved(flight->job);
     } else if (const auto* stop = std::get_if<core::TasksToStop>(&change)) {
       effect(StopOnNode{stop->node, {stop->job, stop->runs}, stop->reason});
+      stopping_[stop->node] = {};
     } else if (const auto* ended = std::get_if<core::JobEnded>(&change)) {
       if (waited)
         answer(waiters_.ended(ended->job, [this](JobId job) { return progress_of(job); }));
@@ -140,6 +142,7 @@ void Ledger::dispatch(const Placement& p, std::uint32_t slots, bool with_spec) {
 
 void Ledger::unbind(NodeId node, const std::string& reason) {
   bound_.erase(node);
+  stopping_.erase(node);
   effect(NodeUnbound{node, reason});
 }
 
@@ -216,6 +219,8 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
                    {outcome.node, message.session, heartbeat, std::move(stop)}});
   for (const Placement& placement : resend)
     dispatch(placement, placement.slots, true);
+  if (!cancel.empty())
+    stopping_[outcome.node] = now;
   for (JobRuns& tasks : cancel)
     effect(StopOnNode{outcome.node, std::move(tasks), "cancelled"});
 }
@@ -285,8 +290,30 @@ void Ledger::measure(const core::Committed& batch) {
 }
 
 void Ledger::tick(TimePoint now) {
-  if (!trouble_)
-    answer(waiters_.tick(now, [this](JobId job) { return progress_of(job); }));
+  if (trouble_)
+    return;
+  answer(waiters_.tick(now, [this](JobId job) { return progress_of(job); }));
+  tell_stops_again(now);
+}
+
+/// The word to stop has no number that would show its loss, as work has: it is said until nothing
+/// is left to stop. Agents that have heard it take no notice.
+void Ledger::tell_stops_again(TimePoint now) {
+  for (auto at = stopping_.begin(); at != stopping_.end();) {
+    auto& [node, told] = *at;
+    if (told == TimePoint{} || told > now)
+      told = now;
+    if (now - told < stop_again) {
+      ++at;
+      continue;
+    }
+    told = now;
+    auto cancel = cluster_.reconcile(node, {}).cancel;
+    const bool over = cancel.empty();
+    for (JobRuns& tasks : cancel)
+      effect(StopOnNode{node, std::move(tasks), "cancelled"});
+    at = over ? stopping_.erase(at) : std::next(at);
+  }
 }
 
 Beacon Ledger::make_beacon(TimePoint now) const {
@@ -387,6 +414,7 @@ void Ledger::reload(core::Cluster cluster) {
   durable_ = cluster_.last_seq();
   trouble_.reset();
   bound_.clear();
+  stopping_.clear();
   for (const auto& [id, node] : cluster_.nodes())
     if (node.state == NodeState::up)
       effect(NodeUnbound{id, "the master has read its journal again"});

@@ -66,7 +66,7 @@ public:
   void measured(NodeId node, const Resources& used, TimePoint heard);
   /// All nodes that may be dead, as the watchdog sees it; shown in views, part of no entry.
   void suspect(std::vector<NodeId> nodes) { suspects_ = {nodes.begin(), nodes.end()}; }
-  /// Progress for those who wait, waits that were not renewed.
+  /// Progress for those who wait, waits that were not renewed; stops that may have been lost.
   void tick(TimePoint now);
   void send_beacon(TimePoint now);
 
@@ -124,6 +124,7 @@ private:
   void answer(std::vector<Waiters::Answer> answers);
   void dispatch(const Placement& placement, std::uint32_t slots, bool with_spec);
   void unbind(NodeId node, const std::string& reason);
+  void tell_stops_again(TimePoint now);
   void close_batch();
   void measure(const core::Committed& batch);
   [[nodiscard]] JobProgress progress_of(JobId job) const;
@@ -164,7 +165,8 @@ private:
   std::map<NodeId, Measured> measured_;
   std::set<NodeId> suspects_;
   std::map<NodeId, Peer> bound_; // which connection is the node's, as far as the ledger knows
-  std::optional<Beacon> told_;   // the newest beacon: repeated while the journal fails
+  std::map<NodeId, TimePoint> stopping_; // nodes that were told to stop tasks, and when last
+  std::optional<Beacon> told_;           // the newest beacon: repeated while the journal fails
   std::map<std::string, std::int64_t> counters_;
   std::map<std::string, Histogram> histograms_;
   Latency submit_to_placed_, submit_to_start_, heartbeat_gap_;

@@ -189,6 +189,30 @@ TEST_F(dispatching, cancelling_stops_what_runs) {
   EXPECT_EQ(as<Done>(all[1]).changed, 4u);
 }
 
+TEST_F(dispatching, the_word_to_stop_is_said_again_until_nothing_is_left_to_stop) {
+  const JobId job = submit(array_of(2));
+  place(node_, job, {{0, 2}}, 2);
+  commit();
+  ask(ActOnJobs{JobAction::cancel, {job}, {}, "enough"});
+  commit();
+  effects();
+  ledger_.tick(now_);
+  ledger_.tick(now_ += std::chrono::seconds(9));
+  EXPECT_TRUE(effects().empty()) << "the agent has its time";
+  ledger_.tick(now_ += std::chrono::seconds(1));
+  EXPECT_EQ(only<StopOnNode>().tasks, (JobRuns{job, {{0, 2}}}));
+  results(node_, job, {{0, 1}}, 1);
+  commit();
+  effects();
+  ledger_.tick(now_ += std::chrono::seconds(10));
+  EXPECT_EQ(only<StopOnNode>().tasks, (JobRuns{job, {{1, 1}}}));
+  results(node_, job, {{1, 1}}, 2);
+  commit();
+  effects();
+  ledger_.tick(now_ += std::chrono::seconds(60));
+  EXPECT_TRUE(effects().empty());
+}
+
 TEST_F(dispatching, a_lost_node_is_unbound_and_so_is_one_that_leaves) {
   ledger_.wish(core::MarkLost{{node_}, "silent", false}, now_);
   EXPECT_TRUE(effects().empty());
