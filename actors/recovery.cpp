@@ -10,4 +10,13 @@ RecoveryActor::RecoveryActor(caf::actor_config& config, DirectoryPtr directory, 
     : DeciderShell(config, "recovery", deciders::Recovery(seed), std::move(directory),
                    recover_every) {}
 
+caf::message_handler RecoveryActor::own_messages() {
+  return {
+    [this](const core::CommittedPtr& batch) { // with its entries: results tell which nodes fail
+      core_.apply(*batch);
+      think_soon();
+    },
+  };
+}
+
 } // namespace reeve::actors

@@ -1,5 +1,5 @@
-// What happens to interrupted work. Takes committed batches; asks the ledger for Requeue and
-// GiveUp. Shell around deciders::Recovery.
+// What happens to interrupted work. Takes committed batches; asks the ledger for Requeue,
+// GiveUp and Quarantine. Shell around deciders::Recovery.
 #pragma once
 
 #include "actors/decider.hpp"
@@ -11,6 +11,9 @@ class RecoveryActor : public DeciderShell<deciders::Recovery> {
 public:
   /// `seed`: of the waiting times' jitter.
   RecoveryActor(caf::actor_config& config, DirectoryPtr directory, std::uint64_t seed);
+
+protected:
+  caf::message_handler own_messages() override;
 };
 
 } // namespace reeve::actors

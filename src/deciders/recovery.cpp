@@ -61,6 +61,7 @@ std::string times(std::uint32_t n) {
 
 void Recovery::reset(const core::Changes& changes) {
   names_.clear();
+  quarantines_.reset();
   decided_.clear();
   refused_.clear();
   unavailable_ = false;
@@ -71,17 +72,26 @@ void Recovery::apply(const core::Changes& changes) {
   for (const auto& change : changes) {
     if (const auto* interrupted = std::get_if<core::TasksInterrupted>(&change))
       on(*interrupted);
-    else if (const auto* node = std::get_if<core::NodeChanged>(&change))
+    else if (const auto* node = std::get_if<core::NodeChanged>(&change)) {
       names_[node->node] = node->name;
-    else if (const auto* gone = std::get_if<core::NodeForgotten>(&change))
+      quarantines_.on(*node);
+    } else if (const auto* gone = std::get_if<core::NodeForgotten>(&change)) {
       names_.erase(gone->node);
-    else if (const auto* ended = std::get_if<core::JobEnded>(&change))
+      quarantines_.forget(gone->node);
+    } else if (const auto* ended = std::get_if<core::JobEnded>(&change))
       crashes_.erase(ended->job);
     else if (const auto* forgotten = std::get_if<core::JobForgotten>(&change))
       crashes_.erase(forgotten->job);
     else if (const auto* config = std::get_if<core::ConfigUpdated>(&change))
       settings_ = settings_from(config->values);
   }
+}
+
+void Recovery::apply(const core::Committed& batch) {
+  apply(batch.changes);
+  for (const Entry& entry : batch.entries)
+    if (const auto* finished = std::get_if<TasksFinished>(&entry.fact))
+      quarantines_.learn(*finished, entry.time, settings_);
 }
 
 std::string Recovery::name_of_node(NodeId node) const {
@@ -154,6 +164,8 @@ std::vector<core::Command> Recovery::decide(TimePoint now) {
     return {};
   ask_again_.reset();
   std::vector<core::Command> commands = std::exchange(refused_, {});
+  for (core::Command& command : quarantines_.decide(now, settings_))
+    commands.push_back(std::move(command));
   for (auto& [fate, runs] : std::exchange(decided_, {})) {
     if (!fate.again) {
       if (fate.hold) // whoever releases it says that all was well
@@ -199,6 +211,10 @@ void Recovery::refused(const core::Command& command, const Error& error) {
     again(*requeue, error);
   else if (const auto* give_up = std::get_if<core::GiveUp>(&command))
     again(*give_up, error);
+  else if (const auto* quarantine = std::get_if<core::Quarantine>(&command)) {
+    unavailable_ |= error.code == Code::unavailable;
+    quarantines_.refused(*quarantine);
+  }
 }
 
 } // namespace reeve::deciders

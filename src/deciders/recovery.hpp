@@ -1,10 +1,12 @@
 // What becomes of work whose attempt ended without counting: tried again now or later, held for a
-// person, or failed. Owned by the recovery actor and the simulator. Reads no clock; its randomness
-// has a seed. Places nothing: the scheduler does, once a task waits again.
+// person, or failed; and which nodes get no work because they fail it. Owned by the recovery actor
+// and the simulator. Reads no clock; its randomness has a seed. Places nothing: the scheduler does,
+// once a task waits again.
 #pragma once
 
 #include "src/core/changes.hpp"
 #include "src/core/commands.hpp"
+#include "src/deciders/quarantine.hpp"
 #include "src/deciders/run_map.hpp"
 #include "src/deciders/settings.hpp"
 
@@ -24,8 +26,10 @@ public:
 
   void reset(const core::Changes& changes);
   void apply(const core::Changes& changes);
+  /// The same, and learns which nodes fail from the results among the entries.
+  void apply(const core::Committed& batch);
   void refused(const core::Command& command, const Error& error);
-  /// Requeue and GiveUp for everything that was interrupted since.
+  /// Requeue and GiveUp for everything that was interrupted since, Quarantine for nodes that fail.
   std::vector<core::Command> decide(TimePoint now);
 
 private:
@@ -47,6 +51,7 @@ private:
   template<class Wish> void again(Wish wish, const Error& error);
 
   Settings settings_ = settings_from({});
+  Quarantines quarantines_;
   std::map<NodeId, std::string> names_;
   std::map<JobId, RunMap<Crashes>> crashes_; // until the job is over
   std::map<Fate, std::vector<TaskRun>> decided_;

@@ -39,6 +39,14 @@ constexpr std::array table{
           "a node of this suspicion is lost: the chance to be wrong is 1 in 10^n"},
   Setting{"liveness.suspect_phi", "5", &S::suspect_phi, 1, 100,
           "a node of this suspicion gets no new work"},
+  Setting{"quarantine.failures", "5", &S::quarantine_failures, 0, 1'000,
+          "a node where so many different jobs failed, far more than elsewhere, gets no work for a "
+          "while; 0: never"},
+  Setting{"quarantine.first", "10m", &S::quarantine_first, second, 30 * day,
+          "how long; doubled each time, until a task succeeds there"},
+  Setting{"quarantine.longest", "1d", &S::quarantine_longest, second, 30 * day, "how long at most"},
+  Setting{"quarantine.window", "10m", &S::quarantine_window, second, day,
+          "over which time failures count"},
   Setting{"retention.history", "30d", &S::retention_history, hour, 36'500 * day,
           "how long rows of the history are kept"},
   Setting{"retention.jobs", "1h", &S::retention_jobs, 0, 3'650 * day,
@@ -111,6 +119,11 @@ Result<void> check_pairs(const Settings& s, const std::string& prefix) {
     return fail(Code::bad_field, prefix + "liveness.suspect_phi",
                 "must not be above liveness.lost_phi, which is " + std::to_string(s.lost_phi) +
                   ", got '" + std::to_string(s.suspect_phi) + "'");
+  if (s.quarantine_first > s.quarantine_longest)
+    return fail(Code::bad_field, prefix + "quarantine.first",
+                "must not be above quarantine.longest, which is " +
+                  format_duration(s.quarantine_longest) + ", got '" +
+                  format_duration(s.quarantine_first) + "'");
   if (s.retry_first > s.retry_longest)
     return fail(Code::bad_field, prefix + "retry.first",
                 "must not be above retry.longest, which is " + format_duration(s.retry_longest) +

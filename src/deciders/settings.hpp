@@ -21,6 +21,8 @@ struct Settings {
   Duration lost_min{0}, lost_max{0}, amnesty{0};
   std::int64_t flood_nodes = 0, flood_percent = 0, flood_stop_percent = 0;
   Duration flood_window{0}, flood_patience{0};
+  std::int64_t quarantine_failures = 0;
+  Duration quarantine_first{0}, quarantine_longest{0}, quarantine_window{0};
   Duration retry_first{0}, retry_longest{0};
   std::int64_t retry_jitter_percent = 0, retry_crash_nodes = 0;
   Duration retention_jobs{0}, retention_nodes{0}, retention_history{0};
