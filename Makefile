@@ -6,6 +6,9 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 N ?= 20
 SECONDS_EACH ?= 60
+SEEDS ?= 10000
+SOAK_SECONDS ?= 0
+FIRST_SEED ?= $(shell date +%s)000
 
 .PHONY: help deps build demo test bench install format tidy fuzz soak clean
 
@@ -55,8 +58,9 @@ fuzz: ## Run each fuzz target for SECONDS_EACH=60 seconds
 	cmake --build --preset fuzz -j $(JOBS)
 	@scripts/fuzz.sh build/fuzz $(SECONDS_EACH)
 
-soak: build ## Repeat the simulation and end-to-end tests N=20 times, until one fails
-	ctest --preset $(PRESET) -L 'sim|e2e' --repeat until-fail:$(N) --timeout 3600
+soak: build ## SEEDS=10000 new seeds of the simulation (or SOAK_SECONDS=3600), then N=20 rounds of end-to-end tests
+	build/$(PRESET)/tests/sim/reeve_sim --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
+	ctest --preset $(PRESET) -L e2e --repeat until-fail:$(N) --timeout 3600
 
 clean: ## Remove all build folders
 	cmake -E rm -rf build

@@ -1,6 +1,8 @@
 // See agent_core.hpp.
 #include "agents/worker/agent_core.hpp"
 
+#include "messages/mutant.hpp"
+
 namespace reeve::worker {
 
 namespace {
@@ -171,7 +173,7 @@ std::optional<std::size_t> AgentCore::leader() const {
 
 bool AgentCore::obeys(std::size_t index, Epoch epoch) {
   Link& link = links_[index];
-  if (epoch < epoch_) {
+  if (epoch < epoch_ && !REEVE_MUTANT(any_epoch)) {
     if (!link.stale_noted)
       note(NoteLevel::error,
            link.endpoint + " speaks for epoch " + std::to_string(epoch.value) + ", older than " +

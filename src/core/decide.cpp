@@ -1,5 +1,6 @@
 // May a wish become a fact? Checks every command against the present state; what passes is applied
 // at once. A refusal changes nothing. See cluster.hpp.
+#include "messages/mutant.hpp"
 #include "src/core/match.hpp"
 #include "src/core/state.hpp"
 
@@ -109,6 +110,8 @@ public:
     if (out_.entry) {
       s_.seq = s_.seq.next();
       apply_.done();
+      if (REEVE_MUTANT(replay_differs))
+        ++s_.totals.requeued; // not by the entry
     }
     return std::move(out_);
   }
@@ -222,7 +225,8 @@ private:
   void on(const SubmitJobs& c) {
     if (c.specs.empty())
       return refuse(Code::bad_field, "jobs", "give at least one job");
-    if (const JobId known = s_.keys.find(print_of(c.key), s_.jobs)) {
+    if (const JobId known = s_.keys.find(print_of(c.key), s_.jobs);
+        known && !REEVE_MUTANT(key_forgotten)) {
       const Job& job = *s_.jobs.find(known);
       out_.duplicate = true;
       out_.first_job = known;
@@ -364,7 +368,8 @@ private:
       return refusal(Code::refused, "executor",
                      "node " + node->name + " has no executor " + kind.executor);
     const Growth growth = growth_of(*job, p.node, static_cast<std::uint32_t>(n), p.slots);
-    if (const Resources available = node->room(kind.overcommit); !fits(growth.delta, available))
+    if (const Resources available = node->room(kind.overcommit);
+        !fits(growth.delta, available) && !REEVE_MUTANT(no_capacity_check))
       return refusal(Code::no_capacity, "resources",
                      shortage(growth.delta, available, node->capacity));
     return {};
@@ -444,7 +449,8 @@ private:
       std::vector<TaskRun> flying = at->second.runs;
       JobResults good{results.job, {}, {}};
       for (const QuietRun& quiet : results.quiet)
-        for (const TaskRun& run : take_from(flying, quiet.run)) {
+        for (const TaskRun& run : REEVE_MUTANT(result_twice) ? common(flying, quiet.run)
+                                                             : take_from(flying, quiet.run)) {
           good.quiet.push_back({run, quiet.started, quiet.ended});
           out_.changed += run.count;
         }

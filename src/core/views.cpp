@@ -1,5 +1,6 @@
 // Reading the cluster: answers to questions, the state as changes for a starting decider, and what
 // agents are sent. Changes nothing. See cluster.hpp.
+#include "messages/mutant.hpp"
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -245,7 +246,7 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         v.last.text = mark.reason;
       }
     if (job->extra && state == TaskState::pending && v.reason.empty() &&
-        holds(job->extra->blocked, index))
+        holds(job->extra->blocked, index) && !REEVE_MUTANT(no_reason))
       v.reason = waits_for(*job);
     if (job->held && state == TaskState::pending)
       v.reason =

@@ -1,6 +1,8 @@
 // See recovery.hpp.
 #include "src/deciders/recovery.hpp"
 
+#include "messages/mutant.hpp"
+
 #include <algorithm>
 
 namespace reeve::deciders {
@@ -167,6 +169,8 @@ std::vector<core::Command> Recovery::decide(TimePoint now) {
   for (core::Command& command : quarantines_.decide(now, settings_))
     commands.push_back(std::move(command));
   for (auto& [fate, runs] : std::exchange(decided_, {})) {
+    if (REEVE_MUTANT(lost_work_forgotten) && fate.cause == Cause::lost_node)
+      continue;
     if (!fate.again) {
       if (fate.hold) // whoever releases it says that all was well
         for (const TaskRun& run : runs)

@@ -1,6 +1,8 @@
 // See sweeper.hpp.
 #include "src/deciders/sweeper.hpp"
 
+#include "messages/mutant.hpp"
+
 #include <algorithm>
 
 namespace reeve::deciders {
@@ -89,7 +91,7 @@ std::vector<core::Command> Sweeper::decide(TimePoint now) {
 void Sweeper::end_leases(TimePoint now, std::vector<core::Command>& commands) {
   core::EndLeases wish{{}, true};
   for (const auto& [expires, lease] : lease_ends_) {
-    if (expires > now || wish.leases.size() == work_max)
+    if (expires > now || wish.leases.size() == work_max || REEVE_MUTANT(leases_for_ever))
       break;
     if (asked_leases_.may_ask(lease, now))
       wish.leases.push_back(lease);

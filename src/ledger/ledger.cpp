@@ -2,6 +2,8 @@
 // ledger.hpp.
 #include "src/ledger/ledger.hpp"
 
+#include "messages/mutant.hpp"
+
 #include <algorithm>
 #include <set>
 #include <tuple>
@@ -148,7 +150,7 @@ void Ledger::unbind(NodeId node, const std::string& reason) {
 
 /// Nothing leaves before everything that was decided when it was made is durable.
 void Ledger::effect(Effect effect) {
-  const Seq after = trouble_ ? durable_ : cluster_.last_seq();
+  const Seq after = trouble_ || REEVE_MUTANT(effects_at_once) ? durable_ : cluster_.last_seq();
   if (after <= durable_)
     released_.push_back(std::move(effect));
   else
@@ -226,6 +228,8 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
 }
 
 void Ledger::results(Peer peer, NodeId node, Results message, TimePoint now) {
+  if (trouble_ && REEVE_MUTANT(acks_in_trouble))
+    return reply(peer, 0, ResultsAck{{message.number}});
   if (trouble_)
     return;
   const auto outcome = execute(core::Finish{node, std::move(message.jobs)}, now);
@@ -405,7 +409,9 @@ void Ledger::append_failed(const Error& error, TimePoint now) {
   closed_.clear();
   pending_.clear();
   for (auto& [after, effect] : std::exchange(waiting_, {}))
-    if (const auto [peer, correlation] = asker(effect); peer != 0)
+    if (REEVE_MUTANT(failure_releases))
+      released_.push_back(std::move(effect));
+    else if (const auto [peer, correlation] = asker(effect); peer != 0)
       reply_error(peer, correlation, refusal_of(*trouble_), retry_after);
 }
 

@@ -1,0 +1,522 @@
+// See master.hpp. Follows actors/*.cpp step by step; where they differ, this file is wrong.
+#include "tests/sim/master.hpp"
+
+#include "actors/revive.hpp"
+
+namespace reeve::sim {
+namespace {
+constexpr Duration watch_every = 250ms, schedule_every = 100ms, ledger_tick = 200ms;
+constexpr std::size_t appends_max = 2;
+
+Failed failed_of(const Error& error) {
+  Failed failed;
+  failed.code = error.code;
+  failed.field = error.field;
+  failed.text = error.text;
+  return failed;
+}
+} // namespace
+
+Master::Parts::Parts(Disk& disk, std::uint64_t seed)
+    : journal(disk), gateway({"sim", "m1", "reeved", ""}), watchdog(watch_every), recovery(seed) {}
+
+Master::Master(Timeline& timeline, Network& network, Disk& disk, Truth& truth,
+               MasterOptions options)
+    : Process(timeline), network_(network), disk_(disk), truth_(truth),
+      options_(std::move(options)), random_(options_.seed) {}
+
+void Master::start() {
+  if (alive())
+    return;
+  born();
+  boot();
+}
+
+void Master::crash() {
+  if (!alive())
+    return;
+  died();
+  parts_.reset();
+  disk_.crash(random_);
+  network_.hang_up_all();
+}
+
+// ---- the start, as src/master/start.cpp
+
+void Master::boot() {
+  auto booted = boot_parts();
+  if (booted)
+    return;
+  parts_.reset();
+  if (booted.error().code == Code::corrupt || booted.error().code == Code::internal)
+    truth_.broken("the master cannot start: " + booted.error().message());
+  after(1s, [this] { boot(); }); // the service manager starts it again
+}
+
+Result<void> Master::boot_parts() {
+  parts_ = std::make_unique<Parts>(disk_, seed_of(options_.seed, "life", ++lives_));
+  Parts& p = *parts_;
+  if (auto opened = p.journal.open(); !opened)
+    return opened;
+  auto recovered = reeve::ledger::recover(p.journal);
+  if (!recovered)
+    return tl::unexpected(recovered.error());
+  truth_.recovered(recovered->cluster);
+  const Epoch before = std::max(recovered->cluster.epoch(), p.journal.epoch());
+  if (auto taken = p.journal.acquire(before.next(), "m1"); !taken)
+    return taken;
+  p.ledger = std::make_unique<reeve::ledger::Ledger>(
+    reeve::ledger::Identity{"sim", "m1", "reeved", wall(), deciders::default_settings()},
+    std::move(recovered->cluster));
+  p.ledger->begin(wall(), before);
+  p.ledger->wish(core::ChangeConfig{options_.settings}, wall());
+  while (p.ledger->has_batches()) {
+    const auto batches = p.ledger->take_batches();
+    if (batches.empty())
+      break;
+    if (auto stored = p.journal.append(batches); !stored)
+      return stored;
+    p.ledger->durable(batches.back().last());
+  }
+  truth_.recovered(p.ledger->cluster());
+  p.ledger->take_committed();
+  p.gateway.set_epoch(p.ledger->cluster().epoch());
+  describe();
+  every(ledger_tick, [this] {
+    parts_->ledger->tick(wall());
+    if (parts_->since_snapshot >= options_.snapshot_entries)
+      snapshot();
+    pump();
+  });
+  every(options_.beacon_every, [this] {
+    parts_->ledger->send_beacon(wall());
+    pump();
+  });
+  every(1s, [this] {
+    gateway::Outbox out;
+    parts_->gateway.tick(steady(), out);
+    deliver(std::move(out));
+  });
+  every(watch_every, [this] { think_soon(watchdog); });
+  every(schedule_every, [this] { think_soon(scheduler); });
+  every(1s, [this] {
+    think_soon(recovery);
+    think_soon(sweeper);
+  });
+  pump();
+  return {};
+}
+
+void Master::every(Duration period, Work work) {
+  after(period, [this, period, work = std::move(work)]() mutable {
+    work();
+    every(period, std::move(work));
+  });
+}
+
+/// Letters from one part to another arrive in order; those of different parts overtake each other.
+void Master::send(Who from, Who to, Work letter) {
+  TimePoint& newest = parts_->mail[from * who_count + to];
+  newest =
+    std::max(newest, timeline_.now() + random_.between(5us, random_.percent(2) ? 5ms : 80us));
+  at(newest, std::move(letter));
+}
+
+// ---- the gateway's shell
+
+void Master::on_frame(std::uint64_t peer, Frame frame) {
+  at(timeline_.now(), [this, peer, frame = std::move(frame)]() mutable {
+    if (!parts_)
+      return;
+    gateway::Outbox out;
+    std::vector<net::Message> messages;
+    messages.push_back({peer, std::move(frame.header), std::move(frame.body)});
+    parts_->gateway.on_messages(std::move(messages), {parts_->queued, parts_->ledger->undurable()},
+                                steady(), out);
+    deliver(std::move(out));
+  });
+}
+
+void Master::on_gone(std::uint64_t peer) {
+  at(timeline_.now(), [this, peer] {
+    if (!parts_)
+      return;
+    gateway::Outbox out;
+    parts_->gateway.on_gone(peer, steady(), out);
+    deliver(std::move(out));
+  });
+}
+
+void Master::deliver(gateway::Outbox out) {
+  for (net::Message& message : out.send)
+    network_.send_down(message.peer, {std::move(message.header), std::move(message.body)});
+  if (!out.ledger.empty()) {
+    parts_->queued += out.ledger.size();
+    send(gateway, ledger, [this, items = std::move(out.ledger)]() mutable {
+      parts_->queued -= items.size();
+      for (auto& item : items)
+        take(item);
+      pump();
+    });
+  }
+  if (!out.registry.empty())
+    send(gateway, registry, [this, items = std::move(out.registry)]() mutable {
+      for (auto& item : items)
+        std::visit([this](auto& one) { take(std::move(one)); }, item);
+    });
+  if (!out.watchdog.empty())
+    send(gateway, watchdog, [this, items = std::move(out.watchdog)] {
+      for (const auto& item : items) {
+        if (const auto* beat = std::get_if<gateway::Beat>(&item))
+          parts_->watchdog.heard(beat->node, beat->heard);
+        else
+          parts_->watchdog.disconnected(std::get<gateway::Disconnected>(item).node);
+      }
+      tell_suspicion();
+    });
+  for (auto& asked : out.archivist)
+    take(std::move(asked));
+  for (const auto& asked : out.scheduler)
+    send(gateway, scheduler, [this, asked] { explain(asked); });
+}
+
+void Master::take(gateway::ForLedger& item) {
+  reeve::ledger::Ledger& to = *parts_->ledger;
+  if (auto* asked = std::get_if<gateway::Asked>(&item))
+    to.request(asked->from.peer, asked->from.correlation, asked->request, wall());
+  else if (auto* results = std::get_if<gateway::GotResults>(&item))
+    to.results(results->peer, results->node, std::move(results->results), wall());
+  else if (auto* measured = std::get_if<gateway::Measured>(&item))
+    to.measured(measured->node, measured->used, measured->heard);
+  else if (auto* left = std::get_if<gateway::Left>(&item))
+    to.leave(left->node, left->reason, wall());
+  else if (auto* gone = std::get_if<gateway::PeerGone>(&item))
+    to.peer_gone(gone->peer);
+}
+
+void Master::take(gateway::Registration registration) {
+  const auto heartbeat = parts_->registry.check(registration.message);
+  if (!heartbeat)
+    return refuse(registration.from, heartbeat.error());
+  send(registry, ledger, [this, registration = std::move(registration), heartbeat = *heartbeat] {
+    parts_->ledger->register_node(registration.from.peer, registration.from.correlation,
+                                  registration.message, heartbeat, wall());
+    pump();
+  });
+}
+
+void Master::take(gateway::Asked asked) {
+  Result<void> good;
+  if (const auto* nodes = std::get_if<ActOnNodes>(&asked.request))
+    good = parts_->registry.check(*nodes);
+  else if (const auto* config = std::get_if<SetConfig>(&asked.request))
+    good = parts_->registry.check(*config);
+  if (!good)
+    return refuse(asked.from, good.error());
+  send(registry, ledger, [this, asked = std::move(asked)] {
+    parts_->ledger->request(asked.from.peer, asked.from.correlation, asked.request, wall());
+    pump();
+  });
+}
+
+void Master::take(gateway::ForArchivist asked) { // there is no history here
+  if (const auto* tasks = std::get_if<TaskList>(&asked.question))
+    answer(asked.from, TaskList::type, encode(*tasks));
+  else
+    refuse(asked.from, {Code::not_found, {}, "nothing is known of it"});
+}
+
+void Master::explain(const gateway::ForScheduler& asked) {
+  const auto explained =
+    parts_->scheduler.explain(asked.question.job, asked.question.index, wall());
+  if (explained)
+    answer(asked.from, Explained::type, encode(*explained));
+  else
+    refuse(asked.from, explained.error());
+}
+
+void Master::answer(gateway::Origin to, MessageType type, std::string body) {
+  std::vector<reeve::ledger::Effect> effects;
+  effects.emplace_back(reeve::ledger::ToPeer{to.peer, type, to.correlation, std::move(body)});
+  send(registry, gateway, [this, effects = std::move(effects)]() mutable {
+    gateway::Outbox out;
+    parts_->gateway.on_effects(std::move(effects), steady(), out);
+    deliver(std::move(out));
+  });
+}
+void Master::refuse(gateway::Origin to, const Error& error) {
+  answer(to, Failed::type, encode(failed_of(error)));
+}
+
+// ---- the deciders' shells
+
+template<class F> void Master::with_core(Who who, F&& f) {
+  switch (who) {
+  case watchdog:
+    return f(parts_->watchdog);
+  case scheduler:
+    return f(parts_->scheduler);
+  case recovery:
+    return f(parts_->recovery);
+  case sweeper:
+    return f(parts_->sweeper);
+  default:
+    return f(parts_->registry);
+  }
+}
+
+void Master::think_soon(Who who) {
+  if (parts_->thinks[who])
+    return;
+  parts_->thinks[who] = true;
+  send(who, who, [this, who] {
+    parts_->thinks[who] = false;
+    std::vector<core::Command> commands;
+    with_core(who, [&](auto& core) {
+      if constexpr (requires { core.decide(TimePoint{}); })
+        commands = core.decide(who == watchdog ? steady() : wall());
+    });
+    if (!commands.empty())
+      send(who, ledger, [this, who, commands = std::move(commands)] {
+        wish(who, commands);
+        pump();
+      });
+    if (who == watchdog)
+      tell_suspicion();
+  });
+}
+
+void Master::tell_suspicion() {
+  auto suspects = parts_->watchdog.take_suspicion();
+  if (!suspects)
+    return;
+  send(watchdog, ledger, [this, nodes = *suspects] { parts_->ledger->suspect(nodes); });
+  send(watchdog, scheduler, [this, nodes = std::move(*suspects)] {
+    with_core(scheduler, [&](auto& core) {
+      if constexpr (requires { core.suspect(nodes); })
+        core.suspect(nodes);
+    });
+    think_soon(scheduler);
+  });
+}
+
+void Master::wish(Who from, const std::vector<core::Command>& commands) {
+  for (const core::Command& command : commands) {
+    auto refused = parts_->ledger->wish(command, wall());
+    if (refused.placements.empty() && !refused.error)
+      continue;
+    send(ledger, from, [this, from, command, refused = std::move(refused)] {
+      with_core(from, [&](auto& core) {
+        if constexpr (requires { core.refused(refused.placements); })
+          core.refused(refused.placements);
+        else if constexpr (requires { core.refused(command, *refused.error); })
+          core.refused(command, *refused.error);
+      });
+      think_soon(from);
+    });
+  }
+}
+
+void Master::describe() {
+  auto changes = std::make_shared<core::Changes>();
+  parts_->ledger->cluster().describe(*changes);
+  const Seq seq = parts_->ledger->cluster().last_seq();
+  for (const Who to : {scheduler, recovery, sweeper, watchdog, registry})
+    send(ledger, to, [this, to, changes, seq] {
+      with_core(to, [&](auto& core) { core.reset(*changes); });
+      if (to == scheduler)
+        parts_->scheduler_seq = seq;
+      think_soon(to);
+    });
+}
+
+// ---- the ledger's shell and its writer
+
+void Master::pump() {
+  Parts& p = *parts_;
+  while (!p.failed && p.appends.size() < appends_max && p.ledger->has_batches()) {
+    auto batches = p.ledger->take_batches();
+    if (batches.empty())
+      break;
+    p.appends.push_back(batches.back().last());
+    for (auto& batch : batches) {
+      p.since_snapshot += batch.entries.size();
+      if (!p.writer_failed)
+        p.queue.push_back(std::move(batch));
+    }
+    write();
+  }
+  for (const core::CommittedPtr& batch : p.ledger->take_committed()) {
+    truth_.published(*batch, p.ledger->cluster());
+    for (const Who to : {scheduler, recovery, sweeper, watchdog, registry})
+      send(ledger, to, [this, to, batch] {
+        with_core(to, [&](auto& core) {
+          if constexpr (requires { core.apply(*batch); })
+            core.apply(*batch);
+          else
+            core.apply(batch->changes);
+        });
+        if (to == scheduler)
+          parts_->scheduler_seq = batch->last();
+        think_soon(to);
+      });
+  }
+  if (auto effects = p.ledger->take_effects(); !effects.empty())
+    send(ledger, gateway, [this, effects = std::move(effects)]() mutable {
+      gateway::Outbox out;
+      parts_->gateway.on_effects(std::move(effects), steady(), out);
+      deliver(std::move(out));
+    });
+}
+
+void Master::write() {
+  Parts& p = *parts_;
+  if (p.writes || (p.queue.empty() && p.works.empty()))
+    return;
+  p.writes = true;
+  if (p.queue.empty()) { // other work, when nothing is to be appended
+    Work work = std::move(p.works.front());
+    p.works.pop_front();
+    after(random_.between(options_.sync_least, options_.sync_most), [this, work] {
+      work();
+      parts_->writes = false;
+      write();
+    });
+    return;
+  }
+  const auto batches = std::exchange(p.queue, {});
+  const Seq last = batches.back().last();
+  Result<void> written = p.journal.write(batches);
+  after(random_.between(options_.sync_least, options_.sync_most), [this, written, last] {
+    Result<void> stored = written ? parts_->journal.sync() : written;
+    parts_->writes = false;
+    Result<Seq> durable = last;
+    if (!stored) {
+      durable = tl::unexpected(stored.error());
+      parts_->writer_failed = true;
+      parts_->queue.clear();
+    }
+    send(writer, ledger, [this, durable] { report(durable); });
+    write();
+  });
+}
+
+void Master::report(const Result<Seq>& durable) {
+  Parts& p = *parts_;
+  if (!durable)
+    return fail_append(durable.error());
+  while (!p.appends.empty() && p.appends.front() <= *durable)
+    p.appends.pop_front();
+  p.ledger->durable(*durable);
+  pump();
+}
+
+void Master::fail_append(const Error& error) {
+  Parts& p = *parts_;
+  if (std::exchange(p.failed, true))
+    return;
+  p.appends.clear();
+  p.ledger->append_failed(error, wall());
+  after(1s, [this] { revive(); });
+  pump();
+}
+
+void Master::revive() {
+  parts_->writer_failed = false;
+  parts_->works.push_back([this] {
+    auto revival =
+      actors::revive(parts_->journal, parts_->ledger->cluster().epoch().next(), "m1", wall());
+    if (!revival) {
+      after(1s, [this] { revive(); });
+      return;
+    }
+    truth_.recovered(revival->cluster);
+    send(writer, ledger,
+         [this, cluster = std::make_shared<core::Cluster>(std::move(revival->cluster))] {
+           parts_->failed = false;
+           parts_->ledger->reload(std::move(*cluster));
+           send(ledger, gateway, [this, epoch = parts_->ledger->cluster().epoch()] {
+             parts_->gateway.set_epoch(epoch);
+           });
+           describe();
+           pump();
+         });
+  });
+  write();
+}
+
+void Master::snapshot() {
+  Parts& p = *parts_;
+  if (p.snapshot_runs || p.failed)
+    return;
+  p.snapshot_runs = true;
+  p.since_snapshot = 0;
+  p.works.push_back([this] {
+    auto reader = parts_->journal.reader();
+    auto made = reeve::ledger::make_snapshot(**reader);
+    if (!made) {
+      truth_.broken("no snapshot: " + made.error().message());
+      return;
+    }
+    parts_->works.push_back([this, made = std::move(*made)] {
+      if (parts_->journal.save_snapshot(made))
+        parts_->works.push_back([this, seq = made.seq] {
+          // What is forgotten has been told to everybody, as the archivist settles it.
+          static_cast<void>(parts_->journal.truncate(std::min(seq, truth_.cluster().last_seq())));
+          parts_->snapshot_runs = false;
+        });
+      else
+        parts_->snapshot_runs = false;
+    });
+  });
+  write();
+}
+
+// ---- looked at from outside
+
+void Master::rival(Random& random) {
+  if (!serves() || !runs())
+    return;
+  const core::Cluster& cluster = truth_.cluster();
+  core::Place place;
+  for (int n = 0; n < 20; ++n)
+    if (const auto task = truth_.some_pending(random))
+      for (const auto& [id, node] : cluster.nodes())
+        place.placements.push_back(
+          {id,
+           task->job,
+           1 + static_cast<std::uint32_t>(random.below(8)),
+           {{task->index, 1,
+             cluster.placed(*cluster.find_job(task->job), task->index).attempt + 1}}});
+  if (!place.placements.empty())
+    send(registry, ledger, [this, commands = std::vector<core::Command>{std::move(place)}] {
+      wish(registry, commands);
+      pump();
+    });
+}
+
+void Master::check_reason(Random& random) {
+  if (!parts_ || !runs() || parts_->failed || parts_->scheduler_seq != truth_.cluster().last_seq())
+    return;
+  const auto task = truth_.some_pending(random);
+  if (!task)
+    return;
+  ListTasks query;
+  query.job = task->job;
+  query.from = task->index;
+  query.limit = 1;
+  const auto view = truth_.cluster().list(query);
+  const auto explained = parts_->scheduler.explain(task->job, task->index, wall());
+  const bool said = explained && !explained->summary.empty() &&
+                    explained->summary.find("does not wait") == std::string::npos;
+  if (!said && (!view || view->tasks.front().reason.empty()))
+    truth_.broken("nobody can say why task " + std::to_string(task->index) + " of job " +
+                  std::to_string(task->job.value) + " waits" +
+                  (explained ? ": " + explained->summary : ": " + explained.error().message()));
+}
+
+bool Master::idle() const {
+  return serves() && parts_->ledger->undurable() == 0 && parts_->queued == 0;
+}
+
+} // namespace reeve::sim
