@@ -8,6 +8,12 @@ namespace reeve::sched {
 
 using What = Column::What;
 
+namespace {
+std::uint64_t by_share(double share) {
+  return 1 + static_cast<std::uint64_t>(std::clamp(share, 0.0, 1e6) * 0x1p40);
+}
+} // namespace
+
 void JobLine::add(JobId job) {
   if (ids_.empty() || head_ == ids_.size() || ids_.back() < job)
     ids_.push_back(job);
@@ -41,6 +47,7 @@ std::uint32_t Lots::queue_named(const std::string& name) {
   queues_.emplace_back();
   queues_[id].name = name;
   queues_[id].settings = settings_.of(name);
+  queues_[id].turn = turn_;
   bool around = false; // does it stand around queues that are there already?
   for (const Queue& queue : queues_)
     around |= queue.name.size() > name.size() && queue.name.starts_with(name + ".");
@@ -368,9 +375,18 @@ bool Lots::before(LotId a, LotId b) const {
     if (shelves_[s].holds_lots || !shelves_[s].shares)
       return key_of(lots_[a]) < key_of(lots_[b]);
     const ShelfId other = *(at - 1);
-    return shelves_[s].tree.key_of(other) < shelves_[s].tree.key_of(below);
+    const auto place = [&](ShelfId id) { // what is off its shelf stands where it would come back
+      return shelves_[id].shelved ? shelves_[s].tree.key_of(id) : Key{by_share(share(id)), id};
+    };
+    return place(other) < place(below);
   }
   return a < b;
+}
+
+void Lots::next_in_turn(At at) {
+  turn_ = at - 1; // nowhere before the first
+  for (Queue& queue : queues_)
+    queue.turn = turn_;
 }
 
 Amounts Lots::anything() const {
@@ -531,7 +547,7 @@ void Lots::settle(ShelfId id) {
     }
     Key key = shelf.tree.first_key();
     if (shelves_[shelf.above].shares && key.major > 0)
-      key = {1 + static_cast<std::uint64_t>(std::clamp(share(id), 0.0, 1e6) * 0x1p40), id};
+      key = {by_share(share(id)), id};
     if (shelf.shelved)
       tree.update(id, key, most, mask);
     else

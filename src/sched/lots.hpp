@@ -152,6 +152,8 @@ public:
   [[nodiscard]] std::deque<Queue>& queues() { return queues_; }
   [[nodiscard]] const std::deque<Queue>& queues() const { return queues_; }
   [[nodiscard]] const Shelf& shelf(ShelfId id) const { return shelves_[id]; }
+  /// Round-robin goes on with this node, in every queue, also in those to come.
+  void next_in_turn(At at);
 
   /// The lot's head, its age, or what its key depends on is another now: puts it where it belongs.
   void place(LotId lot);
@@ -286,6 +288,7 @@ private:
   std::deque<Shelf> shelves_;
   std::vector<ShelfId> free_shelves_;
   std::map<LeaseId, Held> held_;
+  At turn_ = nowhere - 1; // of a new queue
   ShelfId root_ = nobody;
   Ranked::Where lot_where_, shelf_where_;
 };

@@ -171,7 +171,7 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
       places.emplace(more && here != more->spread.end() ? here->second : 0, value);
     }
     for (const auto& [tasks, value] : places) {
-      const Nodes::Accept there = [&](At at) {
+      const Nodes::Accept there = [&, &value = value](At at) { // clang 14 captures no bindings
         const auto label = nodes[at].facts.labels.find(kind.spread);
         return label != nodes[at].facts.labels.end() && label->second == value && good(at);
       };

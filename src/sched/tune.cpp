@@ -5,6 +5,7 @@
 #include "src/sched/state.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace reeve::sched {
 namespace {
@@ -13,9 +14,9 @@ constexpr std::int64_t pressure_at = 95; // percent, where there is no high mark
 constexpr std::int64_t booked_out = 10;  // percent that are left at most
 
 std::int64_t percent(std::int64_t part, std::int64_t whole) {
-  return whole <= 0 ? 0
-                    : static_cast<std::int64_t>(static_cast<double>(part) * 100.0 /
-                                                static_cast<double>(whole));
+  if (whole <= 0)
+    return 0;
+  return std::llround(static_cast<double>(part) * 100.0 / static_cast<double>(whole));
 }
 } // namespace
 
@@ -43,11 +44,12 @@ void Scheduler::State::tune(std::vector<core::Command>& commands) {
     const core::NodeChanged& facts = nodes[at].facts;
     std::int64_t cpu_used = 0, memory_used = 0;
     for (const auto& [cpu, memory] : gauge.recent) {
-      cpu_used += cpu / static_cast<std::int64_t>(gauge.recent.size());
-      memory_used += memory / static_cast<std::int64_t>(gauge.recent.size());
+      cpu_used += cpu;
+      memory_used += memory;
     }
-    const std::int64_t cpu = percent(cpu_used, facts.capacity.cpu_milli);
-    const std::int64_t memory = percent(memory_used, facts.capacity.memory_bytes);
+    const auto samples = static_cast<std::int64_t>(gauge.recent.size());
+    const std::int64_t cpu = percent(cpu_used / samples, facts.capacity.cpu_milli);
+    const std::int64_t memory = percent(memory_used / samples, facts.capacity.memory_bytes);
     const auto reaches = [](std::int64_t use, std::int64_t mark) {
       return mark > 0 && use >= mark;
     };

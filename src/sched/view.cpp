@@ -619,8 +619,7 @@ void Scheduler::State::pulled(NodeId node) {
   nodes[at].sulk = Duration(0);
   nodes.touch(at);
   if (nodes[at].flights.empty())
-    for (Queue& queue : lots.queues())
-      queue.turn = at - 1; // nowhere before the first
+    lots.next_in_turn(at);
 }
 
 void Scheduler::State::learn(NodeId node, const JobResults& results) {

@@ -827,7 +827,7 @@ TEST(dry_run, says_where_it_would_go_and_changes_nothing) {
   ASSERT_EQ(w.in_flight(a, big), 1u);
   EXPECT_EQ(ask(task("x", 3)),
             "would wait: no node has room; 1 node: busy: vcores; 1 node: too small: vcores; would "
-            "fit with 3 more vcores free on a node; expected to start in 1h");
+            "fit with 3 more vcores free on a node; expected to start in 1h00m");
   EXPECT_EQ(ask(task("x", 9)),
             "would wait: no node can ever run it as it is; 2 nodes: too small: vcores");
   EXPECT_EQ(w.scheduler.would_go(JobSpec(), w.now).error().code, Code::bad_field);
