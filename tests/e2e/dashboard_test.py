@@ -271,22 +271,27 @@ class Page(WithDashboard):
     def open(self, path=""):
         self.browser.get("about:blank")
         self.browser.get(f"{self.url}/#/{path}")
-        await_true(lambda: self.find("main[data-ready]"), "the page")
+        try:
+            await_true(lambda: self.find("main[data-ready]"), f"the page {path}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: it shows {self.text('body')!r}") from None
 
     def find(self, css):
         return self.browser.find_elements("css selector", css)
 
     def text(self, css="main"):
-        found = self.find(css)
-        return found[0].text if found else ""
+        return self.browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", css)
 
     def await_text(self, wanted, css="main"):
         await_true(lambda: re.search(wanted, self.text(css)), f"{wanted} in {css}")
 
     def press(self, label):
-        button = next(b for b in self.find("button") if b.text == label and b.is_displayed())
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-        button.click()
+        """At once, in the page: what is live may replace a button between finding and pressing it."""
+        pressed = self.browser.execute_script("""
+          const button = [...document.querySelectorAll('button')].find((b) => b.innerText === arguments[0] && b.offsetParent && !b.disabled);
+          button?.click();
+          return Boolean(button);""", label)
+        self.assertTrue(pressed, f"a button {label} in {self.text()!r}")
 
     def picture(self, name):
         if folder := os.environ.get("REEVE_SCREENSHOTS"):

@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(
     Refused{"with_an_old_token",
             {"localhost:1", "http://localhost:1", "same-origin", "application/json", "secreT"},
             "X-Reeve-Token"}),
-  [](const auto& info) { return info.param.name; });
+  [](const auto& test) { return std::string(test.param.name); });
 
 TEST(dashboard_guard, only_our_own_names_are_answered) {
   const KnownHosts hosts("10.0.0.5", 7180, {"reeve.example.org"});
