@@ -23,16 +23,31 @@ const listeners = new Set();
 export const live = { connected: false, figures: null };
 export function onNews(listener) { listeners.add(listener); return () => listeners.delete(listener); }
 const tell = (news) => listeners.forEach((l) => l(news));
+/// One connection, and only while the page is looked at: a browser has six for all pages of a server.
 export function startLive() {
-  const source = new EventSource("/api/live");
-  source.addEventListener("open", () => { live.connected = true; tell({ events: [], jobs: [], nodes: false, link: true, all: true }); });
-  source.addEventListener("error", () => { live.connected = false; tell({ events: [], jobs: [], nodes: false, link: true }); });
-  source.addEventListener("gap", () => tell({ events: [], jobs: [], nodes: true, all: true }));
-  source.addEventListener("tick", (message) => {
-    const news = JSON.parse(message.data);
-    if (news.figures) live.figures = news.figures;
-    tell(news);
-  });
+  let source = null, last = "";
+  const close = () => { source?.close(); source = null; };
+  const open = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(last ? `/api/live?from=${last}` : "/api/live");
+    source.addEventListener("open", () => { live.connected = true; tell({ events: [], jobs: [], nodes: false, link: true, all: true }); });
+    source.addEventListener("error", () => {
+      live.connected = false;
+      tell({ events: [], jobs: [], nodes: false, link: true });
+      if (source?.readyState === EventSource.CLOSED) { close(); setTimeout(open, 2000); } // refused: too many pages
+    });
+    source.addEventListener("gap", () => tell({ events: [], jobs: [], nodes: true, all: true }));
+    source.addEventListener("tick", (message) => {
+      const news = JSON.parse(message.data);
+      if (message.lastEventId) last = message.lastEventId;
+      if (news.figures) live.figures = news.figures;
+      tell(news);
+    });
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  open();
 }
 /// Calls `load` at most once a second, and once more after the last wish.
 export function throttle(load, pause = 1000) {
@@ -49,5 +64,6 @@ export function follow(params, onPiece) {
   source.addEventListener("piece", (m) => { const piece = JSON.parse(m.data); onPiece(piece); if (piece.ended) source.close(); });
   source.addEventListener("trouble", (m) => { source.close(); onPiece({ text: "", trouble: JSON.parse(m.data).text, ended: true }); });
   source.addEventListener("error", () => source.close());
+  addEventListener("pagehide", () => source.close(), { once: true });
   return () => source.close();
 }
