@@ -177,7 +177,7 @@ void Master::deliver(gateway::Outbox out) {
   for (auto& asked : out.archivist)
     take(std::move(asked));
   for (const auto& asked : out.scheduler)
-    send(gateway, scheduler, [this, asked] { explain(asked); });
+    send(gateway, scheduler, [this, asked] { take(asked); });
 }
 
 void Master::take(gateway::ForLedger& item) {
@@ -226,13 +226,27 @@ void Master::take(gateway::ForArchivist asked) { // there is no history here
     refuse(asked.from, {Code::not_found, {}, "nothing is known of it"});
 }
 
-void Master::explain(const gateway::ForScheduler& asked) {
-  const auto explained =
-    parts_->scheduler.explain(asked.question.job, asked.question.index, wall());
-  if (explained)
-    answer(asked.from, Explained::type, encode(*explained));
-  else
-    refuse(asked.from, explained.error());
+void Master::take(const gateway::ForScheduler& asked) {
+  sched::Scheduler& core = parts_->scheduler;
+  if (const auto* question = std::get_if<Explain>(&asked.question)) {
+    const auto explained = core.explain(question->job, question->index, wall());
+    if (explained)
+      answer(asked.from, Explained::type, encode(*explained));
+    else
+      refuse(asked.from, explained.error());
+  } else if (const auto* lease = std::get_if<Allocate>(&asked.question)) {
+    if (const auto good = core.check(*lease); !good)
+      return refuse(asked.from, good.error());
+    send(scheduler, ledger, [this, from = asked.from, wanted = *lease] {
+      parts_->ledger->request(from.peer, from.correlation, wanted, wall());
+      pump();
+    });
+  } else if (const auto* measured = std::get_if<gateway::Measured>(&asked.question)) {
+    core.measured(measured->node, measured->used);
+  } else if (const auto* pulled = std::get_if<gateway::Pulled>(&asked.question)) {
+    core.pulled(pulled->node);
+    think_soon(scheduler);
+  }
 }
 
 void Master::answer(gateway::Origin to, MessageType type, std::string body) {
@@ -473,27 +487,6 @@ void Master::snapshot() {
 }
 
 // ---- looked at from outside
-
-void Master::rival(Random& random) {
-  if (!serves() || !runs())
-    return;
-  const core::Cluster& cluster = truth_.cluster();
-  core::Place place;
-  for (int n = 0; n < 20; ++n)
-    if (const auto task = truth_.some_pending(random))
-      for (const auto& [id, node] : cluster.nodes())
-        place.placements.push_back(
-          {id,
-           task->job,
-           1 + static_cast<std::uint32_t>(random.below(8)),
-           {{task->index, 1,
-             cluster.placed(*cluster.find_job(task->job), task->index).attempt + 1}}});
-  if (!place.placements.empty())
-    send(registry, ledger, [this, commands = std::vector<core::Command>{std::move(place)}] {
-      wish(registry, commands);
-      pump();
-    });
-}
 
 void Master::check_reason(Random& random) {
   if (!parts_ || !runs() || parts_->failed || parts_->scheduler_seq != truth_.cluster().last_seq())

@@ -36,8 +36,6 @@ public:
   Clock& clock() { return options_.clock; }
   /// How long the disk takes, at most.
   void set_sync_most(Duration most) { options_.sync_most = std::max(most, options_.sync_least); }
-  /// A second scheduler, which knows nothing of what is free, has its wishes, too.
-  void rival(Random& random);
   /// Asks the scheduler why a pending task waits, when it has heard all there is.
   void check_reason(Random& random);
   [[nodiscard]] bool serves() const { return parts_ != nullptr && !parts_->failed; }
@@ -95,7 +93,7 @@ private:
   void take(gateway::Registration registration);
   void take(gateway::Asked asked);
   void take(gateway::ForArchivist asked);
-  void explain(const gateway::ForScheduler& asked);
+  void take(const gateway::ForScheduler& asked);
   void answer(gateway::Origin to, MessageType type, std::string body);
   void refuse(gateway::Origin to, const Error& error);
 

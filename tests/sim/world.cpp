@@ -63,7 +63,6 @@ private:
   void lie(Random&);
   void old_leader(Random&);
   void crash_user(Random&);
-  void rival(Random&);
 
   Agent& agent(Random& random) { return *random.pick(agents_); }
   User& user(Random& random) { return *random.pick(users_); }
@@ -130,7 +129,6 @@ const std::vector<World::Happening>& World::table() {
     {"lie", 2, true, &World::lie},
     {"old leader", 2, true, &World::old_leader},
     {"crash user", 2, true, &World::crash_user},
-    {"rival", 5, true, &World::rival},
   };
   return all;
 }
@@ -478,15 +476,6 @@ void World::crash_user(Random& random) {
   User& which = user(random);
   which.crash();
   timeline_.at(timeline_.now() + random.between(10ms, 5s), [&which] { which.start(); });
-}
-
-void World::rival(Random& random) {
-  for (std::int64_t n = random.between(1, 5); n > 0; --n)
-    timeline_.at(timeline_.now() + random.between(0s, 5s),
-                 [this, own = seed_of(random.next(), "rival")] {
-                   Random mine(own);
-                   master_->rival(mine);
-                 });
 }
 
 // ---- the run
