@@ -116,9 +116,6 @@ int serve(const config::MasterOptions& options, const sigset_t& signals) {
   parts.journal = std::move(begun->journal);
   parts.history = (std::filesystem::path(options.state) / "history.db").string();
   parts.ledger_options.master = options.name;
-  if (options.journal_max_bytes > 0) // what is past makes room before what is new is refused
-    parts.ledger_options.snapshot_bytes =
-      std::min(parts.ledger_options.snapshot_bytes, options.journal_max_bytes / 4);
   parts.on_down = on_down;
   actors::Master master(system, std::move(parts));
   master.start();

@@ -69,7 +69,7 @@ protected:
     }
   }
   std::string path_ = "";
-  record::Opened opened_{Incarnation(9), "boot", 42};
+  record::Opened opened_{Incarnation(9), "boot", 42, Incarnation(9)};
   std::vector<std::size_t> sizes_; // of the file after each record
 
   void SetUp() override {
@@ -102,7 +102,8 @@ TEST_F(keeper_log, counts_up_to_the_cut_wherever_it_is_cut) {
       EXPECT_EQ(state.attempts.at(id_of(1)).pid, 4711);
       EXPECT_EQ(state.attempts.at(id_of(1)).ticks_high, 101u);
     }
-    EXPECT_EQ(state.attempts.contains(id_of(1)) && state.attempts.at(id_of(1)).ended, records == 5);
+    EXPECT_EQ(state.attempts.contains(id_of(1)) && state.attempts.at(id_of(1)).exit.has_value(),
+              records == 5);
   }
 }
 
