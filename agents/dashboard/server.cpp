@@ -396,6 +396,7 @@ void Server::Impl::stream_log(const httplib::Request& request, httplib::Response
           text = event_text("piece", "",
                             Json{{"text", chunk->data.data},
                                  {"dropped", chunk->offset - read->offset},
+                                 {"next", next},
                                  {"ended", *ended},
                                  {"written", chunk->written}});
         read->offset = std::max(read->offset, next);

@@ -23,31 +23,37 @@ const listeners = new Set();
 export const live = { connected: false, figures: null };
 export function onNews(listener) { listeners.add(listener); return () => listeners.delete(listener); }
 const tell = (news) => listeners.forEach((l) => l(news));
-/// One connection, and only while the page is looked at: a browser has six for all pages of a server.
+/// Listens to a stream of the server, again and again, for as long as somebody sees the page. A browser opens six connections to one
+/// server for all its tabs and for the pages that it keeps for its Back button; if unseen pages held theirs, the seventh would wait.
+function stream(path, listeners) {
+  let source = null;
+  const over = new AbortController();
+  const drop = () => { source?.close(); source = null; };
+  const hold = () => {
+    if (over.signal.aborted || source || document.hidden) return;
+    source = new EventSource(path());
+    for (const [kind, listener] of Object.entries(listeners)) source.addEventListener(kind, listener);
+    source.addEventListener("error", () => { drop(); setTimeout(hold, 1000); }); // not left to the browser: where it goes on has changed
+  };
+  addEventListener("pagehide", drop, over);
+  addEventListener("pageshow", hold, over);
+  document.addEventListener("visibilitychange", () => (document.hidden ? drop() : hold()), over);
+  hold();
+  return () => { over.abort(); drop(); };
+}
 export function startLive() {
-  let source = null, last = "";
-  const close = () => { source?.close(); source = null; };
-  const open = () => {
-    if (source || document.hidden) return;
-    source = new EventSource(last ? `/api/live?from=${last}` : "/api/live");
-    source.addEventListener("open", () => { live.connected = true; tell({ events: [], jobs: [], nodes: false, link: true, all: true }); });
-    source.addEventListener("error", () => {
-      live.connected = false;
-      tell({ events: [], jobs: [], nodes: false, link: true });
-      if (source?.readyState === EventSource.CLOSED) { close(); setTimeout(open, 2000); } // refused: too many pages
-    });
-    source.addEventListener("gap", () => tell({ events: [], jobs: [], nodes: true, all: true }));
-    source.addEventListener("tick", (message) => {
+  let last = ""; // event seen: a stream that is opened again goes on behind it
+  stream(() => `/api/live${last && `?from=${last}`}`, {
+    open: () => { live.connected = true; tell({ events: [], jobs: [], nodes: false, link: true, all: true }); },
+    error: () => { live.connected = false; tell({ events: [], jobs: [], nodes: false, link: true }); },
+    gap: () => tell({ events: [], jobs: [], nodes: true, all: true }),
+    tick: (message) => {
       const news = JSON.parse(message.data);
-      if (message.lastEventId) last = message.lastEventId;
+      last = message.lastEventId || last;
       if (news.figures) live.figures = news.figures;
       tell(news);
-    });
-  };
-  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", open);
-  open();
+    },
+  });
 }
 /// Calls `load` at most once a second, and once more after the last wish.
 export function throttle(load, pause = 1000) {
@@ -60,10 +66,10 @@ export function throttle(load, pause = 1000) {
 }
 /// Output of one attempt, piece by piece, until it has ended. Returns a function that stops it.
 export function follow(params, onPiece) {
-  const source = new EventSource(`/api/follow?${new URLSearchParams(params)}`);
-  source.addEventListener("piece", (m) => { const piece = JSON.parse(m.data); onPiece(piece); if (piece.ended) source.close(); });
-  source.addEventListener("trouble", (m) => { source.close(); onPiece({ text: "", trouble: JSON.parse(m.data).text, ended: true }); });
-  source.addEventListener("error", () => source.close());
-  addEventListener("pagehide", () => source.close(), { once: true });
-  return () => source.close();
+  let offset = 0;
+  const stop = stream(() => `/api/follow?${new URLSearchParams({ ...params, offset })}`, {
+    piece: (m) => { const piece = JSON.parse(m.data); offset = piece.next; if (piece.ended) stop(); onPiece(piece); },
+    trouble: (m) => { stop(); onPiece({ text: "", trouble: JSON.parse(m.data).text, ended: true }); },
+  });
+  return stop;
 }
