@@ -1,6 +1,5 @@
 // Reading the cluster: answers to questions, the state as changes for a starting decider, and what
 // agents are sent. Changes nothing. See cluster.hpp.
-#include "messages/mutant.hpp"
 #include "src/core/state.hpp"
 
 #include <algorithm>
@@ -246,7 +245,7 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         v.last.text = mark.reason;
       }
     if (job->extra && state == TaskState::pending && v.reason.empty() &&
-        holds(job->extra->blocked, index) && !REEVE_MUTANT(no_reason))
+        holds(job->extra->blocked, index))
       v.reason = waits_for(*job);
     if (job->held && state == TaskState::pending)
       v.reason =

@@ -1,6 +1,7 @@
 // See scheduler.hpp.
 #include "src/sched/scheduler.hpp"
 
+#include "messages/mutant.hpp"
 #include "src/core/draft.hpp"
 #include "src/sched/state.hpp"
 
@@ -93,7 +94,10 @@ std::map<std::string, std::int64_t> Scheduler::counts() const {
 
 Result<Explained> Scheduler::explain(JobId job, TaskIndex index, TimePoint now) const {
   state_->clock = std::max(state_->clock, now);
-  return state_->explain(job, index);
+  auto explained = state_->explain(job, index);
+  if (REEVE_MUTANT(no_reason) && explained)
+    explained->summary.clear();
+  return explained;
 }
 
 } // namespace reeve::sched

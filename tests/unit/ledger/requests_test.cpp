@@ -48,6 +48,8 @@ TEST_F(requests, no_more_of_one_user_waits_than_the_queue_takes) {
   EXPECT_TRUE(ask_for(999, {}, "wide"));
   const NodeId a = node("a");
   place(a, first, {{0, 1}}); // what runs waits no more
+  commit();
+  effects();
   submit(array_of(3));
   ask_submit({array_of(1)});
   EXPECT_EQ(answer<Failed>().code, Code::refused);
