@@ -47,6 +47,7 @@ public:
       const std::lock_guard lock(mutex_);
       for (auto& item : news)
         topics_.push_back(std::move(item.topic));
+      published_.notify_all();
     };
     wire.consumed = [](std::size_t) {};
     wire.counters = [] { return std::map<std::string, std::int64_t>(); };
@@ -79,9 +80,13 @@ public:
     if (handler_.gone)
       handler_.gone(peer, "test");
   }
-  std::vector<std::string> topics() {
-    const std::lock_guard lock(mutex_);
-    return topics_;
+  /// Waits for an event whose topic begins so.
+  bool wait_published(std::string_view topic) {
+    std::unique_lock lock(mutex_);
+    return published_.wait_for(lock, patience, [&] {
+      return std::any_of(topics_.begin(), topics_.end(),
+                         [&](const std::string& t) { return t.starts_with(topic); });
+    });
   }
 
 private:
@@ -89,6 +94,7 @@ private:
   std::map<net::Peer, std::shared_ptr<Other>> others_;
   net::Server::Handler handler_;
   std::vector<std::string> topics_;
+  std::condition_variable published_;
 };
 
 /// Runs every task at once. Tasks of executor noop end quietly; what `behave` says of others.
