@@ -1,7 +1,7 @@
 // See refill.hpp.
 #include "actors/refill.hpp"
 
-#include "src/core/cluster.hpp"
+#include "src/ledger/recover.hpp"
 
 namespace reeve::actors {
 namespace {
@@ -38,21 +38,15 @@ Result<void> adopt(const core::Cluster& cluster, history::History& history) {
 } // namespace
 
 Result<void> refill(journal::Journal& journal, history::History& history, Seq upto) {
-  auto snapshot = journal.load_snapshot();
-  if (!snapshot)
-    return tl::unexpected(snapshot.error());
-  core::Cluster cluster;
-  if (snapshot->seq) {
-    auto restored = core::Cluster::restore(snapshot->bytes);
-    if (!restored)
-      return tl::unexpected(restored.error());
-    cluster = std::move(*restored);
-    snapshot->bytes = {};
-  }
-  if (history.last() < snapshot->seq) {
+  auto recovered = ledger::recover_snapshot(journal);
+  if (!recovered)
+    return tl::unexpected(recovered.error());
+  core::Cluster& cluster = recovered->cluster;
+  const Seq snapshot = recovered->snapshot;
+  if (history.last() < snapshot) {
     if (auto adopted = adopt(cluster, history); !adopted)
       return adopted;
-    const Seq end = std::min(snapshot->seq, upto);
+    const Seq end = std::min(snapshot, upto);
     if (auto noted = history.note_gap(end, "not in the journal any more"); !noted)
       return noted;
   }
@@ -72,25 +66,24 @@ Result<void> refill(journal::Journal& journal, history::History& history, Seq up
     return recorded;
   };
   const Error enough{Code::ok, {}, {}};
-  auto read =
-    journal.read(snapshot->seq.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
-      if (seq > upto)
-        return tl::unexpected(enough);
-      auto entry = decode<Entry>(bytes, stored_limits);
-      if (!entry)
-        return tl::unexpected(entry.error());
-      core::Changes changes;
-      if (auto replayed = cluster.replay(seq, *entry, changes); !replayed)
-        return replayed;
-      if (seq <= before)
-        return {};
-      if (open->entries.empty())
-        open->first = seq;
-      open->entries.push_back(std::move(*entry));
-      open->changes.insert(open->changes.end(), std::make_move_iterator(changes.begin()),
-                           std::make_move_iterator(changes.end()));
-      return record(false);
-    });
+  auto read = journal.read(snapshot.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
+    if (seq > upto)
+      return tl::unexpected(enough);
+    auto entry = decode<Entry>(bytes, stored_limits);
+    if (!entry)
+      return tl::unexpected(entry.error());
+    core::Changes changes;
+    if (auto replayed = cluster.replay(seq, *entry, changes); !replayed)
+      return replayed;
+    if (seq <= before)
+      return {};
+    if (open->entries.empty())
+      open->first = seq;
+    open->entries.push_back(std::move(*entry));
+    open->changes.insert(open->changes.end(), std::make_move_iterator(changes.begin()),
+                         std::make_move_iterator(changes.end()));
+    return record(false);
+  });
   if (!read && read.error().code != Code::ok)
     return read;
   return record(true);

@@ -12,7 +12,7 @@ Error at(const std::string& place, const Error& error) {
 
 } // namespace
 
-Result<Recovered> recover(journal::Journal& journal) {
+Result<Recovered> recover_snapshot(journal::Journal& journal) {
   auto snapshot = journal.load_snapshot();
   if (!snapshot)
     return tl::unexpected<Error>(std::move(snapshot).error());
@@ -27,11 +27,18 @@ Result<Recovered> recover(journal::Journal& journal) {
       return fail(Code::corrupt, place,
                   "holds the state after entry " + std::to_string(cluster->last_seq().value));
     out.cluster = std::move(*cluster);
-    std::string().swap(snapshot->bytes); // before the tail needs memory
   }
+  return out;
+}
+
+Result<Recovered> recover(journal::Journal& journal) {
+  auto recovered = recover_snapshot(journal);
+  if (!recovered)
+    return recovered;
+  Recovered& out = *recovered;
   core::Changes changes;
   auto read =
-    journal.read(snapshot->seq.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
+    journal.read(out.snapshot.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
       if (REEVE_MUTANT(tail_forgotten) && seq == journal.last())
         return {};
       auto entry = decode<Entry>(bytes, stored_limits);
@@ -43,7 +50,7 @@ Result<Recovered> recover(journal::Journal& journal) {
     });
   if (!read)
     return tl::unexpected<Error>(std::move(read).error());
-  return out;
+  return recovered;
 }
 
 Result<journal::Snapshot> make_snapshot(journal::Journal& journal) {

@@ -16,6 +16,9 @@ struct Recovered {
 };
 /// Errors: corrupt (names the seq), unknown_version, io.
 Result<Recovered> recover(journal::Journal& journal);
+/// The newest good snapshot alone, for who reads the entries after it himself; nothing when there
+/// is none. Errors as above.
+Result<Recovered> recover_snapshot(journal::Journal& journal);
 
 /// A snapshot of the state after the newest durable entry, from a reader of its own. Run it on a
 /// thread of its own.
