@@ -162,9 +162,7 @@ Result<ListTasks> tasks_wanted(const Parameters& parameters) {
   ListTasks o;
   Reader r(parameters);
   r.needed("job");
-  std::uint64_t job = 0;
-  r.number("job", job, 1);
-  o.job = JobId(job);
+  r.number("job", o.job, 1);
   r.number("from", o.from, 0, tasks_max);
   r.number("limit", o.limit, 1, 1'000);
   r.names("state", o.states);
@@ -187,9 +185,8 @@ Result<QueryHistory> history_wanted(const Parameters& parameters) {
   r.text("queue", o.queue, 64);
   r.text("node", o.node);
   r.text("state", o.state, 32);
-  std::uint64_t job = 0, task = ~std::uint64_t{0};
-  r.number("job", job);
-  o.job = JobId(job);
+  r.number("job", o.job);
+  std::uint64_t task = ~std::uint64_t{0};
   r.number("task", task, 0, tasks_max);
   if (task != ~std::uint64_t{0})
     o.task = static_cast<TaskIndex>(task);
@@ -211,9 +208,7 @@ Result<ReadLog> log_wanted(const Parameters& parameters) {
   ReadLog o;
   Reader r(parameters);
   r.needed("job");
-  std::uint64_t job = 0;
-  r.number("job", job, 1);
-  o.job = JobId(job);
+  r.number("job", o.job, 1);
   r.number("index", o.index, 0, tasks_max);
   r.number("attempt", o.attempt, 0, 1'000'000);
   r.number("offset", o.offset);
@@ -228,9 +223,7 @@ Result<Explain> explain_wanted(const Parameters& parameters) {
   Explain o;
   Reader r(parameters);
   r.needed("job");
-  std::uint64_t job = 0;
-  r.number("job", job, 1);
-  o.job = JobId(job);
+  r.number("job", o.job, 1);
   r.number("index", o.index, 0, tasks_max);
   return r.done(o);
 }
