@@ -175,12 +175,31 @@ void LedgerActor::release() {
     post(this, directory_->gateway, Effects{std::move(effects)});
 }
 
+/// Waking an actor costs as much as a small batch does: those whom nothing in it concerns sleep on.
 void LedgerActor::broadcast(const core::CommittedPtr& batch) {
-  for (const auto& to :
-       {directory_->scheduler, directory_->recovery, directory_->sweeper, directory_->watchdog,
-        directory_->registry, directory_->publisher, directory_->archivist})
+  bool nodes = false; // the registry and the watchdog know nothing else
+  bool more = false;  // than jobs that arrive, of which only the scheduler takes note
+  for (const auto& change : batch->changes) {
+    nodes |= core::get_if<core::NodeChanged>(change) != nullptr ||
+             std::holds_alternative<core::NodeForgotten>(change) ||
+             std::holds_alternative<core::ConfigUpdated>(change);
+    more |= !std::holds_alternative<core::JobArrived>(change);
+  }
+  const auto tell = [&](const caf::actor& to) {
     if (to)
       send(to, batch);
+  };
+  tell(directory_->scheduler);
+  tell(directory_->publisher);
+  tell(directory_->archivist);
+  if (more) {
+    tell(directory_->recovery);
+    tell(directory_->sweeper);
+  }
+  if (nodes) {
+    tell(directory_->watchdog);
+    tell(directory_->registry);
+  }
 }
 
 void LedgerActor::send_described() {

@@ -32,8 +32,9 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   auto retold = parts.journal->reader();
   directory_->archivist = system.spawn<ArchivistActor>(
     std::move(parts.history), reader ? std::move(*reader) : nullptr, directory_);
-  directory_->ledger = system.spawn<LedgerActor>(std::move(parts.ledger), std::move(parts.journal),
-                                                 std::move(parts.ledger_options), directory_, load);
+  directory_->ledger =
+    system.spawn<LedgerActor, caf::detached>(std::move(parts.ledger), std::move(parts.journal),
+                                             std::move(parts.ledger_options), directory_, load);
   directory_->scheduler = system.spawn<SchedulerActor>(directory_);
   directory_->registry = system.spawn<RegistryActor>(directory_);
   directory_->watchdog = system.spawn<WatchdogActor>(directory_);
@@ -41,8 +42,8 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   directory_->sweeper = system.spawn<SweeperActor>(directory_);
   directory_->publisher =
     system.spawn<PublisherActor, caf::detached>(parts.wire, retold ? std::move(*retold) : nullptr);
-  directory_->gateway = system.spawn<GatewayActor>(gateway::Gateway(std::move(parts.greeting)),
-                                                   std::move(parts.wire), directory_, load);
+  directory_->gateway = system.spawn<GatewayActor, caf::detached>(
+    gateway::Gateway(std::move(parts.greeting)), std::move(parts.wire), directory_, load);
   guard_ = system.spawn<GuardActor>(all(), std::move(parts.on_down));
 }
 

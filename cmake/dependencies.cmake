@@ -19,6 +19,12 @@ if(REEVE_SANITIZE MATCHES "undefined")
   target_compile_options(reeve_caf INTERFACE -fno-sanitize=null) # 0.17.6's headers bind null references
 endif()
 
+# Entries, changes and answers are made in one thread and freed in another, millions of them: jemalloc takes a third less time for
+# that than the C library's allocator, and gives memory back. The sanitizers bring their own.
+if(NOT REEVE_SANITIZE)
+  pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+endif()
+
 # msgpack-c, header only, without Boost.
 find_path(MSGPACK_INCLUDE_DIR msgpack.hpp REQUIRED)
 add_library(reeve_msgpack INTERFACE)

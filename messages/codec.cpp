@@ -397,6 +397,16 @@ void put_map(std::string& out, std::size_t n) {
   Packer(sink).pack_map(static_cast<std::uint32_t>(n));
 }
 
+void end_map(std::string& out, std::size_t at, std::size_t n) {
+  if (n < 16) {
+    out[at] = static_cast<char>(0x80u | n);
+    return;
+  }
+  std::string head;
+  put_map(head, n);
+  out.replace(at, 1, head);
+}
+
 Tape& thread_tape() {
   thread_local Tape tape;
   return tape;

@@ -339,33 +339,42 @@ void put_map(std::string& out, std::size_t n);
 
 template<class T> void write(std::string& out, const T& v);
 
-template<class T> struct FieldCounter {
+template<class T> struct LastSetField { // of an array: what follows it is left out
   const T& v;
-  std::uint32_t set = 0, last = 0, index = 0;
+  const T& unset = schema::defaults<T>();
+  std::uint32_t last = 0, index = 0;
   template<class M> void operator()(const char*, M T::*member, const FieldRule& rule = {}) {
     ++index;
-    if (rule.required || v.*member != schema::defaults<T>().*member) {
-      ++set;
+    if (rule.required || v.*member != unset.*member)
       last = index;
-    }
   }
 };
-template<class T> struct FieldWriter {
+template<class T> struct ArrayFieldWriter {
   std::string& out;
   const T& v;
-  std::uint32_t left; // array: how many from the front
-  template<class M> void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
-    if constexpr (schema::is_array<T>()) {
-      if (left == 0)
-        return;
-      --left;
-      write(out, v.*member);
-    } else if (rule.required || v.*member != schema::defaults<T>().*member) {
-      put_str(out, name);
-      write(out, v.*member);
-    }
+  std::uint32_t left; // how many from the front
+  template<class M> void operator()(const char*, M T::*member, const FieldRule& = {}) {
+    if (left == 0)
+      return;
+    --left;
+    write(out, v.*member);
   }
 };
+template<class T> struct MapFieldWriter {
+  std::string& out;
+  const T& v;
+  const T& unset = schema::defaults<T>();
+  std::uint32_t set = 0;
+  template<class M> void operator()(const char* name, M T::*member, const FieldRule& rule = {}) {
+    if (!rule.required && v.*member == unset.*member)
+      return;
+    ++set;
+    put_str(out, name);
+    write(out, v.*member);
+  }
+};
+/// Says in the head of a map, written at `at` as an empty one, that `n` fields followed.
+void end_map(std::string& out, std::size_t at, std::size_t n);
 
 template<class T> void write(std::string& out, const T& v) {
   using namespace schema;
@@ -415,14 +424,19 @@ template<class T> void write(std::string& out, const T& v) {
     std::visit([&](const auto& body) { write(out, body); }, v);
   } else {
     static_assert(schema::Struct<T>, "declare fields()");
-    FieldCounter<T> counter{v};
-    T::fields(counter);
-    if constexpr (schema::is_array<T>())
-      put_array(out, counter.last);
-    else
-      put_map(out, counter.set);
-    FieldWriter<T> writer{out, v, counter.last};
-    T::fields(writer);
+    if constexpr (schema::is_array<T>()) {
+      LastSetField<T> set{v};
+      T::fields(set);
+      put_array(out, set.last);
+      ArrayFieldWriter<T> writer{out, v, set.last};
+      T::fields(writer);
+    } else {
+      const std::size_t at = out.size();
+      put_map(out, 0);
+      MapFieldWriter<T> writer{out, v};
+      T::fields(writer);
+      end_map(out, at, writer.set);
+    }
   }
 }
 

@@ -12,6 +12,8 @@ std::string_view name_of(MessageType type) {
     return "failed";
   case MessageType::done:
     return "done";
+  case MessageType::bundle:
+    return "bundle";
   case MessageType::submit:
     return "submit";
   case MessageType::submitted:

@@ -19,6 +19,7 @@ enum class MessageType : std::uint16_t {
   welcome = 2,
   failed = 3,
   done = 4,
+  bundle = 5,
   // client -> master, and the answers
   submit = 10,
   submitted = 11,
@@ -107,7 +108,8 @@ struct Welcome {
   std::string cluster, master, program;     // program: "reeved 0.1.0"
   Epoch epoch;
   std::int64_t frame_bytes_max = 16 << 20;
-  std::string events; // endpoint of the event stream
+  std::string events;   // endpoint of the event stream
+  bool bundles = false; // are understood
   bool operator==(const Welcome&) const = default;
   template<class V> static void fields(V& v) {
     v("version", &Welcome::version);
@@ -117,6 +119,27 @@ struct Welcome {
     v("epoch", &Welcome::epoch);
     v("frame_bytes_max", &Welcome::frame_bytes_max);
     v("events", &Welcome::events);
+    v("bundles", &Welcome::bundles);
+  }
+};
+/// Several messages in one, so that the sockets' work is done once for all of them. Each means what
+/// it would mean alone; a bundle holds no bundles.
+struct Bundled { // the two frames of one message
+  static constexpr bool as_array = true;
+  Bytes header, body;
+  bool operator==(const Bundled&) const = default;
+  template<class V> static void fields(V& v) {
+    v("header", &Bundled::header, {.required = true, .max = 1'024});
+    v("body", &Bundled::body, {.required = true});
+  }
+};
+constexpr std::int64_t bundled_max = 1'024;
+struct Bundle {
+  static constexpr MessageType type = MessageType::bundle;
+  std::vector<Bundled> messages;
+  bool operator==(const Bundle&) const = default;
+  template<class V> static void fields(V& v) {
+    v("messages", &Bundle::messages, {.required = true, .min = 1, .max = bundled_max});
   }
 };
 /// The answer when something could not be done.
@@ -1011,7 +1034,7 @@ std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlat
 // clang-format settles on no form for a list this long.
 // clang-format off
 #define REEVE_MESSAGES(X) \
-  X(Header) X(Hello) X(Welcome) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) \
+  X(Header) X(Hello) X(Welcome) X(Bundle) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) \
   X(JobProgress) X(Wait) X(Progress) X(Allocate) X(LeaseView) X(Granted) X(Release) \
   X(Renew) X(ActOnNodes) X(SetConfig) X(GetConfig) X(ConfigValues) X(Step) X(JobView) \
   X(ListJobs) X(JobList) X(TaskView) X(ListTasks) X(TaskList) X(NodeView) X(ListNodes) \

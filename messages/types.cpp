@@ -154,7 +154,8 @@ Result<void> validate(const JobSpec& spec, std::string_view path) {
           validate(spec.constraints[i], join(path, "constraints[" + std::to_string(i) + "]"));
         !good)
       return good;
-  return validate(spec.resources, join(path, "resources"));
+  return spec.resources.named_milli.empty() ? Result<void>{}
+                                            : validate(spec.resources, join(path, "resources"));
 }
 
 Resources& operator+=(Resources& a, const Resources& b) {

@@ -64,9 +64,20 @@ Tasks::Task* Tasks::find(Serial serial) {
 void Tasks::watch(int fd, Watch what, std::uint64_t which) {
   epoll_event event{};
   event.events = EPOLLIN;
+  if (what == Watch::leader) // dies once
+    event.events |= EPOLLONESHOT;
   event.data.u64 = watch_tag(what, which);
   if (::epoll_ctl(parts_.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
     std::fprintf(stderr, "epoll: %s\n", errno_text(errno).c_str());
+}
+
+/// A process that is being started holds copies of our descriptors until it runs its program: what
+/// is only closed would go on telling of its end until then.
+void Tasks::close_watched(Fd& fd) const {
+  if (!fd)
+    return;
+  ::epoll_ctl(parts_.epoll, EPOLL_CTL_DEL, fd.get(), nullptr);
+  fd.reset();
 }
 
 void Tasks::set_deadline(Task& task, std::optional<SteadyTime> when) {
@@ -335,6 +346,8 @@ void Tasks::finish(Task& task) {
 void Tasks::conclude(Task& task, TaskResult result) {
   const Serial serial = task.serial;
   set_deadline(task, std::nullopt);
+  close_watched(task.out);
+  close_watched(task.err);
   if (task.cgroup)
     Cgroups::remove(task.cgroup);
   if (!task.work_dir.path.empty())
@@ -364,7 +377,7 @@ bool Tasks::drain(Task& task, Stream stream, int chunks) {
     if (n < 0 && errno == EAGAIN)
       return true;
     if (n <= 0) {
-      fd.reset();
+      close_watched(fd);
       return false;
     }
     kept.append(parts_.dir, task.id, stream, {buffer.data(), static_cast<std::size_t>(n)});

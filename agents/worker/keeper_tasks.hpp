@@ -102,6 +102,7 @@ private:
   Task* find(Serial serial);
   void took_off(Spawned spawned);
   void watch(int fd, Watch what, std::uint64_t which);
+  void close_watched(Fd& fd) const;
   void set_deadline(Task& task, std::optional<SteadyTime> when);
   void begin_stop(Task& task, Cause cause, const std::string& text, Duration grace);
   void begin_kill(Task& task);

@@ -23,24 +23,59 @@ void Calls::cancel(std::uint64_t correlation) {
   calls_.erase(correlation);
 }
 
-const Call* Calls::next_unsent() {
-  while (!unsent_.empty()) {
-    const auto at = calls_.find(unsent_.front());
-    if (at != calls_.end() && at->second.stage == Stage::unsent)
-      return &at->second.call;
-    unsent_.pop_front();
+/// The next calls to be sent, at most `most` and about `bytes`.
+std::vector<std::pair<std::uint64_t, const Call*>> Calls::next_unsent(std::size_t most,
+                                                                      std::size_t bytes) {
+  std::vector<std::pair<std::uint64_t, const Call*>> next;
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < unsent_.size() && next.size() < most && total <= bytes;) {
+    const auto at = calls_.find(unsent_[i]);
+    if (at == calls_.end() || at->second.stage != Stage::unsent) {
+      unsent_.erase(unsent_.begin() + static_cast<std::ptrdiff_t>(i));
+      continue;
+    }
+    total += at->second.call.body.size();
+    if (next.empty() || total <= bytes)
+      next.emplace_back(unsent_[i], &at->second.call);
+    ++i;
   }
-  return nullptr;
+  return next;
 }
 
-void Calls::sent(Instant now) {
-  Entry& entry = calls_.at(unsent_.front());
-  unsent_.pop_front();
-  entry.stage = Stage::sent;
-  const std::uint32_t doublings = entry.call.stream ? 0 : std::min(entry.times, doublings_max);
-  entry.due = entry.call.again.count() > 0 ? now + entry.call.again * (1U << doublings) : never;
-  ++entry.times;
-  next_due_ = std::min(next_due_, entry.due);
+Calls::Outgoing Calls::next_message(bool bundles) {
+  constexpr std::size_t bytes_max = 256u << 10;
+  const auto next = next_unsent(bundles ? static_cast<std::size_t>(bundled_max) : 1, bytes_max);
+  const auto head = [this](MessageType type, std::uint64_t correlation) {
+    return encode(Header{protocol_version, type, correlation, epoch_});
+  };
+  Outgoing out;
+  out.calls = next.size();
+  if (next.empty())
+    return out;
+  if (next.size() == 1) {
+    out.header = head(next[0].second->type, next[0].first);
+    out.body = next[0].second->body;
+    return out;
+  }
+  Bundle bundle;
+  bundle.messages.reserve(next.size());
+  for (const auto& [correlation, call] : next)
+    bundle.messages.push_back({{head(call->type, correlation)}, {call->body}});
+  out.header = head(Bundle::type, 0);
+  out.body = encode(bundle);
+  return out;
+}
+
+void Calls::sent(std::size_t n, Instant now) {
+  for (; n > 0; --n) {
+    Entry& entry = calls_.at(unsent_.front());
+    unsent_.pop_front();
+    entry.stage = Stage::sent;
+    const std::uint32_t doublings = entry.call.stream ? 0 : std::min(entry.times, doublings_max);
+    entry.due = entry.call.again.count() > 0 ? now + entry.call.again * (1U << doublings) : never;
+    ++entry.times;
+    next_due_ = std::min(next_due_, entry.due);
+  }
 }
 
 void Calls::to_unsent(std::uint64_t correlation, Entry& entry) {
@@ -81,12 +116,26 @@ bool Calls::reply(std::string_view header_bytes, std::string body, Instant now) 
   const auto header = decode<Header>(header_bytes);
   if (!header)
     return false;
-  epoch_ = std::max(epoch_, header->epoch);
-  const auto at = calls_.find(header->correlation);
+  if (header->type != MessageType::bundle)
+    return reply_alone(*header, std::move(body), now);
+  auto bundle = decode<Bundle>(body);
+  if (!bundle)
+    return false;
+  bool all = true;
+  for (Bundled& one : bundle->messages) {
+    const auto inner = decode<Header>(one.header.data);
+    all &= inner && reply_alone(*inner, std::move(one.body.data), now);
+  }
+  return all;
+}
+
+bool Calls::reply_alone(const Header& header, std::string body, Instant now) {
+  epoch_ = std::max(epoch_, header.epoch);
+  const auto at = calls_.find(header.correlation);
   if (at == calls_.end())
     return false;
   unanswered_ = 0;
-  if (header->type == MessageType::failed) {
+  if (header.type == MessageType::failed) {
     auto failed = decode<Failed>(body);
     if (!failed) {
       finish(at->first, fail(Code::bad_message, "",
@@ -96,20 +145,20 @@ bool Calls::reply(std::string_view header_bytes, std::string body, Instant now) 
     }
     return true;
   }
-  if (header->version != protocol_version) {
+  if (header.version != protocol_version) {
     finish(at->first,
            fail(Code::unknown_version, "",
-                "the master answered in protocol version " + std::to_string(header->version) +
+                "the master answered in protocol version " + std::to_string(header.version) +
                   ", this program speaks " + std::to_string(protocol_version)));
     return true;
   }
   if (!at->second.call.stream) {
-    finish(at->first, Reply{header->type, std::move(body)});
+    finish(at->first, Reply{header.type, std::move(body)});
     return true;
   }
   const std::uint64_t correlation = at->first;
   const OnReply on_reply = at->second.call.on_reply; // a copy: it may cancel its own call
-  if (on_reply(Reply{header->type, std::move(body)}))
+  if (on_reply(Reply{header.type, std::move(body)}))
     calls_.erase(correlation);
   return true;
 }

@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <unordered_map>
+#include <vector>
 
 namespace reeve::client {
 
@@ -41,14 +42,20 @@ public:
   /// Forgets a call without telling it.
   void cancel(std::uint64_t correlation);
 
-  /// The next call to be sent, or null. `sent` takes it off.
-  const Call* next_unsent();
-  [[nodiscard]] std::uint64_t next_correlation() const { return unsent_.front(); }
-  void sent(Instant now);
+  /// What goes out next: one call, or with `bundles` several in one message. No `calls`: nothing
+  /// does.
+  struct Outgoing {
+    std::string header, body;
+    std::size_t calls = 0;
+  };
+  [[nodiscard]] Outgoing next_message(bool bundles);
+  /// The first `n` that wait to be sent have been.
+  void sent(std::size_t n, Instant now);
+  [[nodiscard]] bool has_unsent() { return !next_unsent(1, 0).empty(); }
   [[nodiscard]] std::size_t unsent_size() const { return unsent_.size(); } // at most
 
-  /// Both frames of a reply. Returns false when they are not from a master: unreadable, or nobody
-  /// waits for them.
+  /// Both frames of a reply, or of a bundle of them. Returns false when they are not from a master:
+  /// unreadable, or nobody waits for them.
   bool reply(std::string_view header, std::string body, Instant now);
   /// Replies to what was sent will not come: repeatable calls are to be sent again, the others end
   /// with `timed_out`.
@@ -79,6 +86,9 @@ private:
     std::uint32_t times = 0;
     Error refusal; // the last busy or not_leader, told when time runs out
   };
+  std::vector<std::pair<std::uint64_t, const Call*>> next_unsent(std::size_t most,
+                                                                 std::size_t bytes);
+  bool reply_alone(const Header& header, std::string body, Instant now);
   void finish(std::uint64_t correlation, Result<Reply> result);
   void to_unsent(std::uint64_t correlation, Entry& entry);
   bool put_off(Entry& entry, const Failed& failed, Instant now);

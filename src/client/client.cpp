@@ -19,7 +19,8 @@ constexpr std::size_t chunk_jobs = 10'000;
 constexpr std::size_t chunk_bytes = 4u << 20;
 constexpr std::size_t together_jobs = 100'000; // of one Submit
 constexpr std::size_t key_bytes = 16;
-constexpr std::size_t flush_batch = 32;    // under load, so many go out together
+constexpr std::size_t flush_alone = 32;    // with fewer under way, each goes out at once
+constexpr std::size_t flush_batch = 128;   // under load, so many go out together
 constexpr std::size_t wait_jobs = 100'000; // of one Wait
 constexpr Duration wait_again =
   std::chrono::seconds(20); // the master forgets waits that are not repeated
@@ -121,6 +122,7 @@ Result<Client> Client::connect(const std::vector<std::string>& endpoints, Client
     return tl::unexpected<Error>(std::move(error));
   }
   client.impl_->welcome = std::move(*welcome);
+  client.impl_->connection->may_bundle(client.impl_->welcome.bundles);
   return client;
 }
 
@@ -242,7 +244,7 @@ Result<void> Client::submit_async(Submit request, std::function<void(Result<Subm
       return pumped;
   client::Calls& calls = impl_->connection->calls();
   calls.add(std::move(call));
-  if (calls.size() < flush_batch || calls.unsent_size() >= flush_batch)
+  if (calls.size() < flush_alone || calls.unsent_size() >= flush_batch)
     impl_->connection->flush();
   return {};
 }

@@ -50,10 +50,14 @@ struct Connection::Impl {
   Instant last_stood;       // when the connection last stood, or the socket was opened
   bool stands = false;
   bool stood_ever = false;
+  bool bundles = false;     // the master understands them
+  bool had_bundles = false; // the one before did: this one is asked
 
   void open(Instant now);
   void close();
   void look_at_monitor();
+  void disconnected();
+  void ask_for_bundles();
   void receive(Instant now);
   void send(Instant now);
   void move_on(Instant now);
@@ -92,6 +96,26 @@ void Connection::Impl::close() {
   socket.close();
 }
 
+void Connection::Impl::disconnected() {
+  had_bundles = had_bundles || std::exchange(bundles, false);
+  calls.disconnected();
+}
+
+/// The next master, or the next program at the same address, may be an older one.
+void Connection::Impl::ask_for_bundles() {
+  Call call;
+  call.type = Hello::type;
+  call.body = encode(Hello{{spoken_versions.begin(), spoken_versions.end()}, {}});
+  call.again = std::chrono::seconds(1);
+  call.on_reply = [this](const Result<Reply>& reply) {
+    if (reply && reply->type == Welcome::type)
+      if (const auto welcome = decode<Welcome>(reply->body))
+        bundles = welcome->bundles;
+    return true;
+  };
+  calls.add(std::move(call));
+}
+
 void Connection::Impl::look_at_monitor() {
   zmq::message_t event, address;
   while (monitor.recv(event, zmq::recv_flags::dontwait)) {
@@ -100,10 +124,12 @@ void Connection::Impl::look_at_monitor() {
     if (event_of(event) == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
       stands = true;
       stood_ever = true;
+      if (std::exchange(had_bundles, false))
+        ask_for_bundles();
     } else {
       stands = false;
       last_stood = std::chrono::steady_clock::now();
-      calls.disconnected();
+      disconnected();
     }
   }
 }
@@ -125,15 +151,15 @@ void Connection::Impl::receive(Instant now) {
 }
 
 void Connection::Impl::send(Instant now) {
-  std::string header;
-  while (const Call* call = calls.next_unsent()) {
-    header.clear();
-    encode_to(header,
-              Header{protocol_version, call->type, calls.next_correlation(), calls.epoch()});
-    if (!socket.send(zmq::buffer(header), zmq::send_flags::sndmore | zmq::send_flags::dontwait))
+  for (;;) {
+    const Calls::Outgoing next = calls.next_message(bundles);
+    if (next.calls == 0)
+      return;
+    if (!socket.send(zmq::buffer(next.header),
+                     zmq::send_flags::sndmore | zmq::send_flags::dontwait))
       return; // no connection
-    (void)socket.send(zmq::buffer(call->body), zmq::send_flags::dontwait);
-    calls.sent(now);
+    (void)socket.send(zmq::buffer(next.body), zmq::send_flags::dontwait);
+    calls.sent(next.calls, now);
   }
 }
 
@@ -147,7 +173,7 @@ void Connection::Impl::move_on(Instant now) {
     return;
   close();
   calls.forget_unanswered();
-  calls.disconnected();
+  disconnected();
   endpoint = (endpoint + 1) % options.endpoints.size();
   open(now);
 }
@@ -190,6 +216,9 @@ Result<std::unique_ptr<Connection>> Connection::open(ConnectionOptions options) 
   return std::unique_ptr<Connection>(new Connection(std::move(impl)));
 }
 
+void Connection::may_bundle(bool may) {
+  impl_->bundles = may;
+}
 Calls& Connection::calls() {
   return impl_->calls;
 }
@@ -230,7 +259,7 @@ Result<void> Connection::pump(Duration patience) {
     wait = std::max(wait, Duration(0));
     std::array<zmq::pollitem_t, 2> items{
       {{impl.socket.handle(), 0, ZMQ_POLLIN, 0}, {impl.monitor.handle(), 0, ZMQ_POLLIN, 0}}};
-    if (impl.calls.next_unsent() != nullptr)
+    if (impl.calls.has_unsent())
       items[0].events |= ZMQ_POLLOUT;
     zmq::poll(items, std::chrono::ceil<milliseconds>(wait));
     const Instant after = Clock::now();

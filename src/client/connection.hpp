@@ -24,6 +24,8 @@ public:
   Connection& operator=(const Connection&) = delete;
 
   [[nodiscard]] Calls& calls();
+  /// What waits to be sent may go out in bundles.
+  void may_bundle(bool may);
   /// Sends, receives and keeps time; waits at most `patience` for something to happen.
   /// Error: timed_out when interrupted.
   Result<void> pump(Duration patience);

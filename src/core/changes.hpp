@@ -151,11 +151,39 @@ struct ConfigUpdated {
   std::map<std::string, std::string> values; // all that differ from the defaults
 };
 
-using Change = std::variant<NodeChanged, NodeForgotten, NodeAvailable, JobArrived, TasksReleased,
-                            TasksReady, TasksWithdrawn, HoldChanged, TasksTaken, FlightChanged,
-                            TasksInterrupted, TasksToStop, JobEnded, JobReopened, JobForgotten,
-                            LeaseChanged, LeaseEnded, ConfigUpdated>;
+/// A value of which few come: as wide as a pointer in a Change, because a million others stand
+/// beside it.
+template<class T> class Boxed {
+public:
+  Boxed(T value) : value_(std::make_shared<const T>(std::move(value))) {}
+  [[nodiscard]] const T& operator*() const { return *value_; }
+
+private:
+  std::shared_ptr<const T> value_; // never null
+};
+
+using Change = std::variant<Boxed<NodeChanged>, NodeForgotten, NodeAvailable, JobArrived,
+                            TasksReleased, TasksReady, TasksWithdrawn, HoldChanged, TasksTaken,
+                            FlightChanged, TasksInterrupted, TasksToStop, JobEnded, JobReopened,
+                            JobForgotten, Boxed<LeaseChanged>, LeaseEnded, ConfigUpdated>;
+static_assert(sizeof(Change) <= 88);
 using Changes = std::vector<Change>;
+
+template<class T> const T& unboxed(const T& change) {
+  return change;
+}
+template<class T> const T& unboxed(const Boxed<T>& change) {
+  return *change;
+}
+/// The change as a T; null when it is another.
+template<class T> const T* get_if(const Change& change) {
+  if constexpr (std::is_same_v<T, NodeChanged> || std::is_same_v<T, LeaseChanged>) {
+    const auto* boxed = std::get_if<Boxed<T>>(&change);
+    return boxed ? &**boxed : nullptr;
+  } else {
+    return std::get_if<T>(&change);
+  }
+}
 
 /// What the ledger hands to the deciders, the publisher and the archivist when it has become
 /// durable.

@@ -3,6 +3,7 @@
 
 #include "src/core/spec_diff.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <xxhash.h>
 
@@ -60,27 +61,27 @@ JobState Job::state() const {
 
 Job& JobTable::add(JobId id) {
   const std::uint64_t page = id.value / page_jobs;
-  if (const std::uint64_t last = newest_.value / page_jobs;
-      last != page && last >= first_page_ && last - first_page_ < pages_.size() &&
-      pages_[last - first_page_] && pages_[last - first_page_]->live == 0)
-    pages_[last - first_page_].reset();
+  if (const std::uint64_t last = newest_.value / page_jobs; last != page && last >= first_page_ &&
+                                                            last - first_page_ < pages_.size() &&
+                                                            pages_[last - first_page_].live == 0)
+    pages_[last - first_page_].jobs.reset();
   if (pages_.empty())
     first_page_ = page;
   while (first_page_ + pages_.size() <= page)
-    pages_.push_back(nullptr);
+    pages_.emplace_back();
   auto& slot = pages_[page - first_page_];
-  if (!slot)
-    slot = std::make_unique<Page>();
-  ++slot->live;
+  if (!slot.jobs)
+    slot.jobs = std::make_unique<std::array<Job, page_jobs>>();
+  ++slot.live;
   ++size_;
   newest_ = id;
-  return slot->jobs[id.value % page_jobs];
+  return (*slot.jobs)[id.value % page_jobs];
 }
 Job* JobTable::find(JobId id) {
   const std::uint64_t page = id.value / page_jobs;
-  if (page < first_page_ || page - first_page_ >= pages_.size() || !pages_[page - first_page_])
+  if (page < first_page_ || page - first_page_ >= pages_.size() || !pages_[page - first_page_].jobs)
     return nullptr;
-  Job& job = pages_[page - first_page_]->jobs[id.value % page_jobs];
+  Job& job = (*pages_[page - first_page_].jobs)[id.value % page_jobs];
   return job.kind ? &job : nullptr;
 }
 void JobTable::erase(JobId id) {
@@ -91,9 +92,9 @@ void JobTable::erase(JobId id) {
   --size_;
   auto& page = pages_[id.value / page_jobs - first_page_];
   // The page that new jobs go to stays, so that its slots are not used twice.
-  if (--page->live == 0 && id.value / page_jobs != newest_.value / page_jobs)
-    page.reset();
-  while (!pages_.empty() && !pages_.front()) {
+  if (--page.live == 0 && id.value / page_jobs != newest_.value / page_jobs)
+    page.jobs.reset();
+  while (!pages_.empty() && !pages_.front().jobs) {
     pages_.pop_front();
     ++first_page_;
   }
@@ -104,9 +105,9 @@ void JobTable::start_after(JobId id) {
 }
 JobId JobTable::oldest() const {
   for (std::size_t p = 0; p < pages_.size(); ++p)
-    if (pages_[p])
+    if (pages_[p].jobs)
       for (std::size_t i = 0; i < page_jobs; ++i)
-        if (pages_[p]->jobs[i].kind)
+        if ((*pages_[p].jobs)[i].kind)
           return JobId((first_page_ + p) * page_jobs + i);
   return newest_.next();
 }
@@ -115,65 +116,62 @@ namespace {
 constexpr std::uint64_t deleted = ~std::uint64_t{0};
 }
 
-JobId KeyIndex::find(const KeyPrint& key, const JobTable& jobs) const {
+/// Where the slot of `key` is; slots_.size() when it is not there.
+std::size_t KeyIndex::place_of(const KeyPrint& key, const JobTable& jobs) const {
   if (slots_.empty() || key.none())
-    return {};
+    return slots_.size();
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = key.low & mask; slots_[i] != 0; i = (i + 1) & mask) {
-    if (slots_[i] == deleted)
+    if (slots_[i] == deleted || ((slots_[i] ^ key.high) & tag_bits) != 0)
       continue;
-    if (const Job* job = jobs.find(JobId(slots_[i])); job && job->key == key)
-      return JobId(slots_[i]);
+    if (const Job* job = jobs.find(JobId(slots_[i] & ~tag_bits)); job && job->key == key)
+      return i;
   }
-  return {};
+  return slots_.size();
+}
+JobId KeyIndex::find(const KeyPrint& key, const JobTable& jobs) const {
+  const std::size_t at = place_of(key, jobs);
+  return at == slots_.size() ? JobId() : JobId(slots_[at] & ~tag_bits);
+}
+void KeyIndex::put(const KeyPrint& key, JobId id) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t i = key.low & mask;
+  while (slots_[i] != 0)
+    i = (i + 1) & mask;
+  slots_[i] = (key.high & tag_bits) | id.value;
+  ++used_;
+  ++live_;
 }
 void KeyIndex::add(const KeyPrint& key, JobId id, const JobTable& jobs) {
   if (key.none())
     return;
   if ((used_ + 1) * 10 > slots_.size() * 7)
     grow(jobs);
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t i = key.low & mask;
-  while (slots_[i] != 0)
-    i = (i + 1) & mask;
-  slots_[i] = id.value;
-  ++used_;
-  ++live_;
+  put(key, id);
 }
 void KeyIndex::erase(const KeyPrint& key, const JobTable& jobs) {
-  if (slots_.empty() || key.none())
+  const std::size_t at = place_of(key, jobs);
+  if (at == slots_.size())
     return;
-  const std::size_t mask = slots_.size() - 1;
-  for (std::size_t i = key.low & mask; slots_[i] != 0; i = (i + 1) & mask) {
-    if (slots_[i] == deleted)
-      continue;
-    if (const Job* job = jobs.find(JobId(slots_[i])); job && job->key == key) {
-      slots_[i] = deleted;
-      --live_;
-      return;
-    }
-  }
+  slots_[at] = deleted;
+  --live_;
 }
+/// Asks the jobs for their keys in the order in which they lie in memory.
 void KeyIndex::grow(const JobTable& jobs) {
+  std::vector<std::uint64_t> ids;
+  ids.reserve(live_);
+  for (const std::uint64_t slot : slots_)
+    if (slot != 0 && slot != deleted)
+      ids.push_back(slot & ~tag_bits);
+  std::sort(ids.begin(), ids.end());
   std::size_t size = 64;
   while (size < (live_ + 1) * 2)
     size *= 2;
-  std::vector<std::uint64_t> old(size, 0);
-  old.swap(slots_);
+  slots_.assign(size, 0);
   used_ = live_ = 0;
-  const std::size_t mask = slots_.size() - 1;
-  for (const std::uint64_t id : old) {
-    if (id == 0 || id == deleted)
-      continue;
-    if (const Job* job = jobs.find(JobId(id))) {
-      std::size_t i = job->key.low & mask;
-      while (slots_[i] != 0)
-        i = (i + 1) & mask;
-      slots_[i] = id;
-      ++used_;
-      ++live_;
-    }
-  }
+  for (const std::uint64_t id : ids)
+    if (const Job* job = jobs.find(JobId(id)))
+      put(job->key, JobId(id));
 }
 
 } // namespace reeve::core

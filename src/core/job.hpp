@@ -108,25 +108,26 @@ public:
   [[nodiscard]] std::uint64_t size() const { return size_; }
   template<class F> void each(F&& f) const { // in id order
     for (std::size_t p = 0; p < pages_.size(); ++p)
-      if (pages_[p])
+      if (pages_[p].jobs)
         for (std::size_t i = 0; i < page_jobs; ++i)
-          if (pages_[p]->jobs[i].kind)
-            f(JobId((first_page_ + p) * page_jobs + i), pages_[p]->jobs[i]);
+          if (const Job& job = (*pages_[p].jobs)[i]; job.kind)
+            f(JobId((first_page_ + p) * page_jobs + i), job);
   }
 
 private:
   static constexpr std::size_t page_jobs = 512;
-  struct Page {
-    std::array<Job, page_jobs> jobs;
+  struct Page { // the count stands outside, so that the jobs fill what an allocator gives
+    std::unique_ptr<std::array<Job, page_jobs>> jobs;
     std::size_t live = 0;
   };
-  std::deque<std::unique_ptr<Page>> pages_;
+  std::deque<Page> pages_;
   std::uint64_t first_page_ = 0;
   JobId newest_;
   std::uint64_t size_ = 0;
 };
 
-/// Which job came with which key: open addressing over job ids, 8 bytes a slot.
+/// Which job came with which key: open addressing over job ids, 8 bytes a slot, of which the
+/// highest is taken from the key, so that others' keys are rarely looked at.
 class KeyIndex {
 public:
   [[nodiscard]] JobId find(const KeyPrint& key, const JobTable& jobs) const;
@@ -134,6 +135,9 @@ public:
   void erase(const KeyPrint& key, const JobTable& jobs);
 
 private:
+  static constexpr std::uint64_t tag_bits = std::uint64_t{0xff} << 56;
+  [[nodiscard]] std::size_t place_of(const KeyPrint& key, const JobTable& jobs) const;
+  void put(const KeyPrint& key, JobId id);
   void grow(const JobTable& jobs);
   std::vector<std::uint64_t> slots_; // 0: free, ~0: deleted
   std::size_t used_ = 0, live_ = 0;

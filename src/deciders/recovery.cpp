@@ -74,7 +74,7 @@ void Recovery::apply(const core::Changes& changes) {
   for (const auto& change : changes) {
     if (const auto* interrupted = std::get_if<core::TasksInterrupted>(&change))
       on(*interrupted);
-    else if (const auto* node = std::get_if<core::NodeChanged>(&change)) {
+    else if (const auto* node = core::get_if<core::NodeChanged>(change)) {
       names_[node->node] = node->name;
       quarantines_.on(*node);
     } else if (const auto* gone = std::get_if<core::NodeForgotten>(&change)) {

@@ -49,7 +49,7 @@ void Registry::reset(const core::Changes& changes) {
 
 void Registry::apply(const core::Changes& changes) {
   for (const auto& change : changes) {
-    if (const auto* node = std::get_if<core::NodeChanged>(&change)) {
+    if (const auto* node = core::get_if<core::NodeChanged>(change)) {
       if (node->state == NodeState::up)
         up_.insert(node->node);
       else

@@ -16,7 +16,7 @@ void Sweeper::reset(const core::Changes& changes) {
 
 void Sweeper::apply(const core::Changes& changes) {
   for (const auto& change : changes)
-    std::visit([this](const auto& c) { on(c); }, change);
+    std::visit([this](const auto& c) { on(core::unboxed(c)); }, change);
 }
 
 void Sweeper::on(const core::NodeChanged& change) {

@@ -49,7 +49,7 @@ Duration Watchdog::expected() const {
 void Watchdog::reset(const core::Changes& changes) {
   auto before = std::exchange(nodes_, {});
   for (const auto& change : changes)
-    if (const auto* node = std::get_if<core::NodeChanged>(&change);
+    if (const auto* node = core::get_if<core::NodeChanged>(change);
         node && node->state == NodeState::up) {
       const auto at = before.find(node->node);
       Watched watched;
@@ -66,7 +66,7 @@ void Watchdog::reset(const core::Changes& changes) {
 
 void Watchdog::apply(const core::Changes& changes) {
   for (const auto& change : changes) {
-    if (const auto* node = std::get_if<core::NodeChanged>(&change))
+    if (const auto* node = core::get_if<core::NodeChanged>(change))
       on(*node);
     else if (const auto* forgotten = std::get_if<core::NodeForgotten>(&change))
       suspicion_changed_ |= nodes_.erase(forgotten->node) > 0;

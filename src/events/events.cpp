@@ -205,7 +205,7 @@ void Teller::reset(const core::Changes& changes) {
 
 void Teller::learn(std::span<const core::Change> changes) {
   for (const auto& change : changes)
-    if (const auto* node = std::get_if<core::NodeChanged>(&change))
+    if (const auto* node = core::get_if<core::NodeChanged>(change))
       names_[node->node] = node->name;
 }
 

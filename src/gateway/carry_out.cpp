@@ -1,6 +1,8 @@
 // Effects in, frames out. See gateway.hpp.
 #include "src/gateway/gateway.hpp"
 
+#include <algorithm>
+
 namespace reeve::gateway {
 
 void Gateway::send_encoded(Peer peer, MessageType type, std::uint64_t correlation, std::string body,
@@ -8,6 +10,38 @@ void Gateway::send_encoded(Peer peer, MessageType type, std::uint64_t correlatio
   if (peer != 0)
     out.send.push_back(
       {peer, encode(Header{protocol_version, type, correlation, epoch_}), std::move(body)});
+}
+
+void Gateway::bundle(Outbox& out) {
+  constexpr std::size_t bytes_max = 256u << 10;
+  if (out.send.size() < 2)
+    return;
+  // What one peer is sent keeps its order; peers do not know of each other.
+  std::stable_sort(out.send.begin(), out.send.end(),
+                   [](const auto& a, const auto& b) { return a.peer < b.peer; });
+  std::vector<net::Message> sent;
+  for (std::size_t at = 0; at < out.send.size();) {
+    const Peer peer = out.send[at].peer;
+    const PeerState* state = peers_.find(peer);
+    std::size_t end = at + 1, bytes = out.send[at].bytes();
+    if (state && state->bundles)
+      for (; end < out.send.size() && out.send[end].peer == peer &&
+             end - at < static_cast<std::size_t>(bundled_max) &&
+             bytes + out.send[end].bytes() <= bytes_max;
+           ++end)
+        bytes += out.send[end].bytes();
+    if (end - at == 1) {
+      sent.push_back(std::move(out.send[at++]));
+      continue;
+    }
+    Bundle bundle;
+    bundle.messages.reserve(end - at);
+    for (; at < end; ++at)
+      bundle.messages.push_back({{std::move(out.send[at].header)}, {std::move(out.send[at].body)}});
+    sent.push_back(
+      {peer, encode(Header{protocol_version, Bundle::type, 0, epoch_}), encode(bundle)});
+  }
+  out.send = std::move(sent);
 }
 
 void Gateway::send_assigns(Session& session, Outbox& out) {
@@ -25,6 +59,7 @@ void Gateway::on_effects(std::vector<ledger::Effect> effects, TimePoint now, Out
       send_assigns(*session, out);
     }
   gathered_.clear();
+  bundle(out);
 }
 
 void Gateway::carry_out(ledger::ToPeer effect, TimePoint, Outbox& out) {

@@ -48,26 +48,45 @@ void Gateway::on_messages(std::vector<net::Message> messages, Pressure pressure,
                           Outbox& out) {
   pressure_ = pressure;
   for (const auto& message : messages)
-    on_message(message, now, out);
+    on_message(message.peer, message.header, message.body, false, now, out);
+  bundle(out);
 }
 
-void Gateway::on_message(const net::Message& message, TimePoint now, Outbox& out) {
+void Gateway::on_message(Peer peer, std::string_view header_bytes, std::string_view body,
+                         bool bundled, TimePoint now, Outbox& out) {
   auto header =
-    decode<Header>(message.header, DecodeLimits{.bytes = 1'024, .depth = 4, .tokens = 64});
+    decode<Header>(header_bytes, DecodeLimits{.bytes = 1'024, .depth = 4, .tokens = 64});
   if (header && is_spoken(header->version)) {
-    on_known_version({message.peer, *header, message.body, now, out});
+    const Call call{peer, *header, body, now, out};
+    if (header->type != MessageType::bundle)
+      on_known_version(call);
+    else if (!bundled)
+      on_bundle(call);
+    else
+      refuse(call, {Code::bad_message, {}, "a bundle in a bundle"});
     return;
   }
   ++counters_.bad_messages;
   // A header of another version may look otherwise, but begins with its version.
-  const HeaderHint hint = hint_of(message.header);
+  const HeaderHint hint = hint_of(header_bytes);
   if (hint.version != 0 && !is_spoken(hint.version)) {
-    send(message.peer, unknown_version(hint.version), hint.correlation, out);
+    send(peer, unknown_version(hint.version), hint.correlation, out);
     return;
   }
   Error error = header ? Error{Code::bad_message, {}, "not a header"} : header.error();
   error.field = error.field.empty() ? "header" : "header." + error.field;
-  send(message.peer, failed(error), hint.correlation, out);
+  send(peer, failed(error), hint.correlation, out);
+}
+
+void Gateway::on_bundle(const Call& call) {
+  const auto bundle = decode<Bundle>(call.body);
+  if (!bundle) {
+    ++counters_.bad_messages;
+    return refuse(call, bundle.error());
+  }
+  peers_.at(call.peer).bundles = true;
+  for (const Bundled& one : bundle->messages)
+    on_message(call.peer, one.header.data, one.body.data, true, call.now, call.out);
 }
 
 void Gateway::on_known_version(const Call& call) {
@@ -190,6 +209,7 @@ void Gateway::handle(const Call& call, Hello message) {
   welcome.program = greeting_.program;
   welcome.events = greeting_.events;
   welcome.epoch = epoch_;
+  welcome.bundles = true;
   send(call.peer, welcome, call.header.correlation, call.out);
 }
 
@@ -198,8 +218,11 @@ void Gateway::handle(const Call& call, Submit message) {
   request.specs.reserve(message.jobs.size());
   for (std::size_t i = 0; i < message.jobs.size(); ++i) {
     const JobSpec& spec = message.jobs[i];
-    if (auto good = validate(spec, "jobs[" + std::to_string(i) + "]"); !good)
-      return refuse(call, good.error());
+    if (auto good = validate(spec, ""); !good) {
+      Error error = std::move(good).error();
+      error.field = "jobs[" + std::to_string(i) + "]." + error.field;
+      return refuse(call, error);
+    }
     if (!message.dry_run)
       request.specs.push_back(Raw{encode(spec)});
   }

@@ -55,7 +55,11 @@ private:
     [[nodiscard]] Origin origin() const { return {peer, header.correlation}; }
   };
 
-  void on_message(const net::Message& message, TimePoint now, Outbox& out);
+  void on_message(Peer peer, std::string_view header, std::string_view body, bool bundled,
+                  TimePoint now, Outbox& out);
+  void on_bundle(const Call& call);
+  /// Several messages for a peer that understands bundles become one.
+  void bundle(Outbox& out);
   void on_known_version(const Call& call);
   template<class M> void take(const Call& call);
   template<class M> void ask_ledger(const Call& call, M message);

@@ -17,6 +17,7 @@ struct PeerState {
   std::map<std::uint64_t, TimePoint> waits; // correlation -> when last renewed
   TimePoint registering;                    // a RegisterNode is on its way; 0: none
   TimePoint told;                           // RegisterAgain was last sent
+  bool bundles = false;                     // it has sent one: it understands them
 };
 
 class Peers {

@@ -75,6 +75,7 @@ struct SqliteOptions {
   std::string path;            // the database file; made with its folder when missing
   bool read_only = false;      // for tools beside a running master
   std::uint64_t max_bytes = 0; // 0: no limit. Tests and small disks.
+  bool lay_out_log = false; // gives the log its full length, where there is room for many of them
 };
 /// Errors: io (with errno's words), corrupt (anything but a torn tail), refused (another master has
 /// it open), unknown_version.

@@ -109,6 +109,13 @@ WalTail inspect_wal(const std::string& wal) {
       return {0, "write-ahead log: its header was cut short, nothing in it was acknowledged", {}};
     return {};
   }
+  if (std::array<unsigned char, frame_header_bytes> next{};
+      head == std::array<unsigned char, header_bytes>{} &&
+      in.read(reinterpret_cast<char*>(next.data()), frame_header_bytes) &&
+      next == std::array<unsigned char, frame_header_bytes>{})
+    return {}; // laid out, nothing in it yet
+  in.clear();
+  in.seekg(header_bytes);
   const std::uint32_t magic = big_at(head.data());
   const std::uint32_t page = big_at(head.data() + 8);
   const bool big = (magic & 1u) != 0;

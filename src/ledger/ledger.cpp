@@ -113,7 +113,7 @@ void Ledger::after_changes(std::size_t first_change) {
     } else if (const auto* ended = std::get_if<core::JobEnded>(&change)) {
       if (waited)
         answer(waiters_.ended(ended->job, [this](JobId job) { return progress_of(job); }));
-    } else if (const auto* node = std::get_if<core::NodeChanged>(&change)) {
+    } else if (const auto* node = core::get_if<core::NodeChanged>(change)) {
       if (node->state == NodeState::lost || node->state == NodeState::gone)
         unbind(node->node, cluster_.find_node(node->node)->reason);
     } else if (const auto* forgotten = std::get_if<core::NodeForgotten>(&change)) {

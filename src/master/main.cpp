@@ -12,6 +12,13 @@
 #include <filesystem>
 #include <spdlog/spdlog.h>
 
+// Read by jemalloc when the program starts: memory goes back a second after its last use, also
+// while nothing happens.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:1000";
+}
+
 namespace {
 using namespace reeve;
 

@@ -19,6 +19,7 @@ Result<std::unique_ptr<journal::Journal>> open_journal(const config::MasterOptio
   journal::SqliteOptions sqlite;
   sqlite.path = (std::filesystem::path(options.state) / "journal.db").string();
   sqlite.max_bytes = options.journal_max_bytes;
+  sqlite.lay_out_log = sqlite.max_bytes == 0;
   return journal::open_sqlite(sqlite);
 }
 

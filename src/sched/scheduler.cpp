@@ -23,7 +23,7 @@ void Scheduler::reset(const core::Changes& changes) {
 
 void Scheduler::apply(const core::Changes& changes) {
   for (const core::Change& change : changes)
-    std::visit([this](const auto& c) { state_->on(c); }, change);
+    std::visit([this](const auto& c) { state_->on(core::unboxed(c)); }, change);
 }
 
 void Scheduler::apply(const core::Committed& batch) {

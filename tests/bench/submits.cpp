@@ -1,6 +1,7 @@
 // Jobs of one task submitted one by one, pipelined, each acknowledged as durable.
 #include "tests/bench/harness.hpp"
 
+#include <thread>
 #include <unistd.h>
 
 int main() {
@@ -39,6 +40,12 @@ int main() {
   if (acknowledged != jobs)
     give_up("not every job was acknowledged");
   say("  raw commit of 64 KiB", 1 / commit, "commits/s");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'500)); // a master counts once a second
+  const Stats stats = or_give_up(client.ask(GetStats{}), "stats");
+  const double commits = static_cast<double>(stats.counters.at("journal.commits"));
+  say("  jobs that share a commit", jobs / commits, "jobs");
+  say("  a commit, handed over to durable",
+      static_cast<double>(stats.histograms.at("journal_commit").sum_us) / commits / 1e3, "ms");
   say("  processor time of the master", master / jobs * 1e6, "us/job");
   say("  processor time of the client", own / jobs * 1e6, "us/job");
   say("single submits, pipelined, durable", jobs / took, "jobs/s", "raw round trips, pipelined",

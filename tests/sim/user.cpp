@@ -49,12 +49,11 @@ void User::tick() {
 
 void User::pump() {
   while (connected_) {
-    const client::Call* next = calls_.next_unsent();
-    if (!next)
+    const auto next = calls_.next_message(true);
+    if (next.calls == 0)
       return;
-    const Header header{protocol_version, next->type, calls_.next_correlation(), calls_.epoch()};
-    network_.send_up(host_, {encode(header), next->body});
-    calls_.sent(instant());
+    network_.send_up(host_, {next.header, next.body});
+    calls_.sent(next.calls, instant());
   }
 }
 

@@ -28,8 +28,7 @@ protected:
     call.again = again;
     call.repeatable = repeatable;
     call.stream = stream;
-    const std::uint64_t id =
-      calls.next_unsent() == nullptr && told.empty() ? 1 : told.rbegin()->first + 1;
+    const std::uint64_t id = !calls.has_unsent() && told.empty() ? 1 : told.rbegin()->first + 1;
     call.on_reply = [this, id](Result<Reply> reply) {
       told[id].all.push_back(std::move(reply));
       return told[id].all.back()->type != MessageType::progress;
@@ -40,9 +39,9 @@ protected:
   }
   std::vector<std::uint64_t> send_all() {
     std::vector<std::uint64_t> sent;
-    while (calls.next_unsent() != nullptr) {
-      sent.push_back(calls.next_correlation());
-      calls.sent(now);
+    for (auto next = calls.next_message(false); next.calls > 0; next = calls.next_message(false)) {
+      sent.push_back(decode<Header>(next.header)->correlation);
+      calls.sent(next.calls, now);
     }
     return sent;
   }
@@ -68,6 +67,47 @@ TEST_F(Table, a_call_is_sent_once_and_told_once) {
   EXPECT_EQ(told[id].all.size(), 1U);
   pass(1h);
   EXPECT_TRUE(send_all().empty());
+}
+
+TEST_F(Table, a_bundle_holds_what_waits_and_its_answers_may_come_in_one) {
+  for (int n = 0; n < 3; ++n)
+    make(0s, 1s);
+  const auto out = calls.next_message(true);
+  ASSERT_EQ(out.calls, 3U);
+  EXPECT_EQ(decode<Header>(out.header)->type, MessageType::bundle);
+  const auto sent = decode<Bundle>(out.body);
+  ASSERT_TRUE(sent);
+  ASSERT_EQ(sent->messages.size(), 3U);
+  for (std::uint64_t n = 0; n < 3; ++n)
+    EXPECT_EQ(decode<Header>(sent->messages[n].header.data)->correlation, n + 1);
+  calls.sent(out.calls, now);
+  EXPECT_FALSE(calls.has_unsent());
+  Bundle answers;
+  for (const std::uint64_t id : {3, 1})
+    answers.messages.push_back(
+      {{encode(Header{protocol_version, MessageType::stats, id, Epoch(1)})}, {""}});
+  const auto header = encode(Header{protocol_version, MessageType::bundle, 0, Epoch(1)});
+  EXPECT_TRUE(calls.reply(header, encode(answers), now));
+  EXPECT_EQ(told[1].all.size(), 1U);
+  EXPECT_EQ(told[2].all.size(), 0U);
+  EXPECT_EQ(told[3].all.size(), 1U);
+  EXPECT_FALSE(calls.reply(header, "nonsense", now));
+  EXPECT_FALSE(calls.reply(header, encode(answers), now)) << "they were told already";
+}
+
+TEST_F(Table, a_bundle_is_bounded_and_a_long_call_goes_alone) {
+  Call large;
+  large.body = std::string(1 << 20, 'x');
+  large.on_reply = [](Result<Reply>) { return true; };
+  make(0s, 1s);
+  calls.add(large);
+  for (int n = 0; n < 2; ++n) {
+    const auto out = calls.next_message(true);
+    EXPECT_EQ(out.calls, 1U);
+    EXPECT_EQ(decode<Header>(out.header)->correlation, n + 1U);
+    calls.sent(out.calls, now);
+  }
+  EXPECT_FALSE(calls.has_unsent());
 }
 
 TEST_F(Table, a_call_without_an_answer_is_sent_again_with_doubling_pauses) {
@@ -170,8 +210,7 @@ TEST_F(Table, a_callback_may_start_and_cancel_calls) {
     return true;
   };
   const auto id = calls.add(outer);
-  calls.next_unsent();
-  calls.sent(now);
+  calls.sent(calls.next_message(false).calls, now);
   EXPECT_TRUE(answer(id));
   EXPECT_EQ(calls.size(), 100U);
   calls.cancel(5);

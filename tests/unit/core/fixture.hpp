@@ -117,7 +117,7 @@ protected:
   template<class C> [[nodiscard]] std::vector<C> told() const {
     std::vector<C> out;
     for (const Change& change : changes_)
-      if (const auto* one = std::get_if<C>(&change))
+      if (const auto* one = get_if<C>(change))
         out.push_back(*one);
     return out;
   }

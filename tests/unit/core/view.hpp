@@ -49,7 +49,7 @@ struct View {
 
   void hear(const Changes& changes) {
     for (const Change& change : changes)
-      std::visit([this](const auto& c) { on(c); }, change);
+      std::visit([this](const auto& c) { on(unboxed(c)); }, change);
   }
 
 private:

@@ -287,6 +287,74 @@ TEST_F(GatewayRules, a_beacon_tells_each_node_how_it_stands) {
   EXPECT_TRUE(only<Beacon>(effect(effect_of_all), 0).draining);
 }
 
+// ---- bundles
+class Bundles : public GatewayTest {
+protected:
+  template<class M> static Bundled bundled(const M& message, std::uint64_t correlation) {
+    auto [header, body] = frames(message, correlation);
+    return {{std::move(header)}, {std::move(body)}};
+  }
+  template<class M> static M inner(const Bundled& one, std::uint64_t correlation) {
+    return as<M>({client, one.header.data, one.body.data}, correlation);
+  }
+};
+TEST_F(Bundles, mean_what_their_messages_would_mean_alone) {
+  Bundle bundle;
+  bundle.messages = {bundled(GetStats{}, 7), bundled(GetMaster{}, 8), bundled(Hello{}, 9)};
+  const auto out = say(client, bundle, 0);
+  ASSERT_EQ(out.ledger.size(), 2u);
+  EXPECT_EQ(std::get<Asked>(out.ledger[0]).from.correlation, 7u);
+  EXPECT_EQ(std::get<Asked>(out.ledger[1]).from.correlation, 8u);
+  EXPECT_TRUE(only<Welcome>(out, 9).bundles);
+}
+TEST_F(Bundles, hold_the_answers_to_a_peer_that_has_sent_one_and_to_nobody_else) {
+  Bundle first;
+  first.messages = {bundled(GetStats{}, 7)};
+  say(client, first, 0);
+  std::vector<ledger::Effect> effects;
+  for (std::uint64_t n = 1; n <= 3; ++n)
+    for (const Peer peer : {client, stranger})
+      effects.emplace_back(ledger::ToPeer{peer, MessageType::done, n, encode(Done{n, {}})});
+  const auto out = effects_(std::move(effects));
+  ASSERT_EQ(out.send.size(), 4u);
+  const auto bundle = as<Bundle>(out.send[0], 0);
+  ASSERT_EQ(bundle.messages.size(), 3u);
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    EXPECT_EQ(inner<Done>(bundle.messages[n - 1], n).changed, n);
+    EXPECT_EQ(out.send[n].peer, stranger);
+    EXPECT_EQ(as<Done>(out.send[n], n).changed, n);
+  }
+}
+TEST_F(Bundles, of_many_or_long_answers_are_several) {
+  Bundle first;
+  first.messages = {bundled(GetStats{}, 7)};
+  say(client, first, 0);
+  std::vector<ledger::Effect> effects;
+  for (std::uint64_t n = 1; n <= 2'000; ++n)
+    effects.emplace_back(ledger::ToPeer{client, MessageType::done, n, encode(Done{n, {}})});
+  effects.emplace_back(ledger::ToPeer{client, MessageType::done, 2'001, std::string(1 << 20, 'x')});
+  const auto out = effects_(std::move(effects));
+  ASSERT_EQ(out.send.size(), 3u);
+  EXPECT_EQ(as<Bundle>(out.send[0], 0).messages.size(), 1'024u);
+  EXPECT_EQ(as<Bundle>(out.send[1], 0).messages.size(), 976u);
+  EXPECT_EQ(decode<Header>(out.send[2].header)->correlation, 2'001u);
+}
+TEST_F(Bundles, in_a_bundle_or_unreadable_are_refused_and_the_rest_goes_on) {
+  Bundle nested;
+  nested.messages = {bundled(GetStats{}, 7)};
+  Bundle bundle;
+  bundle.messages = {bundled(nested, 5), Bundled{{"?"}, {"?"}}, bundled(GetMaster{}, 8)};
+  const auto out = say(client, bundle, 0);
+  ASSERT_EQ(out.ledger.size(), 1u);
+  EXPECT_EQ(std::get<Asked>(out.ledger[0]).from.correlation, 8u);
+  const auto answers = only<Bundle>(out, 0);
+  ASSERT_EQ(answers.messages.size(), 2u);
+  EXPECT_EQ(inner<Failed>(answers.messages[0], 5).code, Code::bad_message);
+  EXPECT_EQ(inner<Failed>(answers.messages[1], 0).code, Code::bad_field);
+  const auto bad = raw(stranger, encode(Header{protocol_version, Bundle::type, 3, {}}), "\xc0");
+  EXPECT_EQ(only<Failed>(bad, 3).code, Code::bad_field);
+}
+
 // ---- logs
 class Logs : public GatewayTest {
 protected:

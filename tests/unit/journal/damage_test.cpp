@@ -273,6 +273,53 @@ TEST_F(damaged_log, says_when_its_header_is_damaged) {
   EXPECT_TRUE(open_with(log, false)) << "without it, none of it may have been";
 }
 
+TEST_F(damaged_log, means_the_same_with_zeros_behind_it) {
+  const std::string room(64 * 4120, '\0');
+  auto whole = open_with(log_ + room, true);
+  ASSERT_TRUE(whole) << whole.error().message();
+  EXPECT_EQ(read_all(**whole).size(), 80u);
+  EXPECT_EQ((*whole)->verify()->torn_tail, "");
+  whole->reset();
+  for (std::size_t size = 60'000; size < log_.size() && !HasFailure(); size += 1'009) {
+    SCOPED_TRACE("log cut to " + std::to_string(size));
+    const std::string cut = log_.substr(0, size) + room;
+    EXPECT_FALSE(open_with(cut, true)) << "acknowledged entries were lost in silence";
+    auto opened = open_with(cut, false);
+    ASSERT_TRUE(opened) << opened.error().message();
+    EXPECT_EQ(read_all(**opened).size(), (*opened)->last().value);
+    EXPECT_LT((*opened)->last(), Seq(80));
+  }
+}
+
+TEST(laid_out_log, has_its_length_before_the_first_entry_and_keeps_it) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("journal.db"), log = path + "-wal";
+  for (std::uint64_t epoch = 1; epoch <= 3; ++epoch) {
+    auto journal = open_sqlite({.path = path, .lay_out_log = true});
+    ASSERT_TRUE(journal) << journal.error().message();
+    if (std::filesystem::space(folder.file(".")).available < (1u << 30))
+      return; // none is laid out on a small disk
+    const auto length = std::filesystem::file_size(log);
+    EXPECT_GE(length, 16u << 20);
+    EXPECT_EQ((*journal)->verify()->torn_tail, "");
+    ASSERT_TRUE((*journal)->acquire(Epoch(epoch), "m"));
+    ASSERT_TRUE(append(**journal, make_batch((*journal)->last().next(), 10, 40)));
+    EXPECT_EQ(std::filesystem::file_size(log), length);
+    EXPECT_EQ(read_all(**journal).size(), 10 * epoch);
+  }
+}
+
+TEST(laid_out_log, is_empty_when_nothing_has_been_written_and_only_then) {
+  const TemporaryFolder folder;
+  std::string log(1 << 20, '\0');
+  write_file(folder.file("x-wal"), log);
+  EXPECT_EQ(inspect_wal(folder.file("x-wal")).torn, "");
+  EXPECT_EQ(inspect_wal(folder.file("x-wal")).corrupt, "");
+  log[40] = 1;
+  write_file(folder.file("x-wal"), log);
+  EXPECT_NE(inspect_wal(folder.file("x-wal")).torn.find("header"), std::string::npos);
+}
+
 TEST(sqlite_journal, refuses_a_second_master_on_the_same_file) {
   const TemporaryFolder folder;
   const std::string path = folder.file("journal.db");
