@@ -12,6 +12,7 @@ LIBRARIES = [
     ("spdlog/", "spdlog"), ("CLI/", "cli11"), ("toml++/", "toml"), ("nlohmann/", "json"), ("xxhash", "xxhash"),
     ("httplib", "httplib"), ("prometheus/", "prometheus"), ("ncurses", "ncurses"), ("curses", "ncurses"),
     ("gtest/", "gtest"), ("gmock/", "gtest"), ("benchmark/", "benchmark"), ("reeve/", "reeve"),
+    ("grpcpp/", "grpc"), ("etcd/", "grpc"),
 ]
 # Parts of the standard library that wait, share between threads, or touch the outside.
 IMPURE = set("""atomic barrier condition_variable csignal filesystem fstream future iostream latch mutex semaphore
@@ -34,7 +35,8 @@ RULES = {
     "src/events": May("messages src/core", "", pure=True),
     "src/gateway": May("messages src/core src/ledger src/net", ""),
     "src/ledger": May("messages src/core src/journal", "system"),
-    "src/journal": May("messages src/sqlite src/util", "xxhash sqlite3 system"),
+    "src/journal": May("messages src/sqlite src/util", "xxhash sqlite3 grpc system", clock=True),
+    "src/standby": May("messages src/core src/events src/gateway src/journal src/ledger src/net", "zmq system", clock=True),
     "src/sqlite": May("messages", "sqlite3 system"),
     "src/history": May("messages src/core src/sqlite src/util", "sqlite3 system"),
     "src/util": May("messages", "json expected toml system"),
