@@ -10,10 +10,10 @@ SEEDS ?= 10000
 SOAK_SECONDS ?= 0
 FIRST_SEED ?= $(shell date +%s)000
 
-.PHONY: help deps build demo test bench install format tidy fuzz soak clean
+.PHONY: help deps build demo demo-ha deb test bench install format tidy fuzz soak clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 deps: ## Install the Debian packages that are missing
 	@scripts/deps.sh build
@@ -24,6 +24,9 @@ build: deps ## Build everything into build/PRESET (PRESET=dev)
 
 demo: ## See a small cluster run real work: a master, two agents, a crash
 	@scripts/demo.sh
+
+demo-ha: ## See three masters over etcd survive the death of their leader, twice
+	@scripts/demo_ha.sh
 
 test: deps ## Build and run every test: real processes, then unit, simulation and fuzz tests under sanitizers
 	cmake --preset dev
@@ -42,6 +45,11 @@ install: deps ## Install programs, library and documentation (PREFIX=/usr/local,
 	cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS)
 	DESTDIR=$(DESTDIR) cmake --install build/release
+
+deb: deps ## Build a Debian package into build/release
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr
+	cmake --build --preset release -j $(JOBS)
+	cd build/release && cpack -G DEB
 
 format: ## Format every source file (installs clang-format)
 	@scripts/deps.sh format

@@ -66,6 +66,9 @@ struct AppendReport { // from the writer's thread
 struct ReviveReport { // from the writer's thread
   Result<Revival> outcome;
 };
+struct Released { // from the writer's thread: the reign was given up
+  Result<void> outcome;
+};
 struct SnapshotReader { // from the writer's thread: a way to read the journal beside it
   std::unique_ptr<journal::Journal> journal;
 };
@@ -123,6 +126,7 @@ using tick_atom = caf::atom_constant<caf::atom("tick")>;
 using second_atom = caf::atom_constant<caf::atom("second")>;
 using revive_atom = caf::atom_constant<caf::atom("revive")>;
 using think_atom = caf::atom_constant<caf::atom("think")>;
+using gone_atom = caf::atom_constant<caf::atom("gone")>;
 using stop_atom = caf::atom_constant<caf::atom("stop")>;
 using done_atom = caf::atom_constant<caf::atom("done")>;
 

@@ -96,10 +96,13 @@ struct Hello {
   static constexpr MessageType type = MessageType::hello;
   std::vector<std::uint32_t> versions;
   std::string name;
+  bool standby = false; // a master that does not lead will do: questions are answered from what it
+                        // knows, which may be a little old
   bool operator==(const Hello&) const = default;
   template<class V> static void fields(V& v) {
     v("versions", &Hello::versions, {.max = 64});
     v("name", &Hello::name, {.max = 256});
+    v("standby", &Hello::standby);
   }
 };
 struct Welcome {
@@ -108,8 +111,9 @@ struct Welcome {
   std::string cluster, master, program;     // program: "reeved 0.1.0"
   Epoch epoch;
   std::int64_t frame_bytes_max = 16 << 20;
-  std::string events;   // endpoint of the event stream
-  bool bundles = false; // are understood
+  std::string events;          // endpoint of the event stream
+  bool bundles = false;        // are understood
+  std::string role = "leader"; // or standby
   bool operator==(const Welcome&) const = default;
   template<class V> static void fields(V& v) {
     v("version", &Welcome::version);
@@ -120,6 +124,7 @@ struct Welcome {
     v("frame_bytes_max", &Welcome::frame_bytes_max);
     v("events", &Welcome::events);
     v("bundles", &Welcome::bundles);
+    v("role", &Welcome::role);
   }
 };
 /// Several messages in one, so that the sockets' work is done once for all of them. Each means what
@@ -387,7 +392,11 @@ struct ConfigValues {
     v("defaults", &ConfigValues::defaults);
   }
 };
-enum class MasterAction : std::uint8_t { snapshot = 0, last_ = snapshot };
+enum class MasterAction : std::uint8_t {
+  snapshot = 0,
+  step_down = 1, // hand the reign to a standby
+  last_ = step_down
+};
 struct Step {
   static constexpr MessageType type = MessageType::step;
   MasterAction action = MasterAction::snapshot;
@@ -498,11 +507,13 @@ struct TaskList {
   std::vector<TaskView> tasks;
   bool more = false;
   TaskIndex next = 0; // `from` of the next page
+  Seq seq;            // of a standby: what is shown is the state after this entry
   bool operator==(const TaskList&) const = default;
   template<class V> static void fields(V& v) {
     v("tasks", &TaskList::tasks);
     v("more", &TaskList::more);
     v("next", &TaskList::next);
+    v("seq", &TaskList::seq);
   }
 };
 struct NodeView {
@@ -623,13 +634,17 @@ struct GetMaster {
 };
 struct MasterStatus {
   static constexpr MessageType type = MessageType::master_status;
-  std::string cluster, master, program, role; // role: leader
+  std::string cluster, master, program, role; // role: leader, standby
   Epoch epoch;
   Seq seq, durable, snapshot;
   std::string journal; // "sqlite: healthy" or what ails it
   bool accepting = true;
   TimePoint started;
   std::uint64_t state_hash = 0;
+  std::string leader, leader_endpoint; // as this master knows it; empty: nobody reigns
+  std::uint64_t lag = 0;               // entries that are durable and not yet known here
+  Duration confirmed{0}; // since the shared journal last confirmed what this master holds; with one
+                         // master always 0
   bool operator==(const MasterStatus&) const = default;
   template<class V> static void fields(V& v) {
     v("cluster", &MasterStatus::cluster);
@@ -644,6 +659,10 @@ struct MasterStatus {
     v("accepting", &MasterStatus::accepting, {.required = true});
     v("started_us", &MasterStatus::started);
     v("state_hash", &MasterStatus::state_hash);
+    v("leader", &MasterStatus::leader);
+    v("leader_endpoint", &MasterStatus::leader_endpoint);
+    v("lag", &MasterStatus::lag);
+    v("confirmed_us", &MasterStatus::confirmed);
   }
 };
 struct ListLeases {
@@ -654,8 +673,12 @@ struct ListLeases {
 struct LeaseList {
   static constexpr MessageType type = MessageType::lease_list;
   std::vector<LeaseView> leases;
+  Seq seq; // of a standby: what is shown is the state after this entry
   bool operator==(const LeaseList&) const = default;
-  template<class V> static void fields(V& v) { v("leases", &LeaseList::leases); }
+  template<class V> static void fields(V& v) {
+    v("leases", &LeaseList::leases);
+    v("seq", &LeaseList::seq);
+  }
 };
 enum class HistoryKind : std::uint8_t {
   jobs = 0,

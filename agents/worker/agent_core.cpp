@@ -134,6 +134,11 @@ void AgentCore::check_link(std::size_t index, TimePoint now) {
   Link& link = links_[index];
   if (!link.connected)
     return;
+  if (link.state == LinkState::standby) {
+    if (now >= link.retry_at)
+      register_at(index, now);
+    return;
+  }
   if (link.state == LinkState::registering) {
     if (now >= link.retry_at) {
       note(NoteLevel::warning, "no answer from " + link.endpoint + "; registering again");
@@ -310,8 +315,16 @@ void AgentCore::on(std::size_t index, RegisterAgain&& message, TimePoint now) {
 
 void AgentCore::on(std::size_t, LogRequest&&, TimePoint) {} // answered outside
 
-void AgentCore::on(std::size_t index, Failed&& message, TimePoint) {
+void AgentCore::on(std::size_t index, Failed&& message, TimePoint now) {
   Link& link = links_[index];
+  if (message.code == Code::not_leader) {
+    if (link.state == LinkState::registering) {
+      link.state = LinkState::standby;
+      link.unanswered = 0;
+      link.retry_at = now + config_.answer_after;
+    }
+    return;
+  }
   Error error{message.code, cut(std::move(message.field)), cut(std::move(message.text))};
   std::string text =
     link.endpoint + " refused: " + error.message() + " (" + std::string(name_of(error.code)) + ")";
@@ -376,7 +389,7 @@ std::optional<TimePoint> AgentCore::next_wake() const {
   for (const Link& link : links_) {
     if (!link.connected)
       continue;
-    if (link.state == LinkState::registering)
+    if (link.state == LinkState::registering || link.state == LinkState::standby)
       at(link.retry_at);
     if (link.state == LinkState::registered) {
       at(link.next_heartbeat);

@@ -49,7 +49,12 @@ struct Actions {
   [[nodiscard]] bool empty() const;
 };
 
-enum class LinkState : std::uint8_t { down, registering, registered };
+enum class LinkState : std::uint8_t {
+  down,
+  registering,
+  standby, // it does not lead; asked again now and then, and at once when it says that it does
+  registered
+};
 
 /// One master, as the agent knows it.
 struct Link {

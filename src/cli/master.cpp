@@ -8,6 +8,8 @@
 namespace reeve::cli {
 namespace {
 
+constexpr Duration status_patience = std::chrono::seconds(2); // for one of several masters
+
 std::string since_text(TimePoint then, TimePoint now) {
   if (then == TimePoint{})
     return "";
@@ -26,29 +28,107 @@ std::string hex(std::uint64_t n) {
   return out;
 }
 
+/// One master's own answer, whether it leads or not.
+Result<MasterStatus> status_of(Session& session, const std::string& endpoint) {
+  ClientOptions options;
+  options.name = "reeve " + session.terminal.user;
+  options.interrupted = session.terminal.interrupted;
+  options.standby = true;
+  options.connect_timeout = session.timeout.count() > 0 ? session.timeout : status_patience;
+  options.timeout = options.connect_timeout;
+  auto client = Client::connect({endpoint}, options);
+  if (!client)
+    return tl::unexpected<Error>(client.error());
+  return client->ask(GetMaster{});
+}
+
+Json json_of(const MasterStatus& status) {
+  Json json = to_json(status);
+  json["state_hash"] = hex(status.state_hash); // beyond what a double holds
+  return json;
+}
+
+/// Several masters, each as it sees itself. Good when one of them leads.
+Exit show_masters(Session& session, const std::vector<std::string>& endpoints) {
+  Table table({{"ENDPOINT"},
+               {"MASTER"},
+               {"ROLE"},
+               {"EPOCH", true},
+               {"ENTRIES", true},
+               {"LAG", true},
+               {"JOURNAL"}});
+  Json list = Json::array();
+  std::vector<std::string> quiet;
+  bool led = false;
+  for (const std::string& endpoint : endpoints) {
+    const auto status = status_of(session, endpoint);
+    if (session.terminal.interrupted())
+      return Exit::interrupted;
+    if (!status) {
+      table.add(
+        {endpoint, "", Table::Cell("not reached", Colour::red), "", "", "", status.error().text});
+      list.push_back(
+        Json{{"endpoint", endpoint}, {"role", "not reached"}, {"error", status.error().text}});
+      continue;
+    }
+    const bool leads = status->role == "leader";
+    led = led || (leads && status->accepting);
+    table.add({endpoint, status->master,
+               Table::Cell(status->role, leads ? Colour::green : Colour::none),
+               std::to_string(status->epoch.value), std::to_string(status->seq.value),
+               std::to_string(status->lag), status->journal});
+    Json json = json_of(*status);
+    json["endpoint"] = endpoint;
+    list.push_back(json);
+    if (leads)
+      quiet.push_back(status->master);
+  }
+  session.show_list(Json{{"masters", list}}, "masters", table, quiet);
+  if (!led)
+    session.note("nobody leads");
+  return led ? Exit::good : Exit::no_master;
+}
+
 Exit show_status(Session& session) {
+  const auto endpoints = parse_endpoints(session.endpoints());
+  if (endpoints.size() > 1)
+    return show_masters(session, endpoints);
+  const auto status = status_of(session, endpoints.empty() ? std::string() : endpoints.front());
+  if (!status)
+    return session.fail(status.error());
+  Session::Properties properties{
+    {"Cluster", status->cluster},
+    {"Master", status->master + " (" + status->program + "), " + status->role},
+    {"Epoch", std::to_string(status->epoch.value)},
+    {"Started", since_text(status->started, session.terminal.now())},
+    {"Takes work", status->accepting ? "yes" : "no"},
+    {"Journal", status->journal},
+    {"Entries", std::to_string(status->seq.value) + ", durable to " +
+                  std::to_string(status->durable.value) +
+                  (status->snapshot ? ", snapshot at " + std::to_string(status->snapshot.value)
+                                    : ", no snapshot yet")},
+    {"State hash", hex(status->state_hash)}};
+  if (status->role != "leader") {
+    properties.emplace_back("Leader", status->leader.empty()
+                                        ? "nobody"
+                                        : status->leader + " at " + status->leader_endpoint);
+    properties.emplace_back("Behind", std::to_string(status->lag) + " entries");
+  }
+  session.show_object(json_of(*status), properties,
+                      status->role != "leader" ? status->role
+                      : status->accepting      ? "accepting"
+                                               : "refusing");
+  return Exit::good;
+}
+
+Exit step_down(Session& session) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
-  const auto status = (*client)->ask(GetMaster{}, session.timeout);
-  if (!status)
-    return session.fail(status.error());
-  Json json = to_json(*status);
-  json["state_hash"] = hex(status->state_hash); // beyond what a double holds
-  session.show_object(
-    json,
-    {{"Cluster", status->cluster},
-     {"Master", status->master + " (" + status->program + "), " + status->role},
-     {"Epoch", std::to_string(status->epoch.value)},
-     {"Started", since_text(status->started, session.terminal.now())},
-     {"Takes work", status->accepting ? "yes" : "no"},
-     {"Journal", status->journal},
-     {"Entries", std::to_string(status->seq.value) + ", durable to " +
-                   std::to_string(status->durable.value) +
-                   (status->snapshot ? ", snapshot at " + std::to_string(status->snapshot.value)
-                                     : ", no snapshot yet")},
-     {"State hash", hex(status->state_hash)}},
-    status->accepting ? "accepting" : "refusing");
+  const auto done = (*client)->ask(Step{MasterAction::step_down}, session.timeout);
+  if (!done)
+    return session.fail(done.error());
+  session.show_done(to_json(*done), done->text);
   return Exit::good;
 }
 
@@ -288,9 +368,10 @@ Exit show_report(Session& session, const StatsOptions& o) {
 } // namespace
 
 void add_master_commands(Command root, Session& session) {
-  Command noun = root.noun("master", "The master: status, config, snapshot");
-  noun.verb("status", "Shows the master, its epoch and how its journal is", "reeve master status",
-            [&session] { return show_status(session); });
+  Command noun = root.noun("master", "The masters: status, config, snapshot, step-down");
+  noun.verb("status",
+            "Shows the master, or each of several: role, epoch, how far behind, how its journal is",
+            "reeve master status", [&session] { return show_status(session); });
   auto words = std::make_shared<std::vector<std::string>>();
   noun
     .verb("config", "Shows settings, or changes them while it runs",
@@ -298,6 +379,8 @@ void add_master_commands(Command root, Session& session) {
           [&session, words] { return master_config(session, *words); })
     .words("NAME", *words, "NAME or NAME.* shows; NAME=VALUE sets; NAME= goes back to the default",
            Command::Need::optional);
+  noun.verb("step-down", "Hands the reign to a standby, before the leader's machine is touched",
+            "reeve master step-down", [&session] { return step_down(session); });
   noun.verb("snapshot",
             "Writes the state to the journal now, so that the next start replays little",
             "reeve master snapshot", [&session] { return take_snapshot(session); });

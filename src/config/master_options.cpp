@@ -53,8 +53,14 @@ Result<void> check(const MasterOptions& options) {
     }
     return fail(Code::bad_field, field, "must be one of " + names + ", got '" + value + "'");
   };
-  if (auto good = one_of("--journal", options.journal, {"sqlite", "memory"}); !good)
-    return good;
+  if (!options.shared())
+    if (auto good = one_of("--journal", options.journal, {"sqlite", "memory", "etcd://…"}); !good)
+      return good;
+  if (options.etcd_cert.empty() != options.etcd_key.empty())
+    return fail(Code::bad_field, options.etcd_cert.empty() ? "--etcd-cert" : "--etcd-key",
+                "a certificate and its key go together");
+  if (options.etcd_ca.empty() && !options.etcd_cert.empty())
+    return fail(Code::bad_field, "--etcd-ca", "is needed with --etcd-cert");
   if (auto good = one_of("--log-format", options.log_format, {"text", "json"}); !good)
     return good;
   if (auto good = one_of("--log-level", options.log_level,
@@ -118,6 +124,10 @@ Result<void> read_master_file(const std::string& path, MasterOptions& options) {
                                                   {"cluster", &options.cluster},
                                                   {"name", &options.name},
                                                   {"journal", &options.journal},
+                                                  {"advertise", &options.advertise},
+                                                  {"etcd-ca", &options.etcd_ca},
+                                                  {"etcd-cert", &options.etcd_cert},
+                                                  {"etcd-key", &options.etcd_key},
                                                   {"log-level", &options.log_level},
                                                   {"log-file", &options.log_file},
                                                   {"log-format", &options.log_format}};
@@ -152,7 +162,7 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   app.set_version_flag("--version", "reeved " + std::string(version));
   std::map<std::string, std::pair<CLI::Option*, std::string MasterOptions::*>> flags;
   const auto text = [&](const char* flag, std::string MasterOptions::*member, const char* help) {
-    flags[flag] = {app.add_option(flag, given.*member, help), member};
+    flags[flag] = {app.add_option(flag, given.*member, help)->take_last(), member};
   };
   text("--listen", &MasterOptions::listen,
        "where agents and clients connect (default tcp://127.0.0.1:7117; port * picks one)");
@@ -163,10 +173,17 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   text("--cluster", &MasterOptions::cluster, "name of the cluster (default reeve)");
   text("--name", &MasterOptions::name, "name of this master (default: the host's name)");
   text("--journal", &MasterOptions::journal,
-       "sqlite, or memory: everything is forgotten at the end (default sqlite)");
+       "sqlite; memory: everything is forgotten at the end; or etcd://host:port,host:port/cluster: "
+       "several masters share it, one leads (default sqlite)");
+  text("--advertise", &MasterOptions::advertise,
+       "where other masters and clients reach this one, with etcd (default: where it listens)");
+  text("--etcd-ca", &MasterOptions::etcd_ca, "TLS to etcd: the authority's certificate, PEM");
+  text("--etcd-cert", &MasterOptions::etcd_cert, "TLS to etcd: this master's certificate, PEM");
+  text("--etcd-key", &MasterOptions::etcd_key, "TLS to etcd: this master's key, PEM");
   auto* max_bytes =
     app.add_option("--journal-max-bytes", given.journal_max_bytes,
-                   "refuse work when the journal would grow beyond this (default: no limit)");
+                   "refuse work when the journal would grow beyond this (default: no limit; with "
+                   "etcd, at three quarters of it: etcd's quota, default 8 GiB)");
   app.add_option("--set", settings, "a run-time setting, name=value; may be repeated")
     ->expected(1)
     ->take_all();

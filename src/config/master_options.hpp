@@ -15,9 +15,12 @@ struct MasterOptions {
   std::string events = "tcp://127.0.0.1:7118";
   std::string state; // folder of journal.db and history.db
   std::string cluster = "reeve";
-  std::string name; // of this master; the host's name
-  std::string journal = "sqlite";
+  std::string name;               // of this master; the host's name
+  std::string journal = "sqlite"; // or memory, or etcd://host:port,…/cluster
+  std::string advertise;          // where other masters reach this one; empty: where it listens
+  std::string etcd_ca, etcd_cert, etcd_key; // PEM files; ca empty: no TLS to etcd
   std::uint64_t journal_max_bytes = 0;
+  [[nodiscard]] bool shared() const { return journal.rfind("etcd://", 0) == 0; }
   std::map<std::string, std::string> settings; // `--set name=value`
   std::string log_level = "info", log_file, log_format = "text";
 };

@@ -164,6 +164,18 @@ template<class M> void Gateway::take(const Call& call) {
   handle(call, std::move(*message));
 }
 
+const char* Gateway::too_busy(const Call& call, const PeerState& peer) const {
+  if (peer.outstanding.size() >= limits_.outstanding_of_peer)
+    return "too many requests of this connection await their answer";
+  if (pressure_.queued >= limits_.queued)
+    return "too many requests are waiting";
+  if (pressure_.undurable >= limits_.undurable)
+    return "the journal is behind";
+  if (pressure_.full && call.header.type == MessageType::submit)
+    return "the journal is nearly full: no jobs are taken until it has been compacted";
+  return nullptr;
+}
+
 bool Gateway::admit(const Call& call) {
   if (stopping_) {
     refuse(call, {Code::unavailable, {}, "this master is shutting down"}, std::chrono::seconds(1));
@@ -172,14 +184,7 @@ bool Gateway::admit(const Call& call) {
   PeerState& peer = peers_.at(call.peer);
   if (peer.outstanding.contains(call.header.correlation))
     return false; // sent again because we are slow: the answer is on its way
-  const char* why = nullptr;
-  if (peer.outstanding.size() >= limits_.outstanding_of_peer)
-    why = "too many requests of this connection await their answer";
-  else if (pressure_.queued >= limits_.queued)
-    why = "too many requests are waiting";
-  else if (pressure_.undurable >= limits_.undurable)
-    why = "the journal is behind";
-  if (why != nullptr) {
+  if (const char* why = too_busy(call, peer)) {
     ++counters_.busy;
     refuse(call, {Code::busy, {}, why}, limits_.retry_after);
     return false;

@@ -17,6 +17,7 @@ struct Greeting { // what Hello is answered with
 struct Pressure {
   std::uint64_t queued = 0;    // handed to the ledger, not yet looked at
   std::uint64_t undurable = 0; // decided, not yet durable
+  bool full = false;           // the journal has little room left: no more jobs
 };
 struct Limits {
   std::uint32_t outstanding_of_peer = 10'000;
@@ -89,6 +90,7 @@ private:
   /// False: the request was answered with busy or unavailable, or repeats one that awaits its
   /// answer.
   bool admit(const Call& call);
+  [[nodiscard]] const char* too_busy(const Call& call, const PeerState& peer) const;
   void register_again(Peer peer, const std::string& reason, TimePoint now, Outbox& out);
   void refuse(const Call& call, const Error& error, Duration retry_after = {});
 

@@ -28,6 +28,8 @@ Failed failed(const Error& error, Duration again) {
 }
 
 Error refusal_of(const Trouble& trouble) {
+  if (trouble.error.code == Code::not_leader || trouble.error.code == Code::stale_epoch)
+    return {Code::not_leader, {}, trouble.error.text}; // the next leader may be asked at once
   return {Code::unavailable, {}, "the journal takes no entries now: " + trouble.error.message()};
 }
 

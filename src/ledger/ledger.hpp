@@ -26,6 +26,7 @@ struct Identity {
   std::string cluster, master, program;
   TimePoint started;
   std::map<std::string, std::string> defaults = {}; // of every run-time setting, to be shown
+  std::string endpoint = {};                        // where other masters and clients reach it
 };
 
 /// Why the journal takes no entries at the moment.
@@ -96,6 +97,8 @@ public:
   undurable() const; // entries decided and not yet durable: the gateway's measure for Busy
   void note_snapshot(Seq seq) { snapshot_ = seq; }
   void note_journal(std::string health) { journal_health_ = std::move(health); }
+  /// How long ago the shared journal last confirmed the reign.
+  void note_confirmed(Duration ago) { confirmed_ = ago; }
   void count(const std::string& name, std::int64_t value) {
     counters_[name] = value;
   } // shown by stats
@@ -151,6 +154,7 @@ private:
   core::Cluster cluster_;
   Seq durable_, snapshot_;
   std::string journal_health_ = "healthy";
+  Duration confirmed_{0};
   std::optional<Trouble> trouble_;
 
   core::Committed open_;      // entries decided since the last batch was closed

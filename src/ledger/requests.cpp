@@ -316,10 +316,14 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetMaster&, Time
   status.journal = journal_health_;
   status.accepting = !trouble_;
   status.started = identity_.started;
+  status.leader = identity_.master;
+  status.leader_endpoint = identity_.endpoint;
+  status.confirmed = confirmed_;
   // The hash takes the whole state: of a large one it would hold everybody up.
   if (!trouble_ && cluster_.stats().jobs <= hashed_jobs_max)
     status.state_hash = cluster_.state_hash();
-  reply(peer, correlation, status);
+  // At once, and not only when everything decided is durable: it tells both.
+  released_.emplace_back(ToPeer{peer, MasterStatus::type, correlation, encode(status)});
 }
 
 } // namespace reeve::ledger

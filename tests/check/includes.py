@@ -36,7 +36,7 @@ RULES = {
     "src/gateway": May("messages src/core src/ledger src/net", ""),
     "src/ledger": May("messages src/core src/journal", "system"),
     "src/journal": May("messages src/sqlite src/util", "xxhash sqlite3 grpc system", clock=True),
-    "src/standby": May("messages src/core src/events src/gateway src/journal src/ledger src/net", "zmq system", clock=True),
+    "src/standby": May("messages src/core src/gateway src/journal src/ledger src/net", "zmq system", clock=True),
     "src/sqlite": May("messages", "sqlite3 system"),
     "src/history": May("messages src/core src/sqlite src/util", "sqlite3 system"),
     "src/util": May("messages", "json expected toml system"),
