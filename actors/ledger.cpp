@@ -139,10 +139,10 @@ void LedgerActor::take(gateway::ForLedger item) {
 void LedgerActor::on_request(const gateway::Asked& asked, TimePoint now) {
   if (sure() || std::holds_alternative<GetMaster>(asked.request))
     ledger_->request(asked.from.peer, asked.from.correlation, asked.request, now);
-  else if (!std::holds_alternative<Wait>(asked.request)) // a wait is sent again
+  else // clients ask the next master, and come back
     reply_error(
       asked.from,
-      {Code::unavailable, {}, "the journal does not answer: another master may reign by now"});
+      {Code::not_leader, {}, "the journal does not answer: another master may reign by now"});
 }
 
 void LedgerActor::wish(std::vector<core::Command> commands) {

@@ -22,13 +22,17 @@ bool is_shared(const std::string& path) {
 }
 
 /// TLS to etcd by the variables that etcdctl has.
-Result<std::unique_ptr<journal::Journal>> open_shared(const Session& session,
-                                                      const std::string& url) {
+journal::etcd::Tls tls_of(const Session& session) {
+  return {session.terminal.env("ETCDCTL_CACERT"), session.terminal.env("ETCDCTL_CERT"),
+          session.terminal.env("ETCDCTL_KEY")};
+}
+
+Result<std::unique_ptr<journal::Journal>> open_shared(const std::string& url,
+                                                      const journal::etcd::Tls& tls) {
   auto options = journal::parse_etcd_url(url);
   if (!options)
     return tl::unexpected<Error>(options.error());
-  options->tls = {session.terminal.env("ETCDCTL_CACERT"), session.terminal.env("ETCDCTL_CERT"),
-                  session.terminal.env("ETCDCTL_KEY")};
+  options->tls = tls;
   auto journal = journal::open_etcd(*options);
   if (!journal)
     return tl::unexpected<Error>(journal.error());
@@ -53,10 +57,10 @@ std::string path_of(const Session& session, const JournalFile& file) {
   return (std::filesystem::path(state) / "journal.db").string();
 }
 
-Result<std::unique_ptr<journal::Journal>> open_file(const Session& session, const std::string& path,
-                                                    bool read_only) {
+Result<std::unique_ptr<journal::Journal>> open_file(const std::string& path, bool read_only,
+                                                    const journal::etcd::Tls& tls) {
   if (is_shared(path))
-    return open_shared(session, path);
+    return open_shared(path, tls);
   journal::SqliteOptions options;
   options.path = path;
   options.read_only = read_only;
@@ -94,7 +98,7 @@ Exit export_entries(Session& session, const Export& o) {
   const auto to = seq_option(o.to, "--to", Seq(std::uint64_t{1} << 62U));
   if (!to)
     return session.usage(to.error());
-  auto journal = open_file(session, path_of(session, o.file), true);
+  auto journal = open_file(path_of(session, o.file), true, tls_of(session));
   if (!journal)
     return session.fail(journal.error());
   Seq first = *from;
@@ -129,7 +133,7 @@ Exit export_entries(Session& session, const Export& o) {
 
 Exit verify_journal(Session& session, const JournalFile& file) {
   const std::string path = path_of(session, file);
-  auto journal = open_file(session, path, true);
+  auto journal = open_file(path, true, tls_of(session));
   if (!journal)
     return session.fail(journal.error());
   const auto health = (*journal)->verify();
@@ -169,7 +173,7 @@ Exit compact_journal(Session& session, const JournalFile& file) {
   if (is_shared(file.path))
     return session.usage(
       {Code::bad_field, "FILE", "a running master compacts etcd's: reeve master snapshot"});
-  auto journal = open_file(session, path_of(session, file), false);
+  auto journal = open_file(path_of(session, file), false, tls_of(session));
   if (!journal)
     return session.fail(journal.error());
   const auto before = (*journal)->verify();
@@ -186,7 +190,7 @@ Exit compact_journal(Session& session, const JournalFile& file) {
   if (!done)
     return session.fail(done.error());
   journal->reset(); // only then is the log folded into the file
-  journal = open_file(session, path_of(session, file), true);
+  journal = open_file(path_of(session, file), true, tls_of(session));
   const auto after = journal ? (*journal)->verify()
                              : Result<journal::Health>(tl::unexpected<Error>(journal.error()));
   if (!after)
@@ -208,7 +212,7 @@ struct Import {
 /// An empty journal to be filled; makes the file, but nothing that is there already is touched.
 Result<std::unique_ptr<journal::Journal>> open_new(const Session& session,
                                                    const std::string& path) {
-  auto journal = is_shared(path) ? open_shared(session, path)
+  auto journal = is_shared(path) ? open_shared(path, tls_of(session))
                                  : journal::open_sqlite({.path = path_of(session, {path, {}})});
   if (journal && ((*journal)->last() || (*journal)->epoch()))
     return fail(Code::refused, "TO", path + ": has been used; import into an empty journal");
@@ -216,12 +220,15 @@ Result<std::unique_ptr<journal::Journal>> open_new(const Session& session,
 }
 
 /// Everything that a master needs: the newest snapshot and the entries after it.
-Result<Seq> copy_journal(journal::Journal& from, journal::Journal& to) {
+Result<Seq> copy_journal(journal::Journal& from, journal::Journal& to, std::uint64_t seconds_now) {
   constexpr std::size_t batch_entries = 1'000, batch_bytes = 64u << 10;
   auto recovered = ledger::recover(from); // nothing is copied that no master could start from
   if (!recovered)
     return tl::unexpected<Error>(recovered.error());
-  const Epoch epoch = std::max({recovered->cluster.epoch(), from.epoch(), Epoch(1)});
+  // Agents obey no epoch that is older than one they have seen; and after a backup was taken there
+  // may have been many. One a second there were not.
+  const Epoch epoch =
+    std::max({recovered->cluster.epoch().next(), from.epoch().next(), Epoch(seconds_now)});
   auto snapshot = from.load_snapshot();
   if (!snapshot)
     return tl::unexpected<Error>(snapshot.error());
@@ -259,13 +266,15 @@ Result<Seq> copy_journal(journal::Journal& from, journal::Journal& to) {
 }
 
 Exit import_journal(Session& session, const Import& o) {
-  auto from = open_file(session, path_of(session, {o.from, {}}), true);
+  auto from = open_file(path_of(session, {o.from, {}}), true, tls_of(session));
   if (!from)
     return session.fail(from.error());
   auto to = open_new(session, o.to);
   if (!to)
     return session.fail(to.error());
-  const auto last = copy_journal(**from, **to);
+  const auto now = session.terminal.now().time_since_epoch();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  const auto last = copy_journal(**from, **to, static_cast<std::uint64_t>(seconds));
   if (!last)
     return session.fail(last.error());
   session.show_done(Json{{"last", last->value}, {"from", o.from}, {"to", o.to}},
@@ -288,7 +297,7 @@ Result<std::vector<Entry>> read_journal_entries(const std::string& path) {
   auto journal = open_file(std::filesystem::is_directory(path, ignored)
                              ? (std::filesystem::path(path) / "journal.db").string()
                              : path,
-                           true);
+                           true, {});
   if (!journal)
     return tl::unexpected<Error>(journal.error());
   const auto health = (*journal)->verify();

@@ -84,6 +84,9 @@ Result<void> EventStream::Impl::connect(Duration timeout) {
   const auto status = client->ask(GetMaster{});
   if (!status)
     return tl::unexpected<Error>(status.error());
+  if (status->role ==
+      "standby") // stepped down since it said Welcome: it tells nothing, and is behind
+    return fail(Code::not_leader, "master", status->master + " does not lead");
   durable = status->durable;
   if (!next_seq)
     next_seq = options.from ? std::max(*options.from, Seq(1)) : durable.next();

@@ -15,8 +15,9 @@ constexpr Duration call_patience = std::chrono::milliseconds(1'000); // then the
 constexpr Duration pause_least = std::chrono::milliseconds(20);      // between two tries
 constexpr Duration pause_most = std::chrono::milliseconds(200);
 constexpr Duration beat_every = std::chrono::milliseconds(200);
-constexpr std::uint64_t beats_per_look_at_space = 25; // 5 s
-constexpr std::uint64_t beats_per_compaction = 1'500; // 5 min
+constexpr Duration mute_after = std::chrono::seconds(2); // without an answer
+constexpr std::uint64_t beats_per_look_at_space = 25;    // 5 s
+constexpr std::uint64_t beats_per_compaction = 1'500;    // 5 min
 constexpr unsigned full_percent = 75;
 
 std::int64_t steady_us() {
@@ -353,10 +354,17 @@ void EtcdJournal::beat() {
     ++beats;
     const std::int64_t now = steady_us();
     if (now - pulse_->confirmed_us.load() >= beat_every.count() / 2) {
-      auto answer = kv_->txn({.when = {fence()},
-                              .then = {Put{keys_.heartbeat(), std::to_string(beats)}},
-                              .otherwise = {Get{keys_.leader()}}},
-                             call_patience);
+      // Who hears nothing of etcd is of no use, and must not look alive to the standbys because
+      // etcd still hears him: then the fence is only looked at.
+      const bool mute = now - pulse_->confirmed_us.load() > mute_after.count();
+      const auto show = [&](Op sign) {
+        return kv_->txn({.when = {fence()}, .then = {sign}, .otherwise = {Get{keys_.leader()}}},
+                        call_patience);
+      };
+      const Op look = Get{.key = keys_.leader(), .keys_only = true};
+      auto answer = show(mute ? look : Op(Put{keys_.heartbeat(), std::to_string(beats)}));
+      if (!answer && answer.error().code == Code::busy) // full: nothing can be put, by nobody
+        answer = show(look);
       if (answer && !answer->succeeded) {
         (void)deposed(answer->found[0].empty() ? nullptr : answer->found[0].data());
         return;

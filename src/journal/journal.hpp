@@ -77,7 +77,9 @@ public:
   virtual Result<void> truncate(Seq upto) = 0;
   /// An empty journal begins behind this snapshot, as the one it was taken from did. Errors:
   /// refused (not empty), and those of save_snapshot.
-  virtual Result<void> seed(const Snapshot& snapshot) = 0;
+  virtual Result<void> seed(const Snapshot&) {
+    return fail(Code::refused, {}, "this journal cannot be filled");
+  }
   virtual Result<Health> verify() = 0;
   /// A second, read-only way into the same journal, for another thread.
   virtual Result<std::unique_ptr<Journal>> reader() = 0;

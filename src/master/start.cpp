@@ -115,8 +115,8 @@ Result<std::optional<Begun>> take_over(std::unique_ptr<journal::EtcdJournal>& jo
                                        const std::string& endpoint, TimePoint now) {
   const Epoch seen = std::max(standby.cluster().epoch(), journal->epoch());
   if (auto taken = journal->acquire(seen.next(), options.name); !taken) {
-    if (taken.error().code != Code::refused)
-      return tl::unexpected(taken.error());
+    if (taken.error().code != Code::refused && taken.error().code != Code::unavailable)
+      return tl::unexpected(taken.error()); // (unavailable: etcd is full, for everybody)
     spdlog::info("{}", taken.error().message());
     return std::optional<Begun>();
   }

@@ -71,6 +71,7 @@ struct Standby::Io {
   // the thread that asks etcd
   std::condition_variable wake;
   Seq look_from; // 0: nothing is asked
+  bool look_latest = false;
   bool stop = false;
   std::thread looker;
   // the direct connection
@@ -79,6 +80,7 @@ struct Standby::Io {
   std::string dealer_endpoint;
   TimePoint asked, tried, look_due;
   bool looking = false, down = false;
+  bool sure = false; // all members were asked, and the leader is dead all the same
   std::mt19937 dice{std::random_device{}()};
 
   ~Io() { ::close(event); }
@@ -87,10 +89,11 @@ struct Standby::Io {
     [[maybe_unused]] const auto written = ::write(event, &one, sizeof one);
   }
   void look_at(journal::EtcdJournal& journal);
-  void ask_etcd(Seq from) {
+  void ask_etcd(Seq from, bool latest) {
     {
       const std::scoped_lock lock(mutex);
       look_from = from;
+      look_latest = latest;
     }
     looking = true;
     wake.notify_one();
@@ -105,14 +108,16 @@ struct Standby::Io {
 void Standby::Io::look_at(journal::EtcdJournal& journal) {
   for (;;) {
     Seq from;
+    bool latest = false;
     {
       std::unique_lock lock(mutex);
       wake.wait(lock, [&] { return stop || look_from; });
       if (stop)
         return;
       from = std::exchange(look_from, Seq(0));
+      latest = look_latest;
     }
-    auto seen = journal.look(from, look_patience);
+    auto seen = journal.look(from, look_patience, latest);
     {
       const std::scoped_lock lock(mutex);
       look = std::move(seen);
@@ -199,6 +204,7 @@ Standby::~Standby() {
 }
 
 void Standby::again() {
+  io_->sure = false;
   leader_ = {};
   leader_.revision = -1; // whoever reigns is new to us
 }
@@ -244,15 +250,19 @@ Result<bool> Standby::run() {
     if (options_.stop())
       return false;
     // Never while a look is under way: it may just learn of a new leader, who is not to be deposed.
-    // Nor while etcd does not answer: the takeover would wait for it, and the leader has the same
-    // trouble.
-    if (!io.looking && trouble_.empty() && leader_.revision >= 0 && suspicion_.dead(steady_now())) {
+    // Nor while etcd has no majority: the takeover would wait for it, and the leader has the same
+    // trouble. One member alone may not know that; so all of them are asked.
+    const TimePoint then = steady_now();
+    const bool dead = trouble_.empty() && leader_.revision >= 0 && suspicion_.dead(then);
+    if (dead && !io.looking && io.sure) {
       options_.tell(false, (leader_.name.empty() ? std::string("no leader") : leader_.name) + ": " +
-                             suspicion_.reason() + "; taking over");
+                             suspicion_.reason(then) + "; taking over");
       return true;
     }
-    if (!io.looking && steady_now() >= io.look_due)
-      io.ask_etcd(recovered_.cluster.last_seq().next());
+    if (!io.looking && (dead || then >= io.look_due)) {
+      io.sure = dead;
+      io.ask_etcd(recovered_.cluster.last_seq().next(), dead || !trouble_.empty());
+    }
     io.wait(std::min<Duration>(slice, io.looking ? slice : io.look_due - steady_now()));
   }
 }

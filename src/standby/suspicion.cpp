@@ -24,14 +24,19 @@ void Suspicion::tick(TimePoint now) {
   tick_ = now;
 }
 
-bool Suspicion::dead(TimePoint now) const {
-  return vacant_ || refused_ || now - std::max(beat_, answer_) > patience_.silence + more_;
+bool Suspicion::silent(TimePoint now) const {
+  return now - std::max(beat_, answer_) > patience_.silence + more_;
 }
 
-const char* Suspicion::reason() const {
-  return vacant_    ? "nobody reigns"
-         : refused_ ? "its process is gone"
-                    : "it is silent, in etcd and on its own address";
+bool Suspicion::dead(TimePoint now) const {
+  return vacant_ || refused_ || silent(now) || now - beat_ > patience_.useless + more_;
+}
+
+const char* Suspicion::reason(TimePoint now) const {
+  return vacant_       ? "nobody reigns"
+         : refused_    ? "its process is gone"
+         : silent(now) ? "it is silent, in etcd and on its own address"
+                       : "it does not reach etcd";
 }
 
 } // namespace reeve::standby

@@ -1,6 +1,6 @@
-// Whether the leader is dead, as a standby sees it on two paths: its heartbeat in etcd and its own
-// answers on a direct connection. Used by the standby and by tests. Reads no clock. A wrong verdict
-// costs a change of leaders, never the truth: the takeover is a compare in etcd.
+// Whether the leader is dead or of no use, as a standby sees it on two paths: its heartbeat in etcd
+// and its own answers on a direct connection. Used by the standby and by tests. Reads no clock. A
+// wrong verdict costs a change of leaders, never the truth: the takeover is a compare in etcd.
 #pragma once
 
 #include "messages/types.hpp"
@@ -9,6 +9,9 @@ namespace reeve::standby {
 
 struct Patience {
   Duration silence = std::chrono::milliseconds(600); // on both paths, then the leader is dead
+  // In etcd, while etcd answers me: by then a leader acknowledges nothing any more, even if it
+  // still answers me.
+  Duration useless = std::chrono::milliseconds(2'500);
   Duration tick = std::chrono::milliseconds(300); // a longer gap between two ticks is my own fault
 };
 
@@ -31,9 +34,10 @@ public:
 
   [[nodiscard]] bool dead(TimePoint now) const;
   /// In words, for the log.
-  [[nodiscard]] const char* reason() const;
+  [[nodiscard]] const char* reason(TimePoint now) const;
 
 private:
+  [[nodiscard]] bool silent(TimePoint now) const;
   Patience patience_;
   Duration more_{0};
   TimePoint beat_, answer_, tick_;

@@ -1,5 +1,6 @@
 # Several masters over etcd, as real processes on loopback: starts etcd members and masters, knows who leads, kills and stops them.
 # Used by the tests of failover, the demonstration's test and the takeover benchmark. Ends only what it started, by pid.
+import collections
 import os
 import pathlib
 import shutil
@@ -43,28 +44,32 @@ class Masters(Cluster):
 
     # ---- etcd
 
-    def start_etcd(self, count):
+    def start_etcd(self, count, *flags, scheme="http"):
         ports = free_ports(2 * count)
         names = [f"e{k + 1}" for k in range(count)]
         self.etcd_client = dict(zip(names, ports[:count]))
         self.etcd_peer = dict(zip(names, ports[count:]))
+        self.etcd_flags, self.etcd_scheme = flags, scheme
         for name in names:
             self.start_member(name)
         self.await_etcd()
         members = ",".join(f"127.0.0.1:{port}" for port in self.etcd_client.values())
-        self.journal = f"etcd://{members}/{self.folder.name}"
+        self.journal = f"etcd://{members}/reeve"
 
-    def start_member(self, name):
-        client, peer = (f"http://127.0.0.1:{ports[name]}" for ports in (self.etcd_client, self.etcd_peer))
+    def data_of(self, name):
+        return self.memory() / f"{self.folder.name}-{name}"
+
+    def start_member(self, name, *flags):
+        client, peer = f"{self.etcd_scheme}://127.0.0.1:{self.etcd_client[name]}", f"http://127.0.0.1:{self.etcd_peer[name]}"
         together = ",".join(f"{n}=http://127.0.0.1:{port}" for n, port in self.etcd_peer.items())
-        data = self.memory() / f"{self.folder.name}-{name}"
+        data = self.data_of(name)
         self.addCleanup(shutil.rmtree, data, True)
         with open(self.folder / f"etcd-{name}.log", "ab") as log:
             self.etcd[name] = subprocess.Popen(
                 ["etcd", "--name", name, "--data-dir", data, "--listen-client-urls", client, "--advertise-client-urls", client,
                  "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", together,
                  "--heartbeat-interval", "50", "--election-timeout", "300", "--snapshot-count", "5000", "--logger", "zap",
-                 "--log-level", "error"], stdout=log, stderr=log)
+                 "--log-level", "error", *self.etcd_flags, *flags], stdout=log, stderr=log)
 
     def memory(self):
         """Where etcd writes: in memory when there is such a file system; it syncs for each entry."""
@@ -87,10 +92,11 @@ class Masters(Cluster):
         self.endpoint = ",".join(self.listen.values())
         return self.leader()
 
-    def start_one(self, name, *flags):
+    def start_one(self, name, *flags, journal=None):
         self.masters[name] = Process(
             [BIN / "reeved", "--name", name, "--state", self.folder / name, "--listen", self.listen.get(name, "tcp://127.0.0.1:*"),
-             "--events", "tcp://127.0.0.1:*", "--journal", self.journal, *flags], r"^listening on (\S+)$", self.folder / f"{name}.log")
+             "--events", "tcp://127.0.0.1:*", "--journal", journal or self.journal, *flags], r"^listening on (\S+)$",
+            self.folder / f"{name}.log")
         self.listen[name] = self.masters[name].ready[1]
         return self.masters[name]
 
@@ -113,3 +119,23 @@ class Masters(Cluster):
         at = time.time()
         self.masters[name].kill()
         return name, at
+
+    # ---- work that tells whether it ran once
+
+    def script(self, seconds):
+        ran = self.path("ran")
+        return ["sh", "-c", f'echo "start $REEVE_JOB_ID $REEVE_TASK" >> {ran}; sleep {seconds}; '
+                            f'echo "end $REEVE_JOB_ID $REEVE_TASK" >> {ran}']
+
+    def ran(self):
+        path = pathlib.Path(self.path("ran"))
+        return collections.Counter(path.read_text(encoding="utf-8").splitlines() if path.exists() else [])
+
+    def check_ran_once(self, jobs):
+        """`jobs`: tasks of each job number."""
+        wanted = collections.Counter(f"{word} {job} {task}" for word in ("start", "end") for job, tasks in jobs.items()
+                                     for task in range(tasks))
+        self.assertEqual(self.ran(), wanted)
+        for job, tasks in jobs.items():
+            progress = self.job(job)["jobs"][0]["progress"]
+            self.assertEqual((progress["state"], progress["succeeded"]), ("succeeded", tasks), progress)

@@ -23,13 +23,24 @@ TEST(suspicion, one_living_path_keeps_the_leader) {
   for (const bool by_etcd : {true, false}) {
     Suspicion suspicion;
     suspicion.begin(false, {}, at(0));
-    for (int ms = 0; ms <= 5'000; ms += 50) {
+    for (int ms = 0; ms <= 2'500; ms += 50) {
       suspicion.tick(at(ms));
       if (ms % 200 == 0)
         by_etcd ? suspicion.heartbeat(at(ms)) : suspicion.answered(at(ms));
       ASSERT_FALSE(suspicion.dead(at(ms))) << ms;
     }
   }
+}
+
+TEST(suspicion, a_leader_that_answers_and_does_not_reach_etcd_is_of_no_use_after_a_while) {
+  Suspicion suspicion;
+  suspicion.begin(false, milliseconds(100), at(0));
+  for (int ms = 0; ms <= 2'650; ms += 50) {
+    suspicion.tick(at(ms));
+    suspicion.answered(at(ms));
+    ASSERT_EQ(suspicion.dead(at(ms)), ms > 2'600) << ms;
+  }
+  EXPECT_STREQ(suspicion.reason(at(2'650)), "it does not reach etcd");
 }
 
 TEST(suspicion, silence_on_both_paths_is_death_after_the_patience_and_what_is_added_to_it) {
