@@ -49,7 +49,7 @@ install: deps ## Install programs, library and documentation (PREFIX=/usr/local,
 deb: deps ## Build a Debian package into build/release
 	cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr
 	cmake --build --preset release -j $(JOBS)
-	cd build/release && cpack -G DEB
+	cpack -G DEB --config build/release/CPackConfig.cmake -B build/release
 
 format: ## Format every source file (installs clang-format)
 	@scripts/deps.sh format
@@ -68,6 +68,7 @@ fuzz: ## Run each fuzz target for SECONDS_EACH=60 seconds
 
 soak: build ## SEEDS=10000 new seeds of the simulation (or SOAK_SECONDS=3600), then N=20 rounds of end-to-end tests
 	build/$(PRESET)/tests/sim/reeve_sim --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
+	REEVE_KILLS=1000 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/failover_test.py -k killed
 	ctest --preset $(PRESET) -L e2e --repeat until-fail:$(N) --timeout 3600
 
 clean: ## Remove all build folders

@@ -7,6 +7,9 @@
 #include <spdlog/spdlog.h>
 
 namespace reeve::actors {
+namespace {
+constexpr int fill_tries = 5; // each waits for the journal itself
+} // namespace
 
 PublisherActor::PublisherActor(caf::actor_config& config, Wire wire,
                                std::unique_ptr<journal::Journal> reader)
@@ -32,7 +35,13 @@ caf::behavior PublisherActor::make_behavior() {
 void PublisherActor::fill() {
   if (!reader_)
     return;
-  const auto last = retell(*reader_, [this](Event event) { ring_.add(std::move(event)); });
+  Result<Seq> last;
+  for (int n = 0; n < fill_tries; ++n) { // after a takeover etcd, too, may have lost its leader
+    ring_ = events::Ring();
+    last = retell(*reader_, [this](Event event) { ring_.add(std::move(event)); });
+    if (last || last.error().code != Code::io)
+      break;
+  }
   reader_.reset();
   if (last)
     filled_ = *last;

@@ -1,4 +1,5 @@
 # What `make install` puts where. Included last, when every target is known. The client library installs itself (src/client).
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON) # what is installed was built before: the package's test does not build the benchmarks
 
 # `reeve_programs`: all that a user runs, without tests.
 add_custom_target(reeve_programs)
