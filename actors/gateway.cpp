@@ -68,6 +68,10 @@ void GatewayActor::deliver(gateway::Outbox out) {
     post(this, directory_->watchdog, WatchdogMail{std::move(out.watchdog)});
   if (!out.archivist.empty())
     post(this, directory_->archivist, ArchivistMail{std::move(out.archivist)});
+  if (!out.sweeper.empty())
+    post(this, directory_->sweeper, SweeperMail{std::move(out.sweeper)});
+  if (!out.recovery.empty())
+    post(this, directory_->recovery, RecoveryMail{std::move(out.recovery)});
   if (!out.scheduler.empty())
     post(this, directory_->scheduler, SchedulerMail{std::move(out.scheduler)});
 }

@@ -114,9 +114,10 @@ void LedgerActor::take(gateway::ForLedger item) {
     ledger_->request(asked->from.peer, asked->from.correlation, asked->request, now);
   else if (auto* results = std::get_if<gateway::GotResults>(&item))
     ledger_->results(results->peer, results->node, std::move(results->results), now);
-  else if (auto* measured = std::get_if<gateway::Measured>(&item))
+  else if (auto* measured = std::get_if<gateway::Measured>(&item)) {
     ledger_->measured(measured->node, measured->used, measured->heard);
-  else if (auto* left = std::get_if<gateway::Left>(&item))
+    ledger_->checked(measured->node, measured->trouble, now);
+  } else if (auto* left = std::get_if<gateway::Left>(&item))
     ledger_->leave(left->node, left->reason, now);
   else if (auto* gone = std::get_if<gateway::PeerGone>(&item))
     ledger_->peer_gone(gone->peer);

@@ -48,6 +48,12 @@ struct WatchdogMail {
 struct ArchivistMail {
   std::vector<gateway::ForArchivist> items;
 };
+struct SweeperMail {
+  std::vector<gateway::SweepAsked> items;
+};
+struct RecoveryMail {
+  std::vector<gateway::Measured> beats;
+};
 struct SchedulerMail {
   std::vector<gateway::ForScheduler> items;
 };

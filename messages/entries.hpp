@@ -60,11 +60,15 @@ struct NodesDrained { // or undrained
   std::vector<NodeId> nodes;
   bool drain = true;
   std::string reason;
+  TimePoint deadline = {}; // what still runs there then is moved away; 0: it runs on
+  bool by_check = false;   // by the node's own check script
   bool operator==(const NodesDrained&) const = default;
   template<class V> static void fields(V& v) {
     v("nodes", &NodesDrained::nodes);
     v("drain", &NodesDrained::drain);
     v("reason", &NodesDrained::reason);
+    v("deadline_us", &NodesDrained::deadline);
+    v("by_check", &NodesDrained::by_check);
   }
 };
 struct NodesLabelled {
@@ -294,12 +298,22 @@ struct NodesQuarantined { // no new work until then
     v("reason", &NodesQuarantined::reason);
   }
 };
+struct NodeFlagged { // all in which it departs from the rest now; empty: in nothing any more
+  static constexpr bool as_array = true;
+  NodeId node;
+  std::vector<NodeFlag> flags;
+  bool operator==(const NodeFlagged&) const = default;
+  template<class V> static void fields(V& v) {
+    v("node", &NodeFlagged::node);
+    v("flags", &NodeFlagged::flags);
+  }
+};
 
-using Fact =
-  std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled, NodesRemoved,
-               JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued, TasksGivenUp,
-               TasksCancelled, TasksRetried, JobHeld, JobsForgotten, LeaseGranted, LeaseRenewed,
-               LeasesEnded, ConfigChanged, TasksPreempted, NodeTuned, NodesQuarantined>;
+using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled,
+                          NodesRemoved, JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued,
+                          TasksGivenUp, TasksCancelled, TasksRetried, JobHeld, JobsForgotten,
+                          LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged, TasksPreempted,
+                          NodeTuned, NodesQuarantined, NodeFlagged>;
 
 /// One journalled fact and when it was decided. Its seq is its position.
 struct Entry {
@@ -323,7 +337,7 @@ std::string_view name_of(const Fact& fact);
   X(NodesRemoved) X(JobsSubmitted) X(Placement) X(TasksPlaced) X(TasksFinished) \
   X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled) X(TasksRetried) X(JobHeld) \
   X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded) X(ConfigChanged) \
-  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(Entry)
+  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(NodeFlagged) X(Entry)
 // clang-format on
 REEVE_FACTS(REEVE_CODEC_DECLARE)
 

@@ -354,6 +354,7 @@ struct ActOnNodes {
   std::string reason;
   std::map<std::string, std::string> labels; // label: an empty value removes one
   Duration duration{0};                      // quarantine: how long; 0: lift it
+  std::optional<Duration> deadline = {}; // drain: what still runs then is moved; none: it runs on
   bool operator==(const ActOnNodes&) const = default;
   template<class V> static void fields(V& v) {
     v("action", &ActOnNodes::action, {.required = true});
@@ -361,6 +362,7 @@ struct ActOnNodes {
     v("reason", &ActOnNodes::reason, {.max = 1024});
     v("labels", &ActOnNodes::labels, {.max = 64});
     v("duration_us", &ActOnNodes::duration, {.min = 0});
+    v("deadline_us", &ActOnNodes::deadline, {.min = 0});
   }
 };
 /// Changes run-time settings, all or none. Names and allowed values: docs/configuration.md. Answer:
@@ -387,12 +389,20 @@ struct ConfigValues {
     v("defaults", &ConfigValues::defaults);
   }
 };
-enum class MasterAction : std::uint8_t { snapshot = 0, last_ = snapshot };
+enum class MasterAction : std::uint8_t {
+  snapshot = 0,
+  sweep = 1, // give back now what nobody needs any more
+  last_ = sweep
+};
 struct Step {
   static constexpr MessageType type = MessageType::step;
   MasterAction action = MasterAction::snapshot;
+  bool dry_run = false; // sweep: only say what it would give back
   bool operator==(const Step&) const = default;
-  template<class V> static void fields(V& v) { v("action", &Step::action, {.required = true}); }
+  template<class V> static void fields(V& v) {
+    v("action", &Step::action, {.required = true});
+    v("dry_run", &Step::dry_run);
+  }
 };
 
 // ---- questions
@@ -519,8 +529,10 @@ struct NodeView {
   Incarnation incarnation;
   TimePoint quarantined; // until then; 0: not
   std::uint32_t overcommit_milli =
-    1000;              // how much of its capacity may be given, for jobs that allow it
-  bool closed = false; // above the high mark of utilisation
+    1000;                           // how much of its capacity may be given, for jobs that allow it
+  bool closed = false;              // above the high mark of utilisation
+  TimePoint drain_deadline = {};    // what runs there then is moved away; 0: it runs on
+  std::vector<NodeFlag> flags = {}; // how it departs from the rest
   bool operator==(const NodeView&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &NodeView::node);
@@ -541,6 +553,8 @@ struct NodeView {
     v("quarantined_us", &NodeView::quarantined);
     v("overcommit_milli", &NodeView::overcommit_milli);
     v("closed", &NodeView::closed);
+    v("drain_deadline_us", &NodeView::drain_deadline);
+    v("flags", &NodeView::flags);
   }
 };
 struct ListNodes {
@@ -803,6 +817,7 @@ struct Heartbeat {
   std::uint64_t assign_seen = 0; // highest Assign.number received without a gap
   Resources used;                // measured: by the tasks and everything else on the machine
   std::uint32_t running = 0, waiting = 0;
+  std::string trouble = {}; // last line of its check script when that fails; empty: all is well
   bool operator==(const Heartbeat&) const = default;
   template<class V> static void fields(V& v) {
     v("session", &Heartbeat::session, {.required = true});
@@ -810,6 +825,7 @@ struct Heartbeat {
     v("used", &Heartbeat::used);
     v("running", &Heartbeat::running);
     v("waiting", &Heartbeat::waiting);
+    v("trouble", &Heartbeat::trouble, {.max = 256});
   }
 };
 /// The head of what a finished task wrote, so that short outputs outlive the node.
@@ -937,15 +953,17 @@ struct ResultsAck {
   template<class V> static void fields(V& v) { v("numbers", &ResultsAck::numbers); }
 };
 /// Stop these attempts: TERM, grace, KILL; then report them with cause cancelled (or as they
-/// ended).
+/// ended). With `move` they will run again elsewhere: a job's checkpoint signal comes first.
 struct StopTasks {
   static constexpr MessageType type = MessageType::stop_tasks;
   std::vector<JobRuns> tasks;
   std::string reason;
+  bool move = false;
   bool operator==(const StopTasks&) const = default;
   template<class V> static void fields(V& v) {
     v("tasks", &StopTasks::tasks);
     v("reason", &StopTasks::reason);
+    v("move", &StopTasks::move);
   }
 };
 /// The master's regular report to every node.

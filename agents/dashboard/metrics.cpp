@@ -155,6 +155,12 @@ void add_program(FamilyList& out, const Stats& s) {
     else
       out.gauge(counter.name, counter.help, value);
   }
+  constexpr std::string_view departing = "departing.";
+  for (auto at = s.counters.lower_bound(std::string(departing));
+       at != s.counters.end() && at->first.starts_with(departing); ++at)
+    out.gauge("reeve_nodes_departing",
+              "Nodes that depart from the rest in run times, failures, heartbeats or use.",
+              static_cast<double>(at->second), {{"trait", at->first.substr(departing.size())}});
   const auto histogram = [&](const char* from, const char* name, const char* help) {
     if (const auto at = s.histograms.find(from); at != s.histograms.end())
       out.histogram(name, help, at->second);

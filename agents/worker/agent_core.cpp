@@ -130,6 +130,18 @@ void AgentCore::schedule_heartbeat(Link& link, TimePoint now) {
   link.next_heartbeat = now + link.heartbeat + Duration(jitter);
 }
 
+void AgentCore::set_trouble(const std::string& trouble, TimePoint now) {
+  if (trouble_ == trouble)
+    return;
+  trouble_ = trouble;
+  if (trouble_.empty())
+    note(NoteLevel::info, "this machine's check is well again");
+  else
+    note(NoteLevel::warning, "this machine's check failed: " + trouble_);
+  for (Link& link : links_)
+    link.next_heartbeat = std::min(link.next_heartbeat, now);
+}
+
 void AgentCore::check_link(std::size_t index, TimePoint now) {
   Link& link = links_[index];
   if (!link.connected)
@@ -151,6 +163,7 @@ void AgentCore::check_link(std::size_t index, TimePoint now) {
     beat.session = link.session;
     beat.assign_seen = link.assign_seen;
     beat.used = used_;
+    beat.trouble = trouble_;
     beat.running = work_.running();
     beat.waiting = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(work_.waiting(), std::numeric_limits<std::uint32_t>::max()));
@@ -287,7 +300,7 @@ void AgentCore::on(std::size_t, ResultsAck&& message, TimePoint) {
 void AgentCore::on(std::size_t, StopTasks&& message, TimePoint now) {
   const std::string reason = cut(std::move(message.reason));
   for (const JobRuns& tasks : message.tasks)
-    work_.stop(tasks, Cause::cancelled, reason, now);
+    work_.stop(tasks, Cause::cancelled, reason, now, message.move);
 }
 
 void AgentCore::on(std::size_t index, Beacon&& message, TimePoint now) {

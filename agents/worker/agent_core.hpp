@@ -80,6 +80,9 @@ public:
   }
   /// What the machine uses now, for heartbeats.
   void set_used(Resources used) { used_ = std::move(used); }
+  /// What the machine's own check says; empty: all is well. News goes out with the next heartbeat,
+  /// which then is due at once.
+  void set_trouble(const std::string& trouble, TimePoint now);
 
   // Before the first connection: what the keeper has from an earlier agent.
   void adopt_spec(JobId job, const Raw& spec) { work_.put_spec(job, spec); }
@@ -139,6 +142,7 @@ private:
   std::vector<Link> links_;
   Epoch epoch_; // highest seen
   Resources used_;
+  std::string trouble_;
   Actions actions_; // gathered since the last step
   std::uint64_t random_state_;
   bool resend_all_ = false;

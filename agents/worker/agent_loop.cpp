@@ -61,7 +61,7 @@ AgentLoop::AgentLoop(AgentOptions options, ControlServer& control, int signals,
       process_(std::move(keeper), options_.dir),
       functions_(options_.functions, static_cast<unsigned>(std::max<std::int64_t>(
                                        options_.capacity.cpu_milli / 1'000, 1))),
-      machine_(options_.dir) {}
+      machine_(options_.dir), check_(options_.check) {}
 
 AgentLoop::~AgentLoop() {
   if (timer_ >= 0)
@@ -157,6 +157,8 @@ LoopEnd AgentLoop::run() {
     control_.serve([this](std::string_view command) { return control(command); });
     if (now().steady >= measure_at_)
       measure();
+    check_.turn(now().steady);
+    core_->set_trouble(check_.trouble(), now().steady);
     if (!end_)
       act();
     check_end();
@@ -173,6 +175,7 @@ std::optional<TimePoint> AgentLoop::next_wake() const {
   at(core_->next_wake());
   at(noop_.wake_at());
   at(sleep_.wake_at());
+  at(check_.wake_at());
   at(stop_by_);
   at(results_by_);
   return wake;
@@ -198,6 +201,8 @@ void AgentLoop::wait() {
   items.push_back({nullptr, functions_.fd(), ZMQ_POLLIN, 0});
   items.push_back({nullptr, timer_, ZMQ_POLLIN, 0});
   items.push_back({nullptr, signals_, ZMQ_POLLIN, 0});
+  for (const int fd : check_.descriptors())
+    items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
   for (const int fd : control_.descriptors())
     items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
   zmq_poll(items.data(), static_cast<int>(items.size()), left == 0 ? 0 : -1);

@@ -7,6 +7,7 @@
 #include "agents/worker/agent_core.hpp"
 #include "agents/worker/agent_machine.hpp"
 #include "agents/worker/agent_specs.hpp"
+#include "agents/worker/check_script.hpp"
 #include "agents/worker/executor_functions.hpp"
 #include "agents/worker/executor_process.hpp"
 #include "agents/worker/executor_simple.hpp"
@@ -24,6 +25,7 @@ struct AgentOptions {
   std::map<std::string, std::string> labels;
   std::vector<std::string> keeper_command; // starts the keeper of `dir`
   std::map<std::string, Function> functions;
+  CheckOptions check;              // of this machine
   Duration status_interval{0};     // a line in the log; 0: none
   Duration grace_most{30'000'000}; // of tasks that are stopped with the agent
   std::function<void(const std::string& endpoint, NodeId node)> on_registered;
@@ -85,6 +87,7 @@ private:
   std::optional<SpecLog> specs_;
   std::unique_ptr<AgentCore> core_;
   MachineUse machine_;
+  CheckScript check_;
   Actions actions_; // reused
   std::vector<Finished> ended_;
   TimePoint measure_at_, status_at_;

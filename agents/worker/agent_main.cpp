@@ -43,6 +43,7 @@ constexpr int exit_failed = 1, exit_usage = 2, exit_refused = 3, exit_unreached 
 struct Flags {
   std::string masters = "tcp://127.0.0.1:7117";
   std::string name, dir, vcores, memory, disk, log_level = "info", log_file, status_interval;
+  std::string check, check_interval, check_timeout;
   std::vector<std::string> resources, labels;
   std::string output = "table"; // status
   bool keep_tasks = false;      // stop
@@ -135,6 +136,19 @@ Result<AgentOptions> options_of(const Flags& flags) {
     if (!interval)
       return tl::unexpected(interval.error());
     options.status_interval = *interval;
+  }
+  options.check.command = flags.check;
+  for (const auto& [text, field, target] :
+       {std::tuple{&flags.check_interval, "check-interval", &options.check.interval},
+        std::tuple{&flags.check_timeout, "check-timeout", &options.check.timeout}}) {
+    if (text->empty())
+      continue;
+    auto duration = parse_duration(*text, field);
+    if (!duration)
+      return tl::unexpected(duration.error());
+    if (*duration <= Duration(0))
+      return fail(Code::bad_field, field, "must be above 0");
+    *target = *duration;
   }
   options.keeper_command = {own_path(), "keeper", "--state", flags.dir};
   options.functions = registered_functions();
@@ -259,6 +273,11 @@ void add_flags(CLI::App& app, Flags& flags) {
     ->allow_extra_args(false);
   app.add_option("-l,--label", flags.labels, "A label key=value that jobs can ask for; repeatable")
     ->allow_extra_args(false);
+  app.add_option("--check", flags.check,
+                 "A check of this machine, for /bin/sh: while it fails the node is drained");
+  app.add_option("--check-interval", flags.check_interval, "How often (default: 1m)");
+  app.add_option("--check-timeout", flags.check_timeout,
+                 "Longer than this is a failure (default: 30s)");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
     ->capture_default_str();
   app.add_option("--log-file", flags.log_file, "Log here, 10 files of 10 MB, instead of stderr");

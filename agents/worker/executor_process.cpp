@@ -71,7 +71,7 @@ void ProcessExecutor::stop(const StopRun& run, Now) {
     attempts.push_back(id);
   }
   if (!attempts.empty())
-    client_.stop(std::move(attempts), run.cause, run.text, run.grace);
+    client_.stop(std::move(attempts), run.cause, run.text, run.grace, run.move);
 }
 
 void ProcessExecutor::commit() {
@@ -152,7 +152,7 @@ Result<void> ProcessExecutor::reconnect(std::vector<Finished>& out) {
       stops.emplace_back(id, *task.stopped);
   }
   for (auto& [id, stop] : stops)
-    client_.stop({id}, stop.cause, stop.text, stop.grace);
+    client_.stop({id}, stop.cause, stop.text, stop.grace, stop.move);
   starting_.clear(); // they are part of tasks_
   return client_.flush();
 }

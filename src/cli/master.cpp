@@ -133,6 +133,19 @@ Exit take_snapshot(Session& session) {
   return Exit::good;
 }
 
+Exit sweep(Session& session, bool dry_run) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto done = (*client)->ask(Step{MasterAction::sweep, dry_run}, session.timeout);
+  if (!done)
+    return session.fail(done.error());
+  Json body = to_json(*done);
+  body["dry_run"] = dry_run;
+  session.show_done(body, (dry_run ? "would give back: " : "gives back: ") + done->text);
+  return Exit::good;
+}
+
 Exit show_stats(Session& session, bool counters) {
   auto client = session.client();
   if (!client)
@@ -288,7 +301,7 @@ Exit show_report(Session& session, const StatsOptions& o) {
 } // namespace
 
 void add_master_commands(Command root, Session& session) {
-  Command noun = root.noun("master", "The master: status, config, snapshot");
+  Command noun = root.noun("master", "The master: status, config, snapshot, sweep");
   noun.verb("status", "Shows the master, its epoch and how its journal is", "reeve master status",
             [&session] { return show_status(session); });
   auto words = std::make_shared<std::vector<std::string>>();
@@ -301,6 +314,13 @@ void add_master_commands(Command root, Session& session) {
   noun.verb("snapshot",
             "Writes the state to the journal now, so that the next start replays little",
             "reeve master snapshot", [&session] { return take_snapshot(session); });
+  auto dry_run = std::make_shared<bool>(false);
+  noun
+    .verb("sweep",
+          "Gives back now what nobody needs any more: leases past their time, finished jobs past "
+          "their retention, nodes that are gone",
+          "reeve master sweep --dry-run", [&session, dry_run] { return sweep(session, *dry_run); })
+    .flag("--dry-run", *dry_run, "Only say what it would give back");
 }
 
 void add_stats(Command root, Session& session) {

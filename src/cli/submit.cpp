@@ -48,6 +48,18 @@ void add_job_options(Command& c, JobOptions& o) {
     .text("--grace", o.grace, "Time between TERM and KILL (else 10s)", "DURATION")
     .number("--retries", o.retries, "Further tries after a task failed")
     .number("--lost-retries", o.lost_retries, "Further tries after a node was lost (else 5)")
+    .list(
+      "--retry-on", o.retry,
+      "Further tries by how an attempt ended, before --retries: exit:75,100-110=3, signal:SEGV=1, "
+      "oom=2, time_limit=0, lost_node=9, preempted=5, any=1; then :charged, :hold, :wait=30s; "
+      "repeatable, the first that fits counts",
+      "END=N")
+    .number("--crash-nodes", o.crash_nodes,
+            "Hold a task that was on so many nodes as they died (else retry.crash_nodes)")
+    .text("--checkpoint-signal", o.checkpoint_signal,
+          "Sent before TERM when a task is moved to another node, such as USR1", "SIGNAL")
+    .text("--checkpoint-grace", o.checkpoint_grace, "Time between that signal and TERM (else 1m)",
+          "DURATION")
     .number("--max-parallel", o.max_parallel, "At most so many tasks at once")
     .list("-e,--env", o.env, "Environment variable; repeatable", "KEY=VALUE")
     .text("--cwd", o.cwd, "Working directory on the node (else a fresh one per task)", "DIR")
@@ -361,6 +373,7 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   spec.retries = o.retries.value_or(spec.retries);
   spec.lost_retries = o.lost_retries.value_or(spec.lost_retries);
   spec.max_parallel = o.max_parallel.value_or(spec.max_parallel);
+  spec.crash_nodes = o.crash_nodes.value_or(spec.crash_nodes);
   Result<void> good;
   const auto also = [&](auto parsed, auto put) {
     if (!good)
@@ -383,6 +396,12 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
     also(parse_duration(o.estimate, "--estimate"), [&](Duration d) { spec.estimate = d; });
   if (!o.grace.empty())
     also(parse_duration(o.grace, "--grace"), [&](Duration d) { spec.grace = d; });
+  if (!o.checkpoint_signal.empty())
+    also(parse_signal(o.checkpoint_signal, "--checkpoint-signal"),
+         [&](std::int32_t n) { spec.checkpoint_signal = n; });
+  if (!o.checkpoint_grace.empty())
+    also(parse_duration(o.checkpoint_grace, "--checkpoint-grace"),
+         [&](Duration d) { spec.checkpoint_grace = d; });
   if (!o.output_limit.empty())
     also(parse_size(o.output_limit, "--output-limit"), [&](std::int64_t n) {
       spec.output_limit = static_cast<std::uint32_t>(std::min<std::int64_t>(n, 16 << 20));
@@ -399,6 +418,7 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   each(o.constraints, [&](auto& t) { return apply_constraint(spec, t, "--constraint"); });
   each(o.near, [&](auto& t) { return apply_affinity(spec, t, false, "--near"); });
   each(o.apart, [&](auto& t) { return apply_affinity(spec, t, true, "--apart"); });
+  each(o.retry, [&](auto& t) { return apply_retry(spec, t, "--retry-on"); });
   each(o.limits, [&](auto& t) { return apply_limit(spec, t, "--limit"); });
   if (good)
     good = put_pairs(spec.env, o.env, "--env");

@@ -128,9 +128,20 @@ Exit explain_task(Session& session, const std::string& task) {
   Explain request;
   request.job = chosen->job;
   request.index = chosen->tasks.empty() ? 0 : static_cast<TaskIndex>(chosen->tasks.front().first);
-  const auto why = chosen->client->ask(request, session.timeout);
+  auto why = chosen->client->ask(request, session.timeout);
   if (!why)
     return session.fail(why.error());
+  // What waits for a person is not the scheduler's: the ledger knows why.
+  if (why->nodes.empty() && why->ahead == 0) {
+    ListTasks one;
+    one.job = request.job;
+    one.from = request.index;
+    one.limit = 1;
+    const auto list = chosen->client->ask(one, session.timeout);
+    if (list && !list->tasks.empty() && list->tasks.front().state == TaskState::held)
+      why->summary = "is held: " + list->tasks.front().reason + " (reeve job retry " +
+                     std::to_string(request.job.value) + " lets it go on)";
+  }
   Session::Properties properties{{"Task", task_name(request.job, request.index)},
                                  {"Why", why->summary}};
   for (const auto& [reason, nodes] : why->nodes)

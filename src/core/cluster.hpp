@@ -39,6 +39,7 @@ struct Reconciled {
   std::vector<JobRuns> stop;
   std::vector<Placement> resend;
   std::vector<JobRuns> cancel;
+  std::vector<JobRuns> move; // to run again elsewhere
 };
 
 class Cluster {

@@ -192,12 +192,40 @@ private:
     auto ids = named(c.nodes);
     if (!ids)
       return;
-    NodesDrained fact{{}, c.drain, c.reason};
-    for (const NodeId id : *ids)
-      if (s_.node(id)->draining != c.drain)
+    NodesDrained fact{{}, c.drain, c.reason, {}, false};
+    if (c.drain && c.deadline)
+      fact.deadline = now_ + *c.deadline;
+    for (const NodeId id : *ids) {
+      const Node& node = *s_.node(id);
+      // A drain by hand stays when the node's own check is well again; a new deadline counts.
+      if (node.draining != c.drain ||
+          (c.drain && (node.drained_by_check || fact.deadline != TimePoint{})))
         fact.nodes.push_back(id);
+    }
     if (!fact.nodes.empty())
       accept(fact, fact.nodes.size());
+  }
+  void on(const CheckNode& c) {
+    const Node* node = s_.node(c.node);
+    if (!node)
+      return refuse(Code::not_found, "node", "no such node");
+    const bool bad = !c.trouble.empty();
+    if (node->draining ? !node->drained_by_check || (bad && node->reason == c.trouble) : !bad)
+      return; // drained by a person, or as it was
+    accept(NodesDrained{{c.node}, bad, c.trouble, {}, true}, 1);
+  }
+  void on(const MoveOff& c) {
+    Job* job = known(c.job);
+    if (!job || !job->extra)
+      return;
+    const auto at = job->extra->allocations.find(c.node);
+    if (at == job->extra->allocations.end())
+      return;
+    const Kind& kind = *job->kind->kind;
+    if (c.gently && !(kind.checkpoints && kind.preemptible))
+      return refuse(Code::refused, "job",
+                    "job " + number(c.job.value) + " has no checkpoint signal to be moved by");
+    on(Preempt{c.node, c.job, std::vector<TaskRun>(at->second.runs), Cause::drained, c.reason});
   }
   void on(const LabelNodes& c) {
     auto ids = named(c.nodes);
@@ -698,6 +726,13 @@ private:
         fact.nodes.push_back(id);
     if (!fact.nodes.empty())
       accept(fact, fact.nodes.size());
+  }
+  void on(const Flag& c) {
+    const Node* node = s_.node(c.node);
+    if (!node)
+      return refuse(Code::not_found, "node", "no such node");
+    if (node->flags != c.flags)
+      accept(c, 1);
   }
   void on(const QuarantineNodes& c) {
     if (auto ids = named(c.nodes))

@@ -156,7 +156,7 @@ void Applier::settle(JobId id) {
 /// One task of a gang does not run any more: the others are stopped, to start together again.
 void Applier::yield_gang(Job& job, JobId id) {
   for (const auto& [node, allocation] : job.extra->allocations) {
-    TasksToStop stop{node, id, {}, "its gang starts again"};
+    TasksToStop stop{node, id, {}, "its gang starts again", true};
     for (const TaskRun& run : allocation.runs) {
       std::vector<TaskRun> fresh{{run.first, run.count, 1}};
       for (const TaskRun& known : job.extra->yielding)

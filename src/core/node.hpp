@@ -24,8 +24,11 @@ struct Node {
   std::uint32_t tasks = 0, leases = 0;
   JobId exclusive; // has the node for itself; 0: none
   std::uint32_t overcommit_milli = 1000;
-  bool closed = false;   // above its high mark
-  TimePoint quarantined; // until then
+  bool closed = false;           // above its high mark
+  TimePoint quarantined;         // until then
+  TimePoint drain_deadline;      // what runs here then is moved away; 0: it runs on
+  std::vector<NodeFlag> flags;   // how it departs from the rest
+  bool drained_by_check = false; // its own check script asked for it
 
   [[nodiscard]] Resources available() const { return capacity - booked; }
   /// What a job may still be given; with its overcommit factor for jobs that allow it.

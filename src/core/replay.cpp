@@ -141,6 +141,9 @@ Check check(const Cluster::State& s, const NodeTuned& f) {
 Check check(const Cluster::State& s, const NodesQuarantined& f) {
   return nodes_known(s, f.nodes);
 }
+Check check(const Cluster::State& s, const NodeFlagged& f) {
+  return nodes_known(s, {f.node});
+}
 Check check(const Cluster::State&, const ConfigChanged&) {
   return {};
 }

@@ -54,6 +54,9 @@ struct StoredNode {
   TimePoint registered, since, quarantined;
   std::uint32_t overcommit_milli = 1000;
   bool closed = false;
+  TimePoint drain_deadline;
+  bool drained_by_check = false;
+  std::vector<NodeFlag> flags;
   template<class V> static void fields(V& v) {
     v("id", &StoredNode::id);
     v("name", &StoredNode::name);
@@ -71,6 +74,9 @@ struct StoredNode {
     v("quarantined", &StoredNode::quarantined);
     v("overcommit_milli", &StoredNode::overcommit_milli);
     v("closed", &StoredNode::closed);
+    v("drain_deadline", &StoredNode::drain_deadline);
+    v("drained_by_check", &StoredNode::drained_by_check);
+    v("flags", &StoredNode::flags);
   }
 };
 struct StoredLease {
@@ -134,6 +140,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
   std::string reason;
   std::vector<TaskRun> yielding, blocked;
   std::vector<Dependency> after;
+  std::vector<TaskRun> moving;
   template<class V> static void fields(V& v) {
     v("id", &StoredJob::id);
     v("kind", &StoredJob::kind);
@@ -159,6 +166,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
     v("yielding", &StoredJob::yielding);
     v("blocked", &StoredJob::blocked);
     v("after", &StoredJob::after);
+    v("moving", &StoredJob::moving);
   }
 };
 
@@ -210,9 +218,10 @@ std::string Cluster::snapshot() const {
     put(out, Bytes{entry->sample});
   }
   for (const auto& [id, n] : s.nodes)
-    put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity,
-                        n.labels, n.set_labels, n.executors, n.program, n.registered, n.since,
-                        n.quarantined, n.overcommit_milli, n.closed});
+    put(out,
+        StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity, n.labels,
+                   n.set_labels, n.executors, n.program, n.registered, n.since, n.quarantined,
+                   n.overcommit_milli, n.closed, n.drain_deadline, n.drained_by_check, n.flags});
   for (const auto& [id, l] : s.leases)
     put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key});
   s.jobs.each([&](JobId id, const Job& job) {
@@ -244,6 +253,7 @@ std::string Cluster::snapshot() const {
       stored.yielding = extra->yielding;
       stored.blocked = extra->blocked;
       stored.after = extra->after;
+      stored.moving = extra->moving;
     }
     put(out, stored);
   });
@@ -306,6 +316,9 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     node.quarantined = n->quarantined;
     node.overcommit_milli = n->overcommit_milli;
     node.closed = n->closed;
+    node.drain_deadline = n->drain_deadline;
+    node.drained_by_check = n->drained_by_check;
+    node.flags = n->flags;
     s.node_names[n->name] = n->id;
   }
   for (std::uint64_t i = 0; i < head->leases; ++i) {
@@ -378,6 +391,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     extra.yielding = std::move(stored->yielding);
     extra.blocked = std::move(stored->blocked);
     extra.after = std::move(stored->after);
+    extra.moving = std::move(stored->moving);
     if (!extra.blocked.empty())
       for (const Dependency& d : extra.after)
         s.dependents[d.job].push_back({stored->id, d.each});

@@ -102,6 +102,7 @@ private:
   void on(const TasksPreempted&);
   void on(const NodeTuned&);
   void on(const NodesQuarantined&);
+  void on(const NodeFlagged&);
 
   void cancel(JobId id, const std::vector<TaskRun>& runs, Cause cause, const std::string& reason);
   // dependency.cpp
@@ -118,9 +119,7 @@ private:
   std::vector<TaskRun> land(Job& job, JobId id, Node& node, const TaskRun& run);
   void succeeded(Job& job, JobId id, const TaskRun& run);
   void ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, const TaskResult& result);
-  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause,
-                   std::uint32_t failures, std::uint32_t losses, std::int32_t exit_code,
-                   const std::string& reason);
+  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Mark mark);
   void close_if_over(Job& job, JobId id);
   void reopen(Job& job, JobId id);
   void count_state(JobState before, JobState after);

@@ -121,6 +121,15 @@ std::string waits_for(const Job& job) {
   return out;
 }
 
+/// What waits for a person says so; of all alike, the first.
+std::string held_reason(const Job& job) {
+  for (const auto& [first, mark] : job.extra->marks.map())
+    if (mark.state == TaskState::held)
+      return std::to_string(job.extra->held) + (job.extra->held == 1 ? " task is" : " tasks are") +
+             " held; task " + std::to_string(first) + ": " + mark.reason;
+  return {};
+}
+
 JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
   JobView v;
   v.progress = progress_of(id, job);
@@ -134,6 +143,8 @@ JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
     v.started = job.extra->started;
     v.ended = job.extra->ended;
     v.reason = job.extra->reason;
+    if (job.extra->held > 0 && !job.held)
+      v.reason = held_reason(job);
     if (v.reason.empty() && !job.extra->blocked.empty())
       v.reason = waits_for(job);
   }
@@ -277,6 +288,8 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
     v.quarantined = n.quarantined;
     v.overcommit_milli = n.overcommit_milli;
     v.closed = n.closed;
+    v.drain_deadline = n.drain_deadline;
+    v.flags = n.flags;
     out.nodes.push_back(std::move(v));
   };
   if (q.names.empty())
@@ -372,15 +385,12 @@ std::vector<std::string> Cluster::peers_of(JobId id) const {
 }
 
 namespace {
-std::vector<TaskRun> to_stop(const Job& job, const Allocation& allocation) {
-  if (job.cancelling)
-    return allocation.runs;
+std::vector<TaskRun> flying_of(const std::vector<TaskRun>& wanted, const Allocation& allocation) {
   std::vector<TaskRun> out;
-  for (const auto* wanted : {&job.extra->stopping, &job.extra->yielding})
-    if (!wanted->empty())
-      for (const TaskRun& flying : allocation.runs)
-        for (const TaskRun& part : common(*wanted, TaskRun{flying.first, flying.count, 1}))
-          out.push_back({part.first, part.count, flying.attempt});
+  if (!wanted.empty())
+    for (const TaskRun& flying : allocation.runs)
+      for (const TaskRun& part : common(wanted, TaskRun{flying.first, flying.count, 1}))
+        out.push_back({part.first, part.count, flying.attempt});
   return out;
 }
 } // namespace
@@ -416,8 +426,16 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
     const Allocation& allocation = job.extra->allocations.at(id);
     if (!runs.empty())
       out.resend.push_back({id, job_id, allocation.slots, std::move(runs)});
-    if (JobRuns cancel{job_id, to_stop(job, allocation)}; !cancel.runs.empty())
+    JobRuns cancel{job_id,
+                   job.cancelling ? allocation.runs : flying_of(job.extra->stopping, allocation)};
+    JobRuns move{job_id, job.cancelling ? std::vector<TaskRun>{}
+                                        : flying_of(job.extra->yielding, allocation)};
+    for (const TaskRun& run : cancel.runs) // cancelled while it is moved: no more than cancelled
+      take_from(move.runs, run);
+    if (!cancel.runs.empty())
       out.cancel.push_back(std::move(cancel));
+    if (!move.runs.empty())
+      out.move.push_back(std::move(move));
   }
   return out;
 }
@@ -457,12 +475,12 @@ void Cluster::describe(Changes& changes) const {
                                            {{first, mark.count, mark.attempt}},
                                            {},
                                            mark.cause,
-                                           mark.failures,
-                                           mark.losses,
+                                           mark.tally(),
                                            {}});
     }
     for (const auto& [node, allocation] : job.extra->allocations) {
-      changes.push_back(FlightChanged{node, id, allocation.in_flight, allocation.slots});
+      changes.push_back(
+        FlightChanged{node, id, allocation.in_flight, allocation.slots, job.kind->kind});
     }
   });
 }

@@ -15,6 +15,8 @@ constexpr std::int64_t ms = 1'000, second = 1'000'000, minute = 60 * second, hou
 using S = Settings;
 
 constexpr std::array table{
+  Setting{"anomaly.every", "30s", &S::anomaly_every, 0, day,
+          "how often nodes are compared, to flag those that depart from the rest; 0s: never"},
   Setting{"heartbeat.interval", "1s", &S::heartbeat_interval, 50 * ms, minute,
           "how often an agent says that it lives"},
   Setting{"heartbeat.rate", "2000", &S::heartbeat_rate, 1, 1'000'000,
@@ -39,6 +41,11 @@ constexpr std::array table{
           "a node of this suspicion is lost: the chance to be wrong is 1 in 10^n"},
   Setting{"liveness.suspect_phi", "5", &S::suspect_phi, 1, 100,
           "a node of this suspicion gets no new work"},
+  Setting{"migration.overloaded_after", "2m", &S::migration_overloaded, 0, 30 * day,
+          "a node above its high mark for so long gives up a job that can save its state, and "
+          "another one each time so much later; 0s: never"},
+  Setting{"migration.quarantined_after", "10s", &S::migration_quarantined, 0, 30 * day,
+          "from a node in quarantine for so long goes all work that can save its state; 0s: never"},
   Setting{"quarantine.failures", "5", &S::quarantine_failures, 0, 1'000,
           "a node where so many different jobs failed, far more than elsewhere, gets no work for a "
           "while; 0: never"},
@@ -47,10 +54,14 @@ constexpr std::array table{
   Setting{"quarantine.longest", "1d", &S::quarantine_longest, second, 30 * day, "how long at most"},
   Setting{"quarantine.window", "10m", &S::quarantine_window, second, day,
           "over which time failures count"},
+  Setting{"retention.held", "0s", &S::retention_held, 0, 3'650 * day,
+          "a job held for so long is abandoned: it is cancelled; 0s: never"},
   Setting{"retention.history", "30d", &S::retention_history, hour, 36'500 * day,
           "how long rows of the history are kept"},
   Setting{"retention.jobs", "1h", &S::retention_jobs, 0, 3'650 * day,
           "how long a finished job is kept in memory"},
+  Setting{"retention.leases", "0s", &S::retention_leases, 0, 3'650 * day,
+          "a lease without an end that was not renewed for so long is taken back; 0s: never"},
   Setting{"retention.nodes", "1d", &S::retention_nodes, minute, 3'650 * day,
           "how long a node that is lost or gone is remembered"},
   Setting{"retention.tasks", "100000", &S::retention_tasks, 0, 1'000'000'000,

@@ -81,8 +81,13 @@ struct FactTeller {
       at_node(fact.left ? "node.left" : "node.lost", node, fact.reason);
   }
   void operator()(const NodesDrained& fact) {
-    for (const NodeId node : fact.nodes)
-      at_node(fact.drain ? "node.drained" : "node.undrained", node, fact.reason);
+    for (const NodeId node : fact.nodes) {
+      Event& event = at_node(fact.drain ? "node.drained" : "node.undrained", node, fact.reason);
+      if (fact.deadline != TimePoint{})
+        event.numbers["deadline_us"] = fact.deadline.time_since_epoch().count();
+      if (fact.by_check)
+        event.name = "check";
+    }
   }
   void operator()(const NodesLabelled& fact) {
     for (const NodeId node : fact.nodes)
@@ -187,6 +192,15 @@ struct FactTeller {
   void operator()(const NodeTuned& fact) {
     Event& event = at_node(fact.closed ? "node.closed" : "node.tuned", fact.node, fact.reason);
     event.numbers["overcommit_milli"] = fact.overcommit_milli;
+  }
+  void operator()(const NodeFlagged& fact) {
+    if (fact.flags.empty())
+      at_node("node.unflagged", fact.node);
+    for (const NodeFlag& flag : fact.flags) {
+      Event& event = at_node("node.flagged", fact.node, flag.text);
+      event.name = flag.what;
+      event.numbers = {{"value_milli", flag.value_milli}, {"usual_milli", flag.usual_milli}};
+    }
   }
   void operator()(const NodesQuarantined& fact) {
     const bool lifted = fact.until == TimePoint();

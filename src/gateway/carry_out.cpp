@@ -117,6 +117,7 @@ void Gateway::carry_out(ledger::StopOnNode effect, TimePoint, Outbox& out) {
   StopTasks stop;
   stop.tasks.push_back(std::move(effect.tasks));
   stop.reason = std::move(effect.reason);
+  stop.move = effect.move;
   send(session->peer, stop, 0, out);
 }
 

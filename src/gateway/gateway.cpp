@@ -275,7 +275,13 @@ void Gateway::handle(const Call& call, SetConfig message) {
 }
 
 void Gateway::handle(const Call& call, Step message) {
-  if (admit(call))
+  if (message.dry_run && message.action != MasterAction::sweep)
+    return refuse(call, {Code::bad_field, "dry_run", "belongs to the action sweep only"});
+  if (!admit(call))
+    return;
+  if (message.action == MasterAction::sweep)
+    call.out.sweeper.push_back({call.origin(), message.dry_run});
+  else
     call.out.ledger.emplace_back(Stepped{call.origin(), message.action});
 }
 
@@ -330,8 +336,10 @@ void Gateway::handle(const Call& call, Heartbeat message) {
     ++counters_.bad_messages;
     return refuse(call, good.error());
   }
+  call.out.recovery.push_back({session->node, message.used, call.now});
   call.out.scheduler.push_back({call.origin(), Measured{session->node, message.used, call.now}});
-  call.out.ledger.emplace_back(Measured{session->node, std::move(message.used), call.now});
+  call.out.ledger.emplace_back(
+    Measured{session->node, std::move(message.used), call.now, std::move(message.trouble)});
   if (Sessions::assign_is_lost(*session, message.assign_seen))
     register_again(call.peer, "work was lost on the way", call.now, call.out);
 }

@@ -39,6 +39,7 @@ struct Measured {
   NodeId node;
   Resources used;
   TimePoint heard;
+  std::string trouble = {}; // of the node's own check
 };
 using ForLedger = std::variant<Asked, GotResults, Left, PeerGone, Stepped, Measured>;
 
@@ -89,12 +90,20 @@ struct ForScheduler {
   Question question;
 };
 
+// ---- to the sweeper
+struct SweepAsked {
+  Origin from;
+  bool dry_run = false;
+};
+
 struct Outbox {
   std::vector<ForLedger> ledger;
   std::vector<ForRegistry> registry;
   std::vector<ForWatchdog> watchdog;
   std::vector<ForArchivist> archivist;
   std::vector<ForScheduler> scheduler;
+  std::vector<Measured> recovery;
+  std::vector<SweepAsked> sweeper;
   std::vector<net::Message> send;
 };
 

@@ -42,6 +42,7 @@ struct StopOnNode {
   NodeId node;
   JobRuns tasks;
   std::string reason;
+  bool move = false; // they will run again elsewhere
 };
 struct ToAllNodes { // the gateway fills in `state` and `draining` of each reader from `states`
   Beacon beacon;

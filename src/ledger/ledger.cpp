@@ -108,7 +108,7 @@ void Ledger::after_changes(std::size_t first_change) {
     } else if (const auto* flight = std::get_if<core::FlightChanged>(&change)) {
       moved(flight->job);
     } else if (const auto* stop = std::get_if<core::TasksToStop>(&change)) {
-      effect(StopOnNode{stop->node, {stop->job, stop->runs}, stop->reason});
+      effect(StopOnNode{stop->node, {stop->job, stop->runs}, stop->reason, stop->move});
       stopping_[stop->node] = {};
     } else if (const auto* ended = std::get_if<core::JobEnded>(&change)) {
       if (waited)
@@ -211,7 +211,7 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
                                now);
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);
-  auto [stop, resend, cancel] = cluster_.reconcile(outcome.node, message.attempts);
+  auto [stop, resend, cancel, move] = cluster_.reconcile(outcome.node, message.attempts);
   std::erase_if(bound_, [&](const auto& entry) { return entry.second == peer; });
   bound_[outcome.node] = peer;
   effect(NodeBound{peer,
@@ -221,10 +221,17 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
                    {outcome.node, message.session, heartbeat, std::move(stop)}});
   for (const Placement& placement : resend)
     dispatch(placement, placement.slots, true);
-  if (!cancel.empty())
+  if (tell_stops(outcome.node, std::move(cancel), std::move(move)))
     stopping_[outcome.node] = now;
+}
+
+bool Ledger::tell_stops(NodeId node, std::vector<JobRuns> cancel, std::vector<JobRuns> move) {
+  const bool any = !cancel.empty() || !move.empty();
   for (JobRuns& tasks : cancel)
-    effect(StopOnNode{outcome.node, std::move(tasks), "cancelled"});
+    effect(StopOnNode{node, std::move(tasks), "cancelled"});
+  for (JobRuns& tasks : move)
+    effect(StopOnNode{node, std::move(tasks), "moved", true});
+  return any;
 }
 
 void Ledger::results(Peer peer, NodeId node, Results message, TimePoint now) {
@@ -262,6 +269,12 @@ void Ledger::measured(NodeId node, const Resources& used, TimePoint heard) {
   if (last.heard != TimePoint{})
     heartbeat_gap_.took(heard - last.heard);
   last = {used, heard};
+}
+
+void Ledger::checked(NodeId id, const std::string& trouble, TimePoint now) {
+  const core::Node* node = cluster_.find_node(id);
+  if (node && (!trouble.empty() || node->drained_by_check) && !trouble_)
+    execute(core::CheckNode{id, trouble}, now);
 }
 
 /// How long tasks waited, told by what has become durable. `started` is by the node's clock.
@@ -312,11 +325,9 @@ void Ledger::tell_stops_again(TimePoint now) {
       continue;
     }
     told = now;
-    auto cancel = cluster_.reconcile(node, {}).cancel;
-    const bool over = cancel.empty();
-    for (JobRuns& tasks : cancel)
-      effect(StopOnNode{node, std::move(tasks), "cancelled"});
-    at = over ? stopping_.erase(at) : std::next(at);
+    auto left = cluster_.reconcile(node, {});
+    at = tell_stops(node, std::move(left.cancel), std::move(left.move)) ? std::next(at)
+                                                                        : stopping_.erase(at);
   }
 }
 

@@ -64,6 +64,8 @@ public:
   void peer_gone(Peer peer);
   /// What heartbeats measured; shown in NodeView, part of no entry.
   void measured(NodeId node, const Resources& used, TimePoint heard);
+  /// What a node's own check says, heartbeat by heartbeat: it drains the node and undrains it.
+  void checked(NodeId node, const std::string& trouble, TimePoint now);
   /// All nodes that may be dead, as the watchdog sees it; shown in views, part of no entry.
   void suspect(std::vector<NodeId> nodes) { suspects_ = {nodes.begin(), nodes.end()}; }
   /// Progress for those who wait, waits that were not renewed; stops that may have been lost.
@@ -125,6 +127,8 @@ private:
   void dispatch(const Placement& placement, std::uint32_t slots, bool with_spec);
   void unbind(NodeId node, const std::string& reason);
   void tell_stops_again(TimePoint now);
+  /// False: there is nothing to stop.
+  bool tell_stops(NodeId node, std::vector<JobRuns> cancel, std::vector<JobRuns> move);
   void close_batch();
   void measure(const core::Committed& batch);
   [[nodiscard]] JobProgress progress_of(JobId job) const;

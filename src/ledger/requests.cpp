@@ -253,8 +253,9 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnNodes& mess
   } else if (message.action == NodeAction::quarantine) {
     outcome = execute(core::QuarantineNodes{message.nodes, message.duration, message.reason}, now);
   } else {
-    outcome = execute(
-      core::DrainNodes{message.nodes, message.action == NodeAction::drain, message.reason}, now);
+    outcome = execute(core::DrainNodes{message.nodes, message.action == NodeAction::drain,
+                                       message.reason, message.deadline},
+                      now);
   }
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);
@@ -296,6 +297,11 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetStats&, TimeP
     }
   stats.uptime = now - identity_.started;
   stats.counters = counters_;
+  for (const char* what : {"run_time", "failures", "heartbeat", "use"})
+    stats.counters["departing." + std::string(what)] = 0;
+  for (const auto& [id, node] : cluster_.nodes())
+    for (const NodeFlag& flag : node.flags)
+      ++stats.counters["departing." + flag.what];
   stats.histograms = histograms_;
   stats.histograms["submit_to_placed"] = submit_to_placed_.histogram();
   stats.histograms["submit_to_start"] = submit_to_start_.histogram();

@@ -572,5 +572,21 @@ INSTANTIATE_TEST_SUITE_P(
             "tasks[0].runs[0]"}),
   [](const auto& row) { return std::string(row.param.name); });
 
+TEST(agent_core, tells_what_its_machines_check_says_at_once_and_until_it_is_well) {
+  CoreBench bench;
+  bench.join();
+  bench.core.set_trouble("no disk", bench.now);
+  bench.step();
+  const auto beats = bench.take<Heartbeat>();
+  ASSERT_EQ(beats.size(), 1U);
+  EXPECT_EQ(beats[0].trouble, "no disk");
+  bench.core.set_trouble("no disk", bench.now);
+  bench.step();
+  EXPECT_TRUE(bench.take<Heartbeat>().empty());
+  bench.core.set_trouble("", bench.now);
+  bench.step();
+  EXPECT_EQ(bench.take<Heartbeat>().at(0).trouble, "");
+}
+
 } // namespace
 } // namespace reeve::worker

@@ -300,7 +300,7 @@ TEST_F(DependencyTest, a_preempted_task_waits_again_free_of_charge) {
   EXPECT_EQ(state(id, 1), TaskState::interrupted);
   ASSERT_EQ(told<TasksInterrupted>().size(), 1u);
   EXPECT_EQ(told<TasksInterrupted>()[0].cause, Cause::preempted);
-  EXPECT_EQ(told<TasksInterrupted>()[0].failures, 0u);
+  EXPECT_EQ(told<TasksInterrupted>()[0].tally->failures, 0u);
   EXPECT_FALSE(run(Preempt{node, id, {{1, 1, 1}}, Cause::preempted, "late"}).entry);
 }
 
