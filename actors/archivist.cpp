@@ -10,6 +10,7 @@ namespace reeve::actors {
 namespace {
 
 constexpr auto delete_every = std::chrono::minutes(1);
+constexpr std::uint32_t remembered = 20'000; // run times
 
 ledger::Effect failure(gateway::Origin to, const Error& error) {
   Failed failed;
@@ -90,7 +91,11 @@ caf::behavior ArchivistActor::make_behavior() {
   recorder_ = std::make_unique<history::Recorder>(std::move(options));
   return {
     [this](start_atom) { delayed_send(this, delete_every, tick_atom::value); },
-    [this](const Described& described) { learn(*described.changes); },
+    [this](const Described& described) {
+      learn(*described.changes);
+      if (!std::exchange(reminded_, true))
+        remind_scheduler();
+    },
     [this](const core::CommittedPtr& batch) {
       learn(batch->changes);
       recorder_->record(batch);
@@ -125,6 +130,24 @@ void ArchivistActor::learn(const core::Changes& changes) {
   for (const auto& change : changes)
     if (const auto* config = std::get_if<core::ConfigUpdated>(&change))
       keep_ = deciders::settings_from(config->values).retention_history;
+}
+
+/// Run times are learned from results, and results of the past are here.
+void ArchivistActor::remind_scheduler() {
+  recorder_->ask([to = directory_->scheduler](Result<history::History*> history) {
+    if (!history)
+      return;
+    auto past = (*history)->run_times(remembered);
+    if (!past) {
+      spdlog::warn("archivist: past run times are not known: {}", past.error().message());
+      return;
+    }
+    Remembered remembered_times;
+    for (auto& run : *past)
+      remembered_times.past.push_back(
+        {std::move(run.user), std::move(run.executor), std::move(run.name), run.time});
+    post_anonymously(to, std::move(remembered_times));
+  });
 }
 
 void ArchivistActor::answer(gateway::ForArchivist asked) {

@@ -23,12 +23,14 @@ private:
   void answer(gateway::ForArchivist asked);
   caf::result<done_atom> settle(Seq seq);
   void learn(const core::Changes& changes);
+  void remind_scheduler();
 
   std::string path_;
   std::unique_ptr<journal::Journal> reader_; // until the recorder has it
   DirectoryPtr directory_;
   std::unique_ptr<history::Recorder> recorder_;
   Duration keep_{0};
+  bool reminded_ = false;
   std::map<std::uint64_t, caf::response_promise> settling_;
   std::uint64_t newest_settling_ = 0;
 };

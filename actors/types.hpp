@@ -6,6 +6,7 @@
 #include "actors/revive.hpp"
 #include "src/gateway/gateway.hpp"
 #include "src/ledger/writer.hpp"
+#include "src/sched/estimate.hpp"
 
 #include <caf/all.hpp>
 
@@ -90,6 +91,10 @@ struct Suspicion {
 struct Counted { // numbers for `stats`
   std::map<std::string, std::int64_t> values;
   std::map<std::string, Histogram> histograms = {};
+};
+
+struct Remembered { // from the history: how long tasks took before this master began
+  std::vector<sched::RunTime> past;
 };
 
 // ---- archivist

@@ -32,6 +32,7 @@ struct NodeRegistered {
   std::map<std::string, std::string> labels;
   std::vector<std::string> executors;
   std::string program;
+  bool pulls = false; // gets work only when it asks
   bool operator==(const NodeRegistered&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &NodeRegistered::node);
@@ -41,6 +42,7 @@ struct NodeRegistered {
     v("labels", &NodeRegistered::labels);
     v("executors", &NodeRegistered::executors);
     v("program", &NodeRegistered::program);
+    v("pulls", &NodeRegistered::pulls);
   }
 };
 struct NodesLost { // all attempts there are interrupted, all leases there end
@@ -212,6 +214,8 @@ struct LeaseGranted {
   Resources resources;
   TimePoint expires;
   Bytes key;
+  std::string queue = {}; // in whose limits it counts; empty: that of scheduler.lease_queue
+  std::vector<Limit> limits = {};
   bool operator==(const LeaseGranted&) const = default;
   template<class V> static void fields(V& v) {
     v("lease", &LeaseGranted::lease);
@@ -220,6 +224,8 @@ struct LeaseGranted {
     v("resources", &LeaseGranted::resources);
     v("expires_us", &LeaseGranted::expires);
     v("key", &LeaseGranted::key);
+    v("queue", &LeaseGranted::queue);
+    v("limits", &LeaseGranted::limits);
   }
 };
 struct LeaseRenewed {

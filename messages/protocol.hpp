@@ -191,14 +191,16 @@ struct Submitted {
   static constexpr MessageType type = MessageType::submitted;
   JobId first; // 0 for a dry run
   std::uint32_t count = 0;
-  bool duplicate = false; // the key was known: these are the jobs of the first time
-  std::string text;       // dry run: where it would go
+  bool duplicate = false;              // the key was known: these are the jobs of the first time
+  std::string text;                    // dry run: where the first would go
+  std::vector<std::string> texts = {}; // dry run: where each would go
   bool operator==(const Submitted&) const = default;
   template<class V> static void fields(V& v) {
     v("first", &Submitted::first);
     v("count", &Submitted::count);
     v("duplicate", &Submitted::duplicate);
     v("text", &Submitted::text);
+    v("texts", &Submitted::texts);
   }
 };
 
@@ -279,8 +281,10 @@ struct Allocate {
   std::string node;  // name; empty: any node with room
   std::string owner; // who holds it
   Resources resources;
-  Duration duration{0}; // until it must be renewed; 0: until released
-  Bytes key;            // idempotent as in Submit
+  Duration duration{0};      // until it must be renewed; 0: until released
+  Bytes key;                 // idempotent as in Submit
+  std::string queue;         // in whose limits and shares it counts; empty: scheduler.lease_queue
+  std::vector<Limit> limits; // it counts in these as a task would
   bool operator==(const Allocate&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &Allocate::node, {.max = 256});
@@ -288,6 +292,8 @@ struct Allocate {
     v("resources", &Allocate::resources, {.required = true});
     v("duration_us", &Allocate::duration, {.min = 0});
     v("key", &Allocate::key, {.max = 64});
+    v("queue", &Allocate::queue, {.max = 64});
+    v("limits", &Allocate::limits, {.max = 16});
   }
 };
 struct LeaseView {
@@ -295,6 +301,8 @@ struct LeaseView {
   std::string node, owner;
   Resources resources;
   TimePoint granted, expires; // expires 0: until released
+  std::string queue = {};     // empty: that of scheduler.lease_queue
+  std::vector<Limit> limits = {};
   bool operator==(const LeaseView&) const = default;
   template<class V> static void fields(V& v) {
     v("lease", &LeaseView::lease);
@@ -303,6 +311,8 @@ struct LeaseView {
     v("resources", &LeaseView::resources);
     v("granted_us", &LeaseView::granted);
     v("expires_us", &LeaseView::expires);
+    v("queue", &LeaseView::queue);
+    v("limits", &LeaseView::limits);
   }
 };
 struct Granted {
@@ -521,6 +531,7 @@ struct NodeView {
   std::uint32_t overcommit_milli =
     1000;              // how much of its capacity may be given, for jobs that allow it
   bool closed = false; // above the high mark of utilisation
+  bool pulls = false;  // gets work only when it asks
   bool operator==(const NodeView&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &NodeView::node);
@@ -541,6 +552,7 @@ struct NodeView {
     v("quarantined_us", &NodeView::quarantined);
     v("overcommit_milli", &NodeView::overcommit_milli);
     v("closed", &NodeView::closed);
+    v("pulls", &NodeView::pulls);
   }
 };
 struct ListNodes {
@@ -784,7 +796,8 @@ struct RegisterNode {
   std::vector<std::string> executors;
   std::string program; // "reeve-agent 0.1.0"
   std::vector<JobRuns>
-    attempts; // everything it has: waiting, running, or ended and not acknowledged
+    attempts;         // everything it has: waiting, running, or ended and not acknowledged
+  bool pulls = false; // wants work only when it asks (Pull)
   bool operator==(const RegisterNode&) const = default;
   template<class V> static void fields(V& v) {
     v("name", &RegisterNode::name, {.required = true, .min = 1, .max = 256});
@@ -795,6 +808,7 @@ struct RegisterNode {
     v("executors", &RegisterNode::executors, {.max = 64});
     v("program", &RegisterNode::program, {.max = 256});
     v("attempts", &RegisterNode::attempts, {.max = 1'000'000});
+    v("pulls", &RegisterNode::pulls);
   }
 };
 struct Heartbeat {
@@ -854,7 +868,7 @@ struct Leave {
     v("reason", &Leave::reason, {.max = 1024});
   }
 };
-/// A node that has nothing to do asks for work. Work comes as Assign, when there is any.
+/// A node that has room asks for work. Work comes as Assign, when there is any.
 struct Pull {
   static constexpr MessageType type = MessageType::pull;
   std::uint64_t session = 0;

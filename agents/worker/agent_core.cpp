@@ -108,6 +108,7 @@ void AgentCore::register_at(std::size_t index, TimePoint now) {
   message.executors = config_.executors;
   message.program = config_.program;
   message.attempts = work_.list();
+  message.pulls = config_.pulls;
   actions_.send.push_back({index, std::move(message)});
 }
 
@@ -229,6 +230,7 @@ void AgentCore::on(std::size_t index, Registered&& message, TimePoint now) {
     work_.drop(tasks);
   actions_.registered.push_back(index);
   resend_all_ = true;
+  has_room_ = true;
 }
 
 void AgentCore::on(std::size_t index, Assign&& message, TimePoint now) {
@@ -323,6 +325,7 @@ void AgentCore::on(std::size_t index, Failed&& message, TimePoint) {
 void AgentCore::finished(Finished&& done, TimePoint now) {
   work_.finished(done);
   results_.add(std::move(done), now);
+  has_room_ = true;
 }
 
 void AgentCore::stop(Duration grace_most, const std::string& reason, TimePoint now) {
@@ -350,17 +353,30 @@ void AgentCore::send_results(TimePoint now) {
     actions_.send.push_back({*to, std::move(message)});
 }
 
+/// One that takes work only when it asks does so as soon as there is room, and nothing waits here.
+void AgentCore::pull() {
+  if (!config_.pulls || !has_room_ || work_.waiting() > 0 || work_.stopping())
+    return;
+  if (const auto to = leader()) {
+    actions_.send.push_back({*to, Pull{links_[*to].session}});
+    has_room_ = false;
+  }
+}
+
 void AgentCore::step(TimePoint now, Actions& out) {
   out.clear();
   work_.start(now);
-  for (EndedAlike& ended : work_.ended)
+  for (EndedAlike& ended : work_.ended) {
     results_.add(std::move(ended), now);
+    has_room_ = true;
+  }
   work_.ended.clear();
   for (std::size_t k = 0; k < links_.size(); ++k)
     check_link(k, now);
   // What starts now ends soon, perhaps before anything is sent: gather that first.
   if (work_.starts.empty())
     send_results(now);
+  pull();
   std::swap(out, actions_);
   std::swap(out.start, work_.starts);
   std::swap(out.stop, work_.stops);

@@ -16,6 +16,7 @@ struct AgentConfig {
   std::map<std::string, std::string> labels;
   std::vector<std::string> executors;
   std::string program;
+  bool pulls = false;               // takes work only when it asks
   std::vector<std::string> masters; // endpoints; a link each
   std::uint64_t seed = 0;           // of session numbers and jitter
   ResultsLimits results;
@@ -130,6 +131,7 @@ private:
   [[nodiscard]] Duration silence(const Link& link) const;
   [[nodiscard]] std::optional<std::size_t> leader() const;
   void send_results(TimePoint now);
+  void pull();
   void note(NoteLevel level, std::string text);
   std::uint64_t random();
 
@@ -142,6 +144,7 @@ private:
   Actions actions_; // gathered since the last step
   std::uint64_t random_state_;
   bool resend_all_ = false;
+  bool has_room_ = false; // a task has ended, or it has registered, since it last asked for work
 };
 
 /// "tasks[3].first: …" when a master's message is impossible; a reader must not act on such a one.

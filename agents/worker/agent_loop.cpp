@@ -86,6 +86,7 @@ Result<std::unique_ptr<AgentLoop>> AgentLoop::create(AgentOptions options, Contr
   config.incarnation = client->incarnation();
   config.capacity = options.capacity;
   config.labels = options.labels;
+  config.pulls = options.pulls;
   config.executors = {"process", "noop", "sleep"};
   for (const auto& [name, function] : options.functions)
     config.executors.push_back(name);

@@ -22,6 +22,7 @@ struct AgentOptions {
   std::string name, dir, program;
   Resources capacity;
   std::map<std::string, std::string> labels;
+  bool pulls = false;                      // takes work only when it asks
   std::vector<std::string> keeper_command; // starts the keeper of `dir`
   std::map<std::string, Function> functions;
   Duration status_interval{0};     // a line in the log; 0: none

@@ -48,6 +48,7 @@ struct Flags {
   bool keep_tasks = false;      // stop
   bool no_cgroups = false;      // keeper
   bool foreground = false;      // keeper
+  bool pulls = false;
 };
 
 int complain(const Error& error, int code) {
@@ -122,6 +123,7 @@ Result<AgentOptions> options_of(const Flags& flags) {
     return fail(Code::bad_field, "name", "at most 256 characters");
   options.dir = flags.dir;
   options.program = program_text;
+  options.pulls = flags.pulls;
   if (auto set = set_capacity(flags, options.capacity); !set)
     return tl::unexpected(set.error());
   for (const std::string& text : flags.labels) {
@@ -259,6 +261,10 @@ void add_flags(CLI::App& app, Flags& flags) {
     ->allow_extra_args(false);
   app.add_option("-l,--label", flags.labels, "A label key=value that jobs can ask for; repeatable")
     ->allow_extra_args(false);
+  app.add_flag(
+    "--pull", flags.pulls,
+    "Take work only when this agent asks for it: when it has started, and whenever a task "
+    "has ended");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
     ->capture_default_str();
   app.add_option("--log-file", flags.log_file, "Log here, 10 files of 10 MB, instead of stderr");

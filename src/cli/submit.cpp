@@ -254,8 +254,16 @@ Exit dry_run(Session& session, Client& client, const std::vector<JobSpec>& jobs)
   body["dry_run"] = true;
   body["text"] = answer->text;
   body["jobs"] = to_json(jobs);
-  session.show_done(body, answer->text.empty() ? "good; nothing was submitted"
-                                               : answer->text + " (nothing was submitted)");
+  body["texts"] = to_json(answer->texts);
+  std::string text = answer->text.empty() ? "good" : answer->text;
+  if (jobs.size() > 1 && session.human()) { // a line each
+    for (std::size_t i = 0; i < answer->texts.size() && i < jobs.size(); ++i)
+      session.terminal.out << printable(jobs[i].name + ": " + answer->texts[i]) << "\n";
+    if (answer->texts.size() < jobs.size())
+      session.terminal.out << jobs.size() - answer->texts.size() << " more were only checked\n";
+    text = "each as things stand now, without the others";
+  }
+  session.show_done(body, text + " (nothing was submitted)");
   return Exit::good;
 }
 

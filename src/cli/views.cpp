@@ -206,10 +206,11 @@ Table node_table(const std::vector<NodeView>& nodes, bool wide) {
 }
 
 Table lease_table(const std::vector<LeaseView>& leases) {
-  Table table({{"LEASE", true}, {"NODE"}, {"OWNER"}, {"RESOURCES"}, {"GRANTED"}, {"EXPIRES"}});
+  Table table(
+    {{"LEASE", true}, {"NODE"}, {"OWNER"}, {"QUEUE"}, {"RESOURCES"}, {"GRANTED"}, {"EXPIRES"}});
   for (const LeaseView& lease : leases)
-    table.add({number(lease.lease.value), lease.node, lease.owner, to_text(lease.resources),
-               format_time(lease.granted),
+    table.add({number(lease.lease.value), lease.node, lease.owner, lease.queue,
+               to_text(lease.resources), format_time(lease.granted),
                set(lease.expires) ? format_time(lease.expires) : "never"});
   return table;
 }
@@ -325,6 +326,7 @@ Session::Properties node_properties(const NodeView& node) {
           {"Quarantined", set(node.quarantined) ? "until " + format_time(node.quarantined) : ""},
           {"Overcommit",
            node.overcommit_milli == 1000 ? "" : format_milli(node.overcommit_milli) + " times"},
+          {"Work", node.pulls ? "only when it asks" : ""},
           {"Program", node.program},
           {"Registered", format_time(node.registered)},
           {"Last heard", format_time(node.heard)}};

@@ -62,19 +62,25 @@ void Applier::on(const ConfigChanged& f) {
   }
   changes_.push_back(ConfigUpdated{s_.config});
 }
+LeaseChanged change_of(const Lease& lease) {
+  return {lease.id,        lease.node,  lease.expires, lease.owner,
+          lease.resources, lease.queue, lease.limits,  lease.key};
+}
 void Applier::on(const LeaseGranted& f) {
   Node& node = *s_.node(f.node);
   node.booked += f.resources;
   ++node.leases;
   s_.newest_lease = f.lease;
-  s_.leases.emplace(f.lease, Lease{f.lease, f.node, f.owner, f.resources, now_, f.expires, f.key});
-  changes_.push_back(LeaseChanged{f.lease, f.node, f.expires, f.owner, f.resources});
+  const auto [at, fresh] =
+    s_.leases.emplace(f.lease, Lease{f.lease, f.node, f.owner, f.resources, now_, f.expires, f.key,
+                                     f.queue, f.limits});
+  changes_.push_back(change_of(at->second));
   touched_.push_back(f.node);
 }
 void Applier::on(const LeaseRenewed& f) {
   Lease& lease = s_.leases.at(f.lease);
   lease.expires = f.expires;
-  changes_.push_back(LeaseChanged{f.lease, lease.node, f.expires, lease.owner, lease.resources});
+  changes_.push_back(change_of(lease));
 }
 void Applier::on(const LeasesEnded& f) {
   for (const LeaseId id : f.leases) {
@@ -97,7 +103,7 @@ void Applier::on(const LeasesEnded& f) {
 NodeChanged change_of(const Node& n) {
   return {n.id,          n.name,   n.state,     n.draining, n.incarnation,      n.capacity,
           n.available(), n.labels, n.executors, n.since,    n.overcommit_milli, n.closed,
-          n.quarantined};
+          n.quarantined, n.pulls};
 }
 void Applier::node_changed(const Node& n) {
   changes_.push_back(change_of(n));
@@ -138,6 +144,7 @@ void Applier::on(const NodeRegistered& f) {
   node.labels = overlay(f.labels, node.set_labels);
   node.executors = f.executors;
   node.program = f.program;
+  node.pulls = f.pulls;
   node_changed(node);
 }
 

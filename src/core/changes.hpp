@@ -48,6 +48,7 @@ struct NodeChanged {
   std::uint32_t overcommit_milli = 1000; // vcores and memory, for kinds that allow it
   bool closed = false;                   // above its high mark: no new work
   TimePoint quarantined;                 // no new work until then
+  bool pulls = false;                    // no new work unless it asks
 };
 struct NodeForgotten {
   NodeId node;
@@ -143,6 +144,9 @@ struct LeaseChanged {
   TimePoint expires; // 0: until released
   std::string owner = {};
   Resources resources = {};
+  std::string queue = {}; // empty: that of scheduler.lease_queue
+  std::vector<Limit> limits = {};
+  Bytes key = {};
 };
 struct LeaseEnded {
   LeaseId lease;

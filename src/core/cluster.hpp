@@ -74,6 +74,13 @@ public:
     NodeId node;         // where it is in flight; 0: it is not
   };
   [[nodiscard]] Placed placed(const Job& job, TaskIndex index) const;
+  /// What a task still waits for of other jobs, as "waits for job 5 to succeed (running)"; empty:
+  /// nothing.
+  [[nodiscard]] std::string waits_for(const Job& job, TaskIndex index) const;
+  /// Would these jobs be taken? Changes nothing. Returns what each would wait for of other jobs, in
+  /// words; empty: nothing. Errors: as execute would have.
+  [[nodiscard]] Result<std::vector<std::string>> would_take(const SubmitJobs& command,
+                                                            TimePoint now) const;
 
   [[nodiscard]] Result<JobProgress> progress(JobId id) const;
   [[nodiscard]] JobList list(const ListJobs& query) const;

@@ -52,6 +52,8 @@ struct GrantLease {
   Resources resources;
   Duration duration{0};
   Bytes key;
+  std::string queue = {};
+  std::vector<Limit> limits = {};
 };
 struct RenewLease {
   LeaseId lease;

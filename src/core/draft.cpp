@@ -133,6 +133,12 @@ bool scan(std::string_view bytes, std::string& key, std::uint32_t& count) {
 
 } // namespace
 
+std::string family_of(std::string_view name) {
+  std::string out;
+  put_family(out, name);
+  return out;
+}
+
 std::string JobDraft::name() const {
   const auto decoded = decode<JobSpec>(blob(), stored_limits);
   return decoded ? decoded->name : std::string();

@@ -26,6 +26,7 @@ struct Node {
   std::uint32_t overcommit_milli = 1000;
   bool closed = false;   // above its high mark
   TimePoint quarantined; // until then
+  bool pulls = false;    // gets work only when it asks; which the scheduler sees to
 
   [[nodiscard]] Resources available() const { return capacity - booked; }
   /// What a job may still be given; with its overcommit factor for jobs that allow it.
@@ -52,6 +53,8 @@ struct Lease {
   Resources resources;
   TimePoint granted, expires; // expires 0: until released
   Bytes key;
+  std::string queue; // in whose limits it counts; empty: that of scheduler.lease_queue
+  std::vector<Limit> limits;
 };
 
 } // namespace reeve::core

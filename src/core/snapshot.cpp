@@ -53,7 +53,7 @@ struct StoredNode {
   std::string program;
   TimePoint registered, since, quarantined;
   std::uint32_t overcommit_milli = 1000;
-  bool closed = false;
+  bool closed = false, pulls = false;
   template<class V> static void fields(V& v) {
     v("id", &StoredNode::id);
     v("name", &StoredNode::name);
@@ -71,6 +71,7 @@ struct StoredNode {
     v("quarantined", &StoredNode::quarantined);
     v("overcommit_milli", &StoredNode::overcommit_milli);
     v("closed", &StoredNode::closed);
+    v("pulls", &StoredNode::pulls);
   }
 };
 struct StoredLease {
@@ -81,6 +82,8 @@ struct StoredLease {
   Resources resources;
   TimePoint granted, expires;
   Bytes key;
+  std::string queue;
+  std::vector<Limit> limits;
   template<class V> static void fields(V& v) {
     v("id", &StoredLease::id);
     v("node", &StoredLease::node);
@@ -89,6 +92,8 @@ struct StoredLease {
     v("granted", &StoredLease::granted);
     v("expires", &StoredLease::expires);
     v("key", &StoredLease::key);
+    v("queue", &StoredLease::queue);
+    v("limits", &StoredLease::limits);
   }
 };
 struct StoredMark {
@@ -212,9 +217,10 @@ std::string Cluster::snapshot() const {
   for (const auto& [id, n] : s.nodes)
     put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity,
                         n.labels, n.set_labels, n.executors, n.program, n.registered, n.since,
-                        n.quarantined, n.overcommit_milli, n.closed});
+                        n.quarantined, n.overcommit_milli, n.closed, n.pulls});
   for (const auto& [id, l] : s.leases)
-    put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key});
+    put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key, l.queue,
+                         l.limits});
   s.jobs.each([&](JobId id, const Job& job) {
     StoredJob stored;
     stored.id = id;
@@ -306,6 +312,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     node.quarantined = n->quarantined;
     node.overcommit_milli = n->overcommit_milli;
     node.closed = n->closed;
+    node.pulls = n->pulls;
     s.node_names[n->name] = n->id;
   }
   for (std::uint64_t i = 0; i < head->leases; ++i) {
@@ -317,8 +324,8 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
       return fail(Code::corrupt, "snapshot", "a lease names an unknown node");
     node->booked += l->resources;
     ++node->leases;
-    s.leases.emplace(l->id,
-                     Lease{l->id, l->node, l->owner, l->resources, l->granted, l->expires, l->key});
+    s.leases.emplace(l->id, Lease{l->id, l->node, l->owner, l->resources, l->granted, l->expires,
+                                  l->key, l->queue, l->limits});
   }
   JobId last;
   for (std::uint64_t i = 0; i < head->jobs; ++i) {

@@ -59,6 +59,7 @@ struct Cluster::State {
 };
 
 NodeChanged change_of(const Node& node);
+LeaseChanged change_of(const Lease& lease);
 
 /// What would have to change for an allocation to hold `more` tasks further and `slots` slots.
 struct Growth {
@@ -133,6 +134,13 @@ private:
   std::vector<JobId> moved_;                             // others may wait for these
   std::vector<std::pair<JobId, std::string>> fail_fast_; // to be cancelled, and why
 };
+
+/// What of `after` has not come true yet, or never can, in words; empty: all has. `index`: of the
+/// task that waits, where task waits for task; none: of the whole job. `drafts`: the submission
+/// that it is part of.
+std::string waits_for(const Cluster::State& state, const std::vector<Dependency>& after,
+                      std::optional<TaskIndex> index = {},
+                      const std::vector<JobDraft>* drafts = nullptr);
 
 /// A circle among the dependencies inside one submission, as "a -> b -> a"; empty: none.
 std::string circle_in(const std::vector<JobDraft>& drafts);

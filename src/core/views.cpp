@@ -106,6 +106,12 @@ Cluster::Placed Cluster::placed(const Job& job, TaskIndex index) const {
   return {index < job.next ? Attempt{1} : Attempt{0}, {}};
 }
 
+std::string Cluster::waits_for(const Job& job, TaskIndex index) const {
+  if (!job.extra || !holds(job.extra->blocked, index))
+    return {};
+  return core::waits_for(*state_, job.extra->after, index);
+}
+
 Result<JobProgress> Cluster::progress(JobId id) const {
   const Job* job = state_->jobs.find(id);
   if (!job)
@@ -114,14 +120,8 @@ Result<JobProgress> Cluster::progress(JobId id) const {
 }
 
 namespace {
-std::string waits_for(const Job& job) {
-  std::string out;
-  for (const Dependency& d : job.extra->after)
-    out += (out.empty() ? "waits for job " : ", ") + std::to_string(d.job.value);
-  return out;
-}
-
-JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
+JobView view_of(const Cluster::State& state, JobId id, const Job& job, const JobSpec& spec,
+                bool with_spec) {
   JobView v;
   v.progress = progress_of(id, job);
   v.name = spec.name;
@@ -135,7 +135,7 @@ JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
     v.ended = job.extra->ended;
     v.reason = job.extra->reason;
     if (v.reason.empty() && !job.extra->blocked.empty())
-      v.reason = waits_for(job);
+      v.reason = core::waits_for(state, job.extra->after);
   }
   if (with_spec)
     v.spec.msgpack = job.encoded_spec();
@@ -175,7 +175,7 @@ JobList Cluster::list(const ListJobs& q) const {
       out.more = true;
       return false;
     }
-    out.jobs.push_back(view_of(id, *job, decoded(), q.spec));
+    out.jobs.push_back(view_of(*state_, id, *job, decoded(), q.spec));
     return true;
   };
   if (!q.jobs.empty()) {
@@ -239,14 +239,14 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         v.not_before = mark.not_before;
         v.ended = mark.attempt > 0 && state != TaskState::assigned;
         v.last.index = index;
-        v.last.attempt = mark.attempt;
+        v.last.attempt = std::max<Attempt>(1, mark.attempt); // cancelled before it was placed: 0
         v.last.cause = mark.cause;
         (mark.cause == Cause::exit_code ? v.last.exit_code : v.last.signal) = mark.exit_code;
         v.last.text = mark.reason;
       }
     if (job->extra && state == TaskState::pending && v.reason.empty() &&
         holds(job->extra->blocked, index))
-      v.reason = waits_for(*job);
+      v.reason = waits_for(*job, index);
     if (job->held && state == TaskState::pending)
       v.reason =
         "the job is held" +
@@ -277,6 +277,7 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
     v.quarantined = n.quarantined;
     v.overcommit_milli = n.overcommit_milli;
     v.closed = n.closed;
+    v.pulls = n.pulls;
     out.nodes.push_back(std::move(v));
   };
   if (q.names.empty())
@@ -293,8 +294,8 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
 
 LeaseView Cluster::view(const Lease& lease) const {
   const Node* node = state_->node(lease.node);
-  return {lease.id,        node ? node->name : "", lease.owner,
-          lease.resources, lease.granted,          lease.expires};
+  return {lease.id,      node ? node->name : "", lease.owner, lease.resources,
+          lease.granted, lease.expires,          lease.queue, lease.limits};
 }
 LeaseList Cluster::list(const ListLeases&) const {
   LeaseList out;
@@ -434,7 +435,7 @@ void Cluster::describe(Changes& changes) const {
   for (const auto& [id, node] : state_->nodes)
     changes.push_back(change_of(node));
   for (const auto& [id, lease] : state_->leases)
-    changes.push_back(LeaseChanged{id, lease.node, lease.expires, lease.owner, lease.resources});
+    changes.push_back(change_of(lease));
   state_->jobs.each([&](JobId id, const Job& job) {
     if (job.ended) {
       changes.push_back(end_of(job, id));

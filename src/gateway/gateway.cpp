@@ -226,13 +226,8 @@ void Gateway::handle(const Call& call, Submit message) {
     if (!message.dry_run)
       request.specs.push_back(Raw{encode(spec)});
   }
-  if (message.dry_run) {
-    if (admit(call))
-      call.out.scheduler.push_back(
-        {call.origin(), WouldGo{std::move(message.jobs.front()),
-                                static_cast<std::uint32_t>(message.jobs.size())}});
-    return;
-  }
+  if (message.dry_run)
+    return ask_ledger(call, std::move(message));
   request.key = std::move(message.key);
   ask_ledger(call, std::move(request));
 }
@@ -260,6 +255,11 @@ void Gateway::handle(const Call& call, Wait message) {
 void Gateway::handle(const Call& call, Allocate message) {
   if (auto good = validate(message.resources, "resources"); !good)
     return refuse(call, good.error());
+  for (std::size_t i = 0; i < message.limits.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (message.limits[i].name == message.limits[k].name)
+        return refuse(call, {Code::bad_field, "limits[" + std::to_string(i) + "].name",
+                             message.limits[i].name + " is there twice"});
   if (admit(call))
     call.out.scheduler.push_back({call.origin(), std::move(message)});
 }
@@ -282,11 +282,6 @@ void Gateway::handle(const Call& call, Step message) {
 void Gateway::handle(const Call& call, QueryHistory message) {
   if (admit(call))
     call.out.archivist.emplace_back(call.origin(), std::move(message));
-}
-
-void Gateway::handle(const Call& call, Explain message) {
-  if (admit(call))
-    call.out.scheduler.push_back({call.origin(), message});
 }
 
 void Gateway::handle(const Call& call, RegisterNode message) {

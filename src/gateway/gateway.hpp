@@ -73,7 +73,6 @@ private:
   void handle(const Call& call, SetConfig message);
   void handle(const Call& call, Step message);
   void handle(const Call& call, QueryHistory message);
-  void handle(const Call& call, Explain message);
   template<class M>
   void handle(const Call& call, M message); // everything else goes to the ledger as it is
 
@@ -106,6 +105,7 @@ private:
   void carry_out(ledger::ToAllNodes effect, TimePoint now, Outbox& out);
   void carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out);
   void carry_out(ledger::CompleteTasks effect, TimePoint now, Outbox& out);
+  void carry_out(ledger::AskScheduler effect, TimePoint now, Outbox& out);
 
   Greeting greeting_;
   Limits limits_;

@@ -75,16 +75,12 @@ struct ForArchivist {
 };
 
 // ---- to the scheduler
-struct WouldGo { // a dry run: the first of its jobs
-  JobSpec first;
-  std::uint32_t jobs = 1;
-};
 struct Pulled { // a node asks for work; nobody waits for an answer
   NodeId node;
 };
 struct ForScheduler {
   using Question =
-    std::variant<Explain, WouldGo, Allocate, Pulled, Measured>; // Allocate: to be checked
+    std::variant<Explain, ledger::DryRun, Allocate, Pulled, Measured>; // Allocate: to be checked
   Origin from;
   Question question;
 };

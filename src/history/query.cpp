@@ -178,6 +178,29 @@ Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
   }
 }
 
+Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
+  auto statement = db_.prepare(
+    "SELECT k.user, k.executor, k.name, (r.ended_us - r.started_us) / max(1, r.count) FROM "
+    "attempt_runs r JOIN job_rows j ON j.job=r.job JOIN kinds k ON k.kind=j.kind WHERE r.cause=0 "
+    "AND r.started_us IS NOT NULL AND k.name<>'' ORDER BY r.id DESC LIMIT ?",
+    false);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  statement->integer(1, std::int64_t{most});
+  std::vector<RunTime> out;
+  for (;;) {
+    auto row = statement->next(db_.path());
+    if (!row)
+      return tl::unexpected<Error>(std::move(row).error());
+    if (!*row)
+      break;
+    out.push_back({std::string(statement->text_at(0)), std::string(statement->text_at(1)),
+                   std::string(statement->text_at(2)), Duration(statement->integer_at(3))});
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
 Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
   Sql sql("SELECT j.end_id, j.job AS job, k.name AS name, k.user AS user, k.queue AS queue, s.name "
           "AS state, coalesce(j.tasks, j.succeeded + j.failed + j.cancelled) AS tasks, j.succeeded "

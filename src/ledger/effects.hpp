@@ -62,7 +62,19 @@ struct CompleteTasks {
   TaskList list;
 };
 
+/// A dry run of jobs that could be submitted.
+struct DryRun {
+  std::vector<JobSpec> jobs;
+  std::vector<std::string> waits; // what each waits for of other jobs; empty: nothing
+};
+/// The scheduler answers the peer.
+struct AskScheduler {
+  Peer peer = 0;
+  std::uint64_t correlation = 0;
+  std::variant<Explain, DryRun> question;
+};
+
 using Effect = std::variant<ToPeer, NodeBound, NodeUnbound, AssignToNode, StopOnNode, ToAllNodes,
-                            AskForLog, CompleteTasks>;
+                            AskForLog, CompleteTasks, AskScheduler>;
 
 } // namespace reeve::ledger

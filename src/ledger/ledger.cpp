@@ -56,6 +56,8 @@ std::pair<Peer, std::uint64_t> asker(const Effect& effect) {
     return {log->peer, log->correlation};
   if (const auto* tasks = std::get_if<CompleteTasks>(&effect))
     return {tasks->peer, tasks->correlation};
+  if (const auto* asked = std::get_if<AskScheduler>(&effect))
+    return {asked->peer, asked->correlation};
   return {};
 }
 
@@ -207,7 +209,8 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
                                                   message.capacity,
                                                   message.labels,
                                                   message.executors,
-                                                  message.program},
+                                                  message.program,
+                                                  message.pulls},
                                now);
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);

@@ -17,10 +17,10 @@
 
 namespace reeve::ledger {
 
-/// SubmitJobs: specs have been validated and encoded by the gateway.
-using Request =
-  std::variant<core::SubmitJobs, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig,
-               GetConfig, ListJobs, ListTasks, ListNodes, GetStats, GetMaster, ListLeases, ReadLog>;
+/// SubmitJobs: specs have been validated and encoded by the gateway. Submit: a dry run.
+using Request = std::variant<core::SubmitJobs, ActOnJobs, Wait, Allocate, Release, Renew,
+                             ActOnNodes, SetConfig, GetConfig, ListJobs, ListTasks, ListNodes,
+                             GetStats, GetMaster, ListLeases, ReadLog, Submit, Explain>;
 
 struct Identity {
   std::string cluster, master, program;
@@ -146,6 +146,8 @@ private:
   void handle(Peer, std::uint64_t, const GetMaster&, TimePoint);
   void handle(Peer, std::uint64_t, const ListLeases&, TimePoint);
   void handle(Peer, std::uint64_t, const ReadLog&, TimePoint);
+  void handle(Peer, std::uint64_t, const Submit&, TimePoint);
+  void handle(Peer, std::uint64_t, const Explain&, TimePoint);
 
   Identity identity_;
   core::Cluster cluster_;

@@ -27,6 +27,14 @@ struct Wish { // a placement that was asked for and not answered
   std::vector<TaskRun> gone; // parts that wait no longer: not put back when it is refused
 };
 
+/// Why something of a job is on a node.
+enum class Why : std::uint8_t {
+  before, // it was there when the view was built
+  ranked, // the first in the queue's ranking that had room
+  kept,   // a place had been kept for it
+  filled, // it fills the time until a place kept for another is needed
+};
+
 struct Flight {
   JobId job; // 0: free to be used
   NodeId node;
@@ -36,6 +44,7 @@ struct Flight {
   Load expected;            // when all wishes come true: an upper bound, since what ends
                             // meanwhile only lowers
   std::vector<Wish> wishes; // oldest first, as the ledger will judge them
+  Why why = Why::before;    // of its newest slot
   bool draft = false;       // the last wish is not sent yet
   bool touched = false;     // may want more tasks
   /// When slots began their present task, oldest first. Exact while no tasks are given ahead.

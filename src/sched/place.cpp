@@ -303,10 +303,12 @@ std::vector<TaskRun> Scheduler::State::take(SchedJob& job, std::uint32_t n) {
   return out;
 }
 
-void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots) {
+void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why) {
   SchedJob& job = *jobs.find(id);
   const FlightId f = flight(id, job, nodes[at].facts.node, at);
   Flight& to = flights[f];
+  if (slots > to.expected.slots)
+    to.why = why;
   if (!to.draft) {
     to.draft = true;
     drafted.push_back(f);
@@ -325,6 +327,8 @@ void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t 
   touch(f);
   const Lot& lot = lot_of(job);
   Node& node = nodes[at];
+  if (node.facts.pulls)
+    given.push_back(at);
   node.busy_until = std::max(node.busy_until, clock + lot.run_time.value_or(Duration(1'000'000)));
   reconsider(id, job);
   nodes.settle(clock);

@@ -193,9 +193,7 @@ std::vector<At> Scheduler::State::suitable(const Lot& lot) {
   const Measure& m = *lot.measure;
   std::vector<At> out;
   const auto good = [&](At at) {
-    const core::NodeChanged& facts = nodes[at].facts;
-    return facts.state == NodeState::up && !facts.draining && !facts.closed &&
-           facts.quarantined <= clock && covers(nodes.whole(at), m.need) &&
+    return nodes.may_work(at, clock) && covers(nodes.whole(at), m.need) &&
            (!picky(lot.kind()) || acceptable(lot, at, false));
   };
   if (nodes.count() <= all_nodes || lot.kind().gang) {
@@ -335,8 +333,7 @@ void Scheduler::State::serve_reservations() {
     const LotId id = reservation.lot;
     const SchedJob* job = jobs.find(reservation.job);
     const bool nodes_good = std::ranges::all_of(reservation.parts, [&](const auto& part) {
-      return nodes[part.at].known && nodes.takes_work(part.at, clock) &&
-             nodes.in_pool(lots[id].measure->pool, part.at);
+      return nodes.may_work(part.at, clock) && nodes.in_pool(lots[id].measure->pool, part.at);
     });
     if (!job || job->lot != id || lots[id].head != reservation.job || !lots[id].shelved ||
         !nodes_good) {
@@ -365,7 +362,9 @@ void Scheduler::State::serve_reservations() {
           return true;
       return false;
     };
-    if (start > clock || shelf_shut() || lots.short_quota(id) != nobody)
+    const bool awake = std::ranges::all_of(
+      reservation.parts, [&](const auto& part) { return nodes.takes_work(part.at, clock); });
+    if (start > clock || !awake || shelf_shut() || lots.short_quota(id) != nobody)
       continue;
     const JobId job_id = reservation.job;
     const At at = reservation.parts.front().at;
@@ -378,7 +377,7 @@ void Scheduler::State::serve_reservations() {
       continue;
     }
     const FlightId f = flights.find(job_id, nodes[at].facts.node);
-    wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1);
+    wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::kept);
   }
   nodes.settle(clock);
 }
@@ -415,7 +414,7 @@ void Scheduler::State::fill_reserved() {
         continue;
       const JobId job = lots[id].head;
       const FlightId f = flights.find(job, nodes[at].facts.node);
-      wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1);
+      wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::filled);
     }
   }
 }

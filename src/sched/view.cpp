@@ -51,6 +51,7 @@ void Scheduler::State::on(const core::NodeChanged& c) {
       if (f.expected.tasks > 0)
         terms.count(lot_of(*jobs.find(f.job)).kind().labels, nodes[f.at].facts, 1);
     });
+    neighbours_changed();
   }
   (void)at;
 }
@@ -61,16 +62,50 @@ void Scheduler::State::on(const core::NodeAvailable& c) {
   nodes.available(c.node, c.available);
 }
 void Scheduler::State::on(const core::LeaseChanged& c) {
-  if (leases.emplace(c.lease, c.node).second)
+  if (leases.emplace(c.lease, HeldLease{c.node, c.limits, c.key}).second) {
     nodes.leased(c.node, true);
-  lots.hold(c.lease, c.owner, c.resources);
+    count_limits(c.limits, nodes.find(c.node), 1);
+  }
+  lots.hold(c.lease, c.queue, c.owner, c.resources);
 }
 void Scheduler::State::on(const core::LeaseEnded& c) {
   if (const auto at = leases.find(c.lease); at != leases.end()) {
-    nodes.leased(at->second, false);
+    const HeldLease gone = std::move(at->second);
     leases.erase(at);
+    nodes.leased(gone.node, false);
+    count_limits(gone.limits, nodes.find(gone.node), -1);
   }
   lots.let_go(c.lease);
+}
+
+Result<void> Scheduler::State::check(const Allocate& wanted) {
+  if (!wanted.key.data.empty())
+    for (const auto& [id, lease] : leases)
+      if (lease.key == wanted.key)
+        return {}; // asked again: it is granted already
+  if (const std::string what = lots.over_quota(wanted.queue, wanted.owner, wanted.resources);
+      !what.empty())
+    return fail(Code::refused, "resources", what);
+  At at = nowhere;
+  for (At other = 0; other < nodes.places() && at == nowhere && !wanted.node.empty(); ++other)
+    if (nodes[other].known && nodes[other].facts.name == wanted.node)
+      at = other;
+  if (at != nowhere && nodes[at].suspect)
+    return fail(Code::node_down, "node", "node " + wanted.node + " is suspect: it may be dead");
+  for (std::size_t i = 0; i < wanted.limits.size(); ++i) {
+    const Limit& limit = wanted.limits[i];
+    const std::string field = "limits[" + std::to_string(i) + "]";
+    if (limit.per_node && wanted.node.empty())
+      return fail(Code::bad_field, field, "a limit per node needs a node that is named");
+    if (limit.per_node && at == nowhere)
+      continue; // the ledger says that there is no such node
+    const auto& used = limit.per_node ? nodes[at].limits : limits;
+    if (const auto here = used.find(limit.name); here != used.end() && here->second >= limit.most)
+      return fail(Code::refused, field,
+                  "the limit " + limit.name + " is reached: " + std::to_string(here->second) +
+                    " of " + std::to_string(limit.most));
+  }
+  return {};
 }
 
 // ---- settings
@@ -87,7 +122,8 @@ void Scheduler::State::on(const core::ConfigUpdated& c) {
   look(settings.of("*"));
   for (const std::string& name : settings.named())
     look(settings.of(name));
-  if (counts_tasks && nodes.ask_for({Column::What::tasks, {}}))
+  const bool counts = counts_tasks && nodes.ask_for({Column::What::tasks, {}});
+  if (nodes.set_reserve(settings.global().reserve) || counts)
     lots.columns_changed();
   lots.configure(settings);
   nodes.use_none();
@@ -136,6 +172,8 @@ SchedJob& Scheduler::State::add(JobId id, const core::KindPtr& kind, std::uint32
       lot.measure->estimate = families.of(*kind);
     if (!kind->family.empty())
       family_lots[kind->family].insert(job.lot);
+    if (!kind->affinity.empty())
+      neighbourly.insert(job.lot);
     if (!kind->affinity.empty() && terms.add(*kind)) {
       terms.clear_counts();
       flights.each([&](FlightId, const Flight& f) {
@@ -196,8 +234,10 @@ void Scheduler::State::forget(JobId id) {
       if (at->second.empty())
         family_lots.erase(at);
     }
-    if (!kind.affinity.empty())
+    if (!kind.affinity.empty()) {
       terms.remove(kind);
+      neighbourly.erase(lot);
+    }
     for (auto& [name, waiting] : limited)
       waiting.erase(lot);
   }
@@ -444,8 +484,8 @@ void Scheduler::State::expect(FlightId id) {
     nodes.wished(f.at, lot.measure->booking, ahead_of_ledger);
   if ((before.tasks == 0) != (f.expected.tasks == 0)) {
     const std::int64_t n = f.expected.tasks == 0 ? -1 : 1;
-    if (terms.any())
-      terms.count(kind.labels, nodes[f.at].facts, n);
+    if (terms.any() && terms.count(kind.labels, nodes[f.at].facts, n))
+      neighbours_changed();
   }
   // When slots began.
   std::uint32_t started = 0;
@@ -479,12 +519,27 @@ void Scheduler::State::expect(FlightId id) {
     if (label != nodes[f.at].facts.labels.end())
       more.spread[label->second] += static_cast<std::uint32_t>(slots);
   }
-  for (const Limit& limit : kind.limits) {
-    limits[limit.name] += static_cast<std::uint32_t>(slots);
-    nodes[f.at].limits[limit.name] += static_cast<std::uint32_t>(slots);
-    if (slots < 0) {
+  count_limits(kind.limits, f.at, slots);
+}
+
+/// Where somebody's neighbours run now nothing need have been gained: who seeks or shuns some is
+/// looked at again on every node.
+void Scheduler::State::neighbours_changed() {
+  for (const LotId id : neighbourly) {
+    lots.set_passed(id, false);
+    lots.set_open(id, true);
+  }
+}
+
+void Scheduler::State::count_limits(const std::vector<Limit>& counted, At at, std::int64_t n) {
+  for (const Limit& limit : counted) {
+    limits[limit.name] += static_cast<std::uint32_t>(n);
+    if (at != nowhere)
+      nodes[at].limits[limit.name] += static_cast<std::uint32_t>(n);
+    if (n < 0) {
       unlimit(limit.name);
-      nodes.touch(f.at);
+      if (at != nowhere)
+        nodes.touch(at);
     }
   }
 }
@@ -617,6 +672,7 @@ void Scheduler::State::pulled(NodeId node) {
     return;
   nodes[at].sulking = {};
   nodes[at].sulk = Duration(0);
+  nodes[at].asks = true;
   nodes.touch(at);
   if (nodes[at].flights.empty())
     lots.next_in_turn(at);

@@ -235,7 +235,7 @@ void Master::take(const gateway::ForScheduler& asked) {
     else
       refuse(asked.from, explained.error());
   } else if (const auto* lease = std::get_if<Allocate>(&asked.question)) {
-    if (const auto good = core.check(*lease); !good)
+    if (const auto good = core.check(*lease, wall()); !good)
       return refuse(asked.from, good.error());
     send(scheduler, ledger, [this, from = asked.from, wanted = *lease] {
       parts_->ledger->request(from.peer, from.correlation, wanted, wall());
