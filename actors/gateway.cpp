@@ -2,6 +2,7 @@
 #include "actors/gateway.hpp"
 
 #include "actors/shell.hpp"
+#include "src/log/log.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -56,6 +57,8 @@ caf::behavior GatewayActor::make_behavior() {
 }
 
 void GatewayActor::deliver(gateway::Outbox out) {
+  if (!out.log_level.empty() && log::set_level(out.log_level))
+    spdlog::info("log level is {}", out.log_level);
   if (!out.send.empty())
     wire_.send(std::move(out.send));
   if (!out.ledger.empty()) {

@@ -3,6 +3,7 @@
 
 #include "actors/retell.hpp"
 #include "actors/shell.hpp"
+#include "src/log/log.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -42,6 +43,15 @@ void PublisherActor::fill() {
 
 void PublisherActor::publish(const core::Committed& batch) {
   auto events = teller_.tell(batch);
+  if (log::wanted(spdlog::level::debug))
+    for (const auto& event : events)
+      log::say(spdlog::level::debug, event.kind,
+               {{"seq", std::to_string(event.seq.value)},
+                {"job", event.job ? std::to_string(event.job.value) : std::string()},
+                {"node", event.node},
+                {"name", event.name},
+                {"correlation", event.correlation},
+                {"said", event.text}});
   if (!wire_.listened || wire_.listened()) {
     std::vector<net::Publication> news;
     news.reserve(events.size());

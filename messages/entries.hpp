@@ -294,12 +294,28 @@ struct NodesQuarantined { // no new work until then
     v("reason", &NodesQuarantined::reason);
   }
 };
+/// A promise about the cluster's service (settings `sla.*`) was found broken, or kept again.
+struct PromiseJudged {
+  static constexpr bool as_array = true;
+  std::string promise; // reliability, availability, failures, wait, longest, p50, p90, p99
+  bool kept = false;
+  std::string promised, measured; // "at least 99 %", "97.5 %"
+  TimePoint since; // of the stretch of time that was looked at; it ends with the entry
+  bool operator==(const PromiseJudged&) const = default;
+  template<class V> static void fields(V& v) {
+    v("promise", &PromiseJudged::promise);
+    v("kept", &PromiseJudged::kept);
+    v("promised", &PromiseJudged::promised);
+    v("measured", &PromiseJudged::measured);
+    v("since_us", &PromiseJudged::since);
+  }
+};
 
-using Fact =
-  std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled, NodesRemoved,
-               JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued, TasksGivenUp,
-               TasksCancelled, TasksRetried, JobHeld, JobsForgotten, LeaseGranted, LeaseRenewed,
-               LeasesEnded, ConfigChanged, TasksPreempted, NodeTuned, NodesQuarantined>;
+using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled,
+                          NodesRemoved, JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued,
+                          TasksGivenUp, TasksCancelled, TasksRetried, JobHeld, JobsForgotten,
+                          LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged, TasksPreempted,
+                          NodeTuned, NodesQuarantined, PromiseJudged>;
 
 /// One journalled fact and when it was decided. Its seq is its position.
 struct Entry {
@@ -323,7 +339,7 @@ std::string_view name_of(const Fact& fact);
   X(NodesRemoved) X(JobsSubmitted) X(Placement) X(TasksPlaced) X(TasksFinished) \
   X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled) X(TasksRetried) X(JobHeld) \
   X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded) X(ConfigChanged) \
-  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(Entry)
+  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(PromiseJudged) X(Entry)
 // clang-format on
 REEVE_FACTS(REEVE_CODEC_DECLARE)
 

@@ -33,6 +33,7 @@ enum class MessageType : std::uint16_t {
   act_on_nodes = 20,
   set_config = 21,
   step = 22, // master actions: snapshot
+  set_log_level = 23,
   list_jobs = 30,
   job_list = 31,
   list_tasks = 32,
@@ -394,6 +395,15 @@ struct Step {
   bool operator==(const Step&) const = default;
   template<class V> static void fields(V& v) { v("action", &Step::action, {.required = true}); }
 };
+/// How much this master logs from now on, until it is started again. Answer: Done.
+struct SetLogLevel {
+  static constexpr MessageType type = MessageType::set_log_level;
+  std::string level; // trace, debug, info, warn, error or off
+  bool operator==(const SetLogLevel&) const = default;
+  template<class V> static void fields(V& v) {
+    v("level", &SetLogLevel::level, {.required = true, .min = 1, .max = 16});
+  }
+};
 
 // ---- questions
 // -------------------------------------------------------------------------------------------------------------
@@ -404,8 +414,9 @@ struct JobView {
   std::int32_t priority = 0;
   TimePoint submitted, started, ended; // 0: not yet
   std::map<std::string, std::string> labels;
-  std::string reason; // why it waits, is held, or ended as it did
-  Raw spec;           // the JobSpec, when asked for
+  std::string reason;      // why it waits, is held, or ended as it did
+  Raw spec;                // the JobSpec, when asked for
+  std::string correlation; // as submitted
   bool operator==(const JobView&) const = default;
   template<class V> static void fields(V& v) {
     v("progress", &JobView::progress);
@@ -419,6 +430,7 @@ struct JobView {
     v("labels", &JobView::labels);
     v("reason", &JobView::reason);
     v("spec", &JobView::spec);
+    v("correlation", &JobView::correlation);
   }
 };
 /// Jobs that the master still holds (older ones: QueryHistory), newest first.
@@ -431,6 +443,7 @@ struct ListJobs {
   JobId before;                 // for paging: only ids below
   std::uint32_t limit = 100;
   bool spec = false;
+  bool oldest_first = false; // and `before` then means: only ids above
   bool operator==(const ListJobs&) const = default;
   template<class V> static void fields(V& v) {
     v("jobs", &ListJobs::jobs, {.max = 100'000});
@@ -442,6 +455,7 @@ struct ListJobs {
     v("before", &ListJobs::before);
     v("limit", &ListJobs::limit, {.min = 1, .max = 10'000});
     v("spec", &ListJobs::spec);
+    v("oldest_first", &ListJobs::oldest_first);
   }
 };
 struct JobList {
@@ -673,7 +687,7 @@ struct QueryHistory {
   JobId job;
   std::uint32_t limit = 100;
   std::uint64_t before = 0; // row id, for paging
-  std::string by; // not empty: totals of each user, queue, name, node, hour or day instead of rows
+  std::string by; // not empty: totals of each user, queue, name, node, hour, day, or of all
   std::optional<TaskIndex> task; // of the job; attempts only
   bool operator==(const QueryHistory&) const = default;
   template<class V> static void fields(V& v) {
@@ -1009,6 +1023,7 @@ struct Event {
   JobId job;
   std::string node, name, text;
   std::map<std::string, std::int64_t> numbers;
+  std::string correlation; // of the job: with job.submitted (of the first) and job.ended
   bool operator==(const Event&) const = default;
   template<class V> static void fields(V& v) {
     v("seq", &Event::seq, {.required = true});
@@ -1020,6 +1035,7 @@ struct Event {
     v("name", &Event::name);
     v("text", &Event::text);
     v("numbers", &Event::numbers);
+    v("correlation", &Event::correlation);
   }
 };
 
@@ -1036,7 +1052,7 @@ std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlat
 #define REEVE_MESSAGES(X) \
   X(Header) X(Hello) X(Welcome) X(Bundle) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) \
   X(JobProgress) X(Wait) X(Progress) X(Allocate) X(LeaseView) X(Granted) X(Release) \
-  X(Renew) X(ActOnNodes) X(SetConfig) X(GetConfig) X(ConfigValues) X(Step) X(JobView) \
+  X(Renew) X(ActOnNodes) X(SetConfig) X(GetConfig) X(ConfigValues) X(Step) X(SetLogLevel) X(JobView) \
   X(ListJobs) X(JobList) X(TaskView) X(ListTasks) X(TaskList) X(NodeView) X(ListNodes) \
   X(NodeList) X(Histogram) X(GetStats) X(Stats) X(GetMaster) X(MasterStatus) X(ListLeases) X(LeaseList) \
   X(QueryHistory) X(HistoryRows) X(ReadLog) X(LogChunk) X(Explain) X(Explained) \

@@ -165,6 +165,7 @@ struct JobSpec {
   std::vector<Limit> limits;
   bool overcommit = false; // may be placed on what a node has only by its overcommit factor
   bool preemptible = true; // may be stopped and requeued for work of higher priority
+  std::string correlation; // the submitter's word for all this belongs to, from log line to result
 
   bool operator==(const JobSpec&) const = default;
   template<class V> static void fields(V& v) {
@@ -204,6 +205,7 @@ struct JobSpec {
     v("limits", &JobSpec::limits, {.max = 16});
     v("overcommit", &JobSpec::overcommit);
     v("preemptible", &JobSpec::preemptible);
+    v("correlation", &JobSpec::correlation, {.max = 64});
   }
 };
 

@@ -3,8 +3,8 @@
 
 #include "agents/worker/agent_wire.hpp"
 #include "agents/worker/output.hpp"
-
-#include <spdlog/spdlog.h>
+#include "src/log/log.hpp"
+#include "src/util/text.hpp"
 
 #include <array>
 #include <csignal>
@@ -29,6 +29,17 @@ void log(const Note& note) {
   constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                               spdlog::level::err};
   spdlog::log(levels[static_cast<std::size_t>(note.level)], "{}", note.text);
+}
+
+void tell_tasks(spdlog::level::level_enum level, std::string_view what, JobId job,
+                const TaskRun& run, const JobSpec* spec, const std::string& cause) {
+  log::say(level, "task " + std::string(what),
+           {{"job", std::to_string(job.value)},
+            {"task", std::to_string(run.first)},
+            {"tasks", run.count > 1 ? std::to_string(run.count) : std::string()},
+            {"attempt", std::to_string(run.attempt)},
+            {"cause", cause},
+            {"correlation", spec ? spec->correlation : std::string()}});
 }
 
 TimePoint wall_now() {
@@ -264,6 +275,19 @@ void AgentLoop::answer_log(std::size_t link, const LogRequest& request) {
     spdlog::debug("a log reply to {} was not sent", options_.masters[link]);
 }
 
+void AgentLoop::finished(Finished done, TimePoint at) {
+  if (log::wanted(spdlog::level::debug)) {
+    const JobSpec* spec = core_->work().spec_of(done.job);
+    for (const QuietRun& quiet : done.quiet)
+      tell_tasks(spdlog::level::debug, "ended", done.job, quiet.run, spec, {});
+    for (const FinishedTask& task : done.tasks)
+      tell_tasks(spdlog::level::debug, "ended", done.job,
+                 {task.result.index, 1, task.result.attempt}, spec,
+                 std::string(name_of(task.result.cause)));
+  }
+  core_->finished(std::move(done), at);
+}
+
 void AgentLoop::collect() {
   const Now at = now();
   ended_.clear();
@@ -272,7 +296,7 @@ void AgentLoop::collect() {
   (void)noop_.collect(at, ended_);
   (void)functions_.collect(at, ended_);
   for (Finished& each : ended_)
-    core_->finished(std::move(each), at.steady);
+    finished(std::move(each), at.steady);
   for (const auto& [name, function] : functions_.functions())
     core_->set_batch(name, functions_.batch(name));
   if (!lost && !end_)
@@ -289,7 +313,7 @@ void AgentLoop::recover_keeper(const Error& why) {
   }
   spdlog::info("connected to the same keeper again");
   for (Finished& each : missed)
-    core_->finished(std::move(each), now().steady);
+    finished(std::move(each), now().steady);
 }
 
 Executor* AgentLoop::executor_of(const JobSpec* spec) {
@@ -311,14 +335,17 @@ void AgentLoop::act() {
     ended_.clear(); // what has ended at once
     (void)noop_.collect(now(), ended_);
     for (Finished& each : ended_)
-      core_->finished(std::move(each), now().steady);
+      finished(std::move(each), now().steady);
   }
 }
 
 void AgentLoop::perform_tasks(Actions& actions) {
   const Now at = now();
-  for (StartTasks& start : actions.start)
+  for (StartTasks& start : actions.start) {
+    if (log::wanted(spdlog::level::debug))
+      tell_tasks(spdlog::level::debug, "starts", start.job, start.run, start.spec.get(), {});
     executor_of(start.spec.get())->start(std::move(start), at);
+  }
   for (const StopRun& stop : actions.stop)
     executor_of(stop.spec.get())->stop(stop, at);
   process_.release(std::move(actions.release));
@@ -377,6 +404,22 @@ void AgentLoop::read_signals() {
   }
 }
 
+/// "5 3", a job and a task -> its newest attempt here and whether it runs, "2 1".
+std::string AgentLoop::attempt_text(std::string_view asked) const {
+  const auto space = asked.find(' ');
+  const auto job = parse_integer(asked.substr(0, space), "job", 1, std::int64_t{1} << 62);
+  const auto index = space == asked.npos
+                       ? Result<std::int64_t>(fail(Code::bad_field, "task", "is missing"))
+                       : parse_integer(asked.substr(space + 1), "task", 0, tasks_max - 1);
+  if (!job || !index)
+    return (job ? index.error() : job.error()).message() + "\n";
+  const JobId id(static_cast<std::uint64_t>(*job));
+  const auto task = static_cast<TaskIndex>(*index);
+  const Attempt attempt = core_->work().newest_attempt(id, task);
+  const bool runs = attempt != 0 && core_->work().runs(id, task, attempt);
+  return std::to_string(attempt) + " " + (runs ? "1\n" : "0\n");
+}
+
 ControlServer::Answer AgentLoop::control(std::string_view command) {
   if (command == "status")
     return {status_json(*core_, options_.dir, now().steady, true) + "\n", false};
@@ -384,6 +427,15 @@ ControlServer::Answer AgentLoop::control(std::string_view command) {
     begin_stop("the agent was stopped");
     return {"stopping\n", true};
   }
+  if (constexpr std::string_view name = "log-level "; command.starts_with(name)) {
+    const auto level = command.substr(name.size());
+    if (auto set = log::set_level(level); !set)
+      return {set.error().message() + "\n", false};
+    spdlog::info("log level is {}", level);
+    return {"log level is " + std::string(level) + "\n", false};
+  }
+  if (constexpr std::string_view name = "attempt "; command.starts_with(name))
+    return {attempt_text(command.substr(name.size())), false};
   if (command == "stop keep-tasks") {
     end(LoopEnd::kept);
     return {"stopping, tasks run on\n", true};

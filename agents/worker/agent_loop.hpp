@@ -57,6 +57,7 @@ private:
   void read_signals();
   void answer_log(std::size_t link, const LogRequest& request);
   void collect();
+  void finished(Finished done, TimePoint at);
   void recover_keeper(const Error& why);
   void act(); // steps the core until there is nothing left to do
   void perform(Actions& actions);
@@ -67,6 +68,7 @@ private:
   void end(LoopEnd how);
   void stop_keeper();
   [[nodiscard]] ControlServer::Answer control(std::string_view command);
+  [[nodiscard]] std::string attempt_text(std::string_view asked) const;
   [[nodiscard]] Executor* executor_of(const JobSpec* spec);
   [[nodiscard]] std::optional<TimePoint> next_wake() const;
   [[nodiscard]] Now now() const;

@@ -41,6 +41,8 @@ keeper::StartTask ProcessExecutor::start_of(const AttemptId& id, const Task& tas
     start.env["REEVE_GANG_SIZE"] = std::to_string(task.peers->size());
   }
   tell_units(task.units, start.env);
+  if (!task.spec->correlation.empty())
+    start.env["REEVE_CORRELATION"] = task.spec->correlation;
   if (task.spec->env.contains("CUDA_VISIBLE_DEVICES")) // the job knows better
     start.env.erase("CUDA_VISIBLE_DEVICES");
   return start;

@@ -6,6 +6,7 @@
 #include "src/ledger/recover.hpp"
 #include "src/util/text.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <ostream>
 
@@ -183,12 +184,51 @@ Command& add_file(Command& c, JournalFile& file) {
 
 } // namespace
 
-Result<std::vector<Entry>> read_journal_entries(const std::string& path) {
+namespace {
+/// `path`: the file, or the folder it lies in.
+Result<std::unique_ptr<journal::Journal>> open_to_read(const std::string& path) {
   std::error_code ignored;
-  auto journal = open_file(std::filesystem::is_directory(path, ignored)
-                             ? (std::filesystem::path(path) / "journal.db").string()
-                             : path,
-                           true);
+  return open_file(std::filesystem::is_directory(path, ignored)
+                     ? (std::filesystem::path(path) / "journal.db").string()
+                     : path,
+                   true);
+}
+} // namespace
+
+Result<Json> read_journal_headers(const std::string& path, std::size_t most) {
+  auto journal = open_to_read(path);
+  if (!journal)
+    return tl::unexpected<Error>(journal.error());
+  const auto health = (*journal)->verify();
+  if (!health)
+    return tl::unexpected<Error>(health.error());
+  Json entries = Json::array();
+  const Seq from(
+    std::max(health->first.value, health->last.value > most ? health->last.value - most + 1 : 0));
+  if (health->last && health->first) {
+    const auto read = (*journal)->read(from, [&](Seq seq, std::string_view bytes) -> Result<void> {
+      const auto entry = decode_entry(seq, bytes);
+      entries.push_back(Json{
+        {"seq", seq.value},
+        {"bytes", bytes.size()},
+        {"time_us", entry ? to_json(entry->time) : Json(nullptr)},
+        {"type", entry ? Json(std::string(name_of(entry->fact))) : Json(entry.error().message())}});
+      return {};
+    });
+    if (!read)
+      return tl::unexpected<Error>(read.error());
+  }
+  return Json{{"first", health->first.value},
+              {"last", health->last.value},
+              {"snapshot", health->snapshot.value},
+              {"epoch", (*journal)->epoch().value},
+              {"torn_tail", health->torn_tail},
+              {"bytes", health->bytes},
+              {"entries", entries}};
+}
+
+Result<std::vector<Entry>> read_journal_entries(const std::string& path) {
+  auto journal = open_to_read(path);
   if (!journal)
     return tl::unexpected<Error>(journal.error());
   const auto health = (*journal)->verify();

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <istream>
 #include <iterator>
+#include <random>
 
 namespace reeve::cli {
 namespace {
@@ -25,7 +26,7 @@ constexpr std::size_t one_message =
 
 struct SubmitOptions {
   JobOptions job;
-  std::string file, each_line, key;
+  std::string file, each_line, key, correlation;
   std::vector<std::string> unused; // stands in the help: the words never get here
   bool wait = false, follow = false, dry_run = false;
 };
@@ -239,6 +240,7 @@ void show_accepted(Session& session, const Accepted& accepted, const std::vector
     Json body;
     body["jobs"] = to_json(accepted.jobs);
     body["duplicate"] = accepted.duplicate;
+    body["correlation"] = jobs.front().correlation;
     session.terminal.out << dump_json(versioned(body)) << "\n";
   }
 }
@@ -259,6 +261,15 @@ Exit dry_run(Session& session, Client& client, const std::vector<JobSpec>& jobs)
   return Exit::good;
 }
 
+std::string random_id() {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::random_device random;
+  std::string out;
+  for (int k = 0; k < 16; ++k)
+    out += digits[random() & 15U];
+  return out;
+}
+
 Exit submit(Session& session, SubmitOptions o) {
   if (o.key.size() > 48)
     return session.usage(Error{Code::bad_field, "--key",
@@ -266,7 +277,7 @@ Exit submit(Session& session, SubmitOptions o) {
   if (auto found = resolve_last(session, o.job.after); !found)
     return session.fail(found.error());
   Exit blame = Exit::usage;
-  const auto jobs = make_jobs(o, *session.submit_command, session.terminal, blame);
+  auto jobs = make_jobs(o, *session.submit_command, session.terminal, blame);
   if (!jobs)
     return blame == Exit::usage ? session.usage(jobs.error()) : session.fail(jobs.error());
   auto client = session.client();
@@ -274,6 +285,12 @@ Exit submit(Session& session, SubmitOptions o) {
     return session.fail(client.error());
   if (o.dry_run)
     return dry_run(session, **client, *jobs);
+  const std::string made = random_id();
+  for (JobSpec& job : *jobs)
+    if (!o.correlation.empty())
+      job.correlation = o.correlation;
+    else if (job.correlation.empty())
+      job.correlation = made;
   const auto accepted = send(**client, *jobs, o.key, session.timeout);
   if (!accepted)
     return session.fail(accepted.error());
@@ -460,6 +477,8 @@ void add_submit(Command root, Session& session) {
   c.flag("-w,--wait", o->wait, "Wait until it has ended; exit code 1 when a task failed")
     .flag("--follow", o->follow, "Print what its tasks print until it has ended, then as --wait")
     .flag("--dry-run", o->dry_run, "Only check, and say where it would go")
+    .text("--correlation", o->correlation,
+          "An id that log lines, events and history of these jobs carry (else a random one)", "ID")
     .text("--key", o->key, "The same key again makes no second job (else a random one)", "KEY");
 }
 

@@ -256,6 +256,7 @@ Session::Properties job_properties(const JobView& job) {
                      format_time(job.ended) +
                        (set(job.started) ? ", after " + between(job.started, job.ended) : ""));
   out.emplace_back("Labels", labels_text(job.labels));
+  out.emplace_back("Correlation", job.correlation);
   const auto spec = decode<JobSpec>(job.spec.msgpack);
   if (job.spec.msgpack.empty() || !spec)
     return out;

@@ -1,11 +1,14 @@
 // See master_options.hpp. Exceptions of CLI11 and toml++ end here.
 #include "src/config/master_options.hpp"
 
+#include "src/util/text.hpp"
 #include "src/util/toml.hpp"
 #include "src/version.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <unistd.h>
 
 namespace reeve::config {
@@ -61,6 +64,12 @@ Result<void> check(const MasterOptions& options) {
                          {"trace", "debug", "info", "warn", "error", "off"});
       !good)
     return good;
+  if (auto good = one_of("--history", options.history, {"sqlite", "none"}); !good)
+    return good;
+  if (auto size = parse_size(options.log_size, "--log-size"); !size)
+    return tl::unexpected(size.error());
+  if (options.log_files < 1 || options.log_files > 1'000)
+    return fail(Code::bad_field, "--log-files", "must be from 1 to 1000");
   if (options.listen.empty())
     return fail(Code::bad_field, "--listen", "must not be empty");
   if (options.cluster.empty() || options.name.empty() || options.state.empty())
@@ -101,9 +110,18 @@ Result<void> flatten(const toml::table& table, const std::string& prefix, const 
 } // namespace
 
 Result<void> read_master_file(const std::string& path, MasterOptions& options) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file && !file.eof())
+    return fail(Code::bad_field, "--config", path + ": cannot be read");
+  return read_master_text(text, path, options);
+}
+
+Result<void> read_master_text(std::string_view bytes, const std::string& path,
+                              MasterOptions& options) {
   toml::table table;
   try {
-    table = toml::parse_file(path);
+    table = toml::parse(bytes);
   } catch (const toml::parse_error& error) {
     std::string where = path;
     if (error.source().begin.line > 0)
@@ -118,6 +136,8 @@ Result<void> read_master_file(const std::string& path, MasterOptions& options) {
                                                   {"cluster", &options.cluster},
                                                   {"name", &options.name},
                                                   {"journal", &options.journal},
+                                                  {"history", &options.history},
+                                                  {"log-size", &options.log_size},
                                                   {"log-level", &options.log_level},
                                                   {"log-file", &options.log_file},
                                                   {"log-format", &options.log_format}};
@@ -133,6 +153,11 @@ Result<void> read_master_file(const std::string& path, MasterOptions& options) {
       if (!number || !node.is_integer() || *number < 0)
         return fail(Code::bad_field, name, where + ": must be a whole number, 0 or more");
       options.journal_max_bytes = static_cast<std::uint64_t>(*number);
+    } else if (name == "log-files") {
+      const auto number = node.value<std::int64_t>();
+      if (!number || !node.is_integer() || *number < 1 || *number > 1'000)
+        return fail(Code::bad_field, name, where + ": must be a whole number from 1 to 1000");
+      options.log_files = static_cast<std::uint32_t>(*number);
     } else if (name == "settings" && node.is_table()) {
       if (auto good = flatten(*node.as_table(), "", where, options.settings); !good)
         return good;
@@ -176,6 +201,13 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   text("--log-file", &MasterOptions::log_file,
        "write the log here instead of to stderr; SIGHUP opens it anew");
   text("--log-format", &MasterOptions::log_format, "text or json (default text)");
+  text("--log-size", &MasterOptions::log_size,
+       "a log file that would grow beyond this is put aside (default 10MiB; 0: never)");
+  CLI::Option* log_files = app.add_option("--log-files", given.log_files,
+                                          "so many log files are kept, the one being written "
+                                          "included (default 10)");
+  text("--history", &MasterOptions::history,
+       "sqlite, or none: nothing is kept for questions about what was (default sqlite)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success&) { // --help, --version
@@ -199,6 +231,8 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
       options.*entry.second = given.*entry.second;
   if (max_bytes->count() > 0)
     options.journal_max_bytes = given.journal_max_bytes;
+  if (log_files->count() > 0)
+    options.log_files = given.log_files;
   for (const auto& setting : settings)
     if (auto good = set_setting(setting, options); !good)
       return tl::unexpected(good.error());

@@ -62,6 +62,12 @@ void Applier::on(const ConfigChanged& f) {
   }
   changes_.push_back(ConfigUpdated{s_.config});
 }
+void Applier::on(const PromiseJudged& f) {
+  if (f.kept)
+    s_.broken.erase(f.promise);
+  else
+    s_.broken.insert(f.promise);
+}
 void Applier::on(const LeaseGranted& f) {
   Node& node = *s_.node(f.node);
   node.booked += f.resources;

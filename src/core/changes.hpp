@@ -116,6 +116,20 @@ struct TasksToStop {
   std::vector<TaskRun> runs;
   std::string reason;
 };
+/// Text that most changes lack: half as wide as a string, shared by copies.
+class SharedText {
+public:
+  SharedText() = default;
+  SharedText(std::string text)
+      : text_(text.empty() ? nullptr : std::make_shared<const std::string>(std::move(text))) {}
+  SharedText(const char* text) : SharedText(std::string(text)) {}
+  operator std::string_view() const {
+    return text_ ? std::string_view(*text_) : std::string_view();
+  }
+
+private:
+  std::shared_ptr<const std::string> text_; // null: empty
+};
 struct JobEnded {
   JobId job;
   JobState state = JobState::succeeded;
@@ -124,7 +138,8 @@ struct JobEnded {
   TimePoint started = {}; // its first task was placed; 0: none was
   std::uint32_t succeeded = 0, failed = 0, cancelled = 0;
   std::int32_t exit_code = 0;
-  std::string reason = {}; // of the first failure, or of the cancellation
+  SharedText reason = {};      // of the first failure, or of the cancellation
+  SharedText correlation = {}; // as submitted
 };
 /// An ended job runs again (retried). Carries what JobArrived did: nobody needs to remember ended
 /// jobs.

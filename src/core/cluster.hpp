@@ -9,6 +9,7 @@
 #include "src/core/job.hpp"
 #include "src/core/node.hpp"
 
+#include <set>
 #include <span>
 #include <unordered_map>
 
@@ -65,6 +66,8 @@ public:
   [[nodiscard]] const std::map<NodeId, Node>& nodes() const;
   [[nodiscard]] const std::map<LeaseId, Lease>& leases() const;
   [[nodiscard]] const std::map<std::string, std::string>& config() const;
+  /// Promises (settings `sla.*`) that were judged not to be kept.
+  [[nodiscard]] const std::set<std::string>& broken_promises() const;
   [[nodiscard]] JobId newest_job() const;
   [[nodiscard]] JobId oldest_job() const;
   [[nodiscard]] const Kind& kind_of(const Job& job) const;

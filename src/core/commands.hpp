@@ -27,6 +27,8 @@ using ChangeConfig = ConfigChanged;
 using Preempt = TasksPreempted; // attempts that are not in flight there are left out
 using Tune = NodeTuned;
 using Quarantine = NodesQuarantined;
+/// Nothing is journalled when it was kept, or broken, before.
+using JudgePromise = PromiseJudged;
 
 struct DrainNodes { // or undrain
   std::vector<std::string> nodes;
@@ -65,6 +67,7 @@ struct ReleaseLeases {
 using Command =
   std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs,
                Place, Finish, Requeue, GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease,
-               ReleaseLeases, EndLeases, ChangeConfig, Preempt, Tune, Quarantine, QuarantineNodes>;
+               ReleaseLeases, EndLeases, ChangeConfig, Preempt, Tune, Quarantine, QuarantineNodes,
+               JudgePromise>;
 
 } // namespace reeve::core

@@ -713,6 +713,10 @@ private:
     if (!fact.values.empty())
       accept(fact, fact.values.size());
   }
+  void on(const JudgePromise& c) {
+    if (c.kept == s_.broken.contains(c.promise))
+      accept(c, 1);
+  }
 
   Cluster::State& s_;
   TimePoint now_;

@@ -7,8 +7,9 @@ namespace reeve::core {
 namespace {
 
 /// Fields that say nothing about where, when and how long a task runs.
-constexpr std::string_view own_fields[] = {
-  "cwd", "env", "stdin_file", "payload", "index_first", "index_step", "grace_us", "output_limit"};
+constexpr std::string_view own_fields[] = {"cwd",      "env",          "stdin_file",
+                                           "payload",  "index_first",  "index_step",
+                                           "grace_us", "output_limit", "correlation"};
 
 /// The name with every number in it as '#': "frame-0017" and "frame-0018" are of one family.
 void put_family(std::string& out, std::string_view name) {

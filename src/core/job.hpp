@@ -90,6 +90,7 @@ struct Job {
   }
   [[nodiscard]] JobState state() const;
   [[nodiscard]] std::string encoded_spec() const; // JobSpec without items
+  [[nodiscard]] std::string correlation() const;  // as in that
 };
 static_assert(sizeof(Job) <= 64, "a pending job must stay small");
 

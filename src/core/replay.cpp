@@ -144,6 +144,11 @@ Check check(const Cluster::State& s, const NodesQuarantined& f) {
 Check check(const Cluster::State&, const ConfigChanged&) {
   return {};
 }
+Check check(const Cluster::State& s, const PromiseJudged& f) {
+  if (f.kept != s.broken.contains(f.promise))
+    return f.promise + (f.kept ? " was not broken" : " was broken already");
+  return {};
+}
 
 } // namespace
 

@@ -23,6 +23,7 @@ struct Head {
   std::map<std::string, std::string> config;
   Totals totals;
   std::uint64_t kinds = 0, nodes = 0, leases = 0, jobs = 0;
+  std::vector<std::string> broken;
   template<class V> static void fields(V& v) {
     v("version", &Head::version, {.required = true});
     v("seq", &Head::seq);
@@ -37,6 +38,7 @@ struct Head {
     v("nodes", &Head::nodes);
     v("leases", &Head::leases);
     v("jobs", &Head::jobs);
+    v("broken", &Head::broken);
   }
 };
 struct StoredNode {
@@ -200,9 +202,13 @@ std::string Cluster::snapshot() const {
   std::map<std::string_view, const KindEntry*> kinds; // in the order of their encoded form
   for (const auto& [key, entry] : s.kinds)
     kinds.emplace(key, &entry);
-  Head head{snapshot_version, s.seq,           s.epoch,      s.master, s.newest_node,
-            s.jobs.newest(),  s.newest_lease,  s.config,     s.totals, kinds.size(),
-            s.nodes.size(),   s.leases.size(), s.jobs.size()};
+  Head head{snapshot_version, s.seq,
+            s.epoch,          s.master,
+            s.newest_node,    s.jobs.newest(),
+            s.newest_lease,   s.config,
+            s.totals,         kinds.size(),
+            s.nodes.size(),   s.leases.size(),
+            s.jobs.size(),    {s.broken.begin(), s.broken.end()}};
   put(out, head);
   std::unordered_map<const KindEntry*, std::uint32_t> index;
   for (const auto& [key, entry] : kinds) {
@@ -273,6 +279,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
   s.newest_lease = head->newest_lease;
   s.config = head->config;
   s.totals = head->totals;
+  s.broken = {head->broken.begin(), head->broken.end()};
   std::vector<KindEntry*> kinds;
   for (std::uint64_t i = 0; i < head->kinds; ++i) {
     const auto sample = in.take<Bytes>();

@@ -43,6 +43,7 @@ struct Cluster::State {
   std::map<LeaseId, Lease> leases;
   LeaseId newest_lease;
   std::map<std::string, std::string> config;
+  std::set<std::string> broken; // promises that are not kept now
   Totals totals;
   struct Dependent {
     JobId job;
@@ -102,6 +103,7 @@ private:
   void on(const TasksPreempted&);
   void on(const NodeTuned&);
   void on(const NodesQuarantined&);
+  void on(const PromiseJudged&);
 
   void cancel(JobId id, const std::vector<TaskRun>& runs, Cause cause, const std::string& reason);
   // dependency.cpp

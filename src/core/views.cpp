@@ -32,6 +32,9 @@ const std::map<LeaseId, Lease>& Cluster::leases() const {
 const std::map<std::string, std::string>& Cluster::config() const {
   return state_->config;
 }
+const std::set<std::string>& Cluster::broken_promises() const {
+  return state_->broken;
+}
 JobId Cluster::newest_job() const {
   return state_->jobs.newest();
 }
@@ -129,6 +132,7 @@ JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
   v.queue = spec.queue;
   v.priority = spec.priority;
   v.labels = spec.labels;
+  v.correlation = spec.correlation;
   v.submitted = job.submitted;
   if (job.extra) {
     v.started = job.extra->started;
@@ -180,10 +184,20 @@ JobList Cluster::list(const ListJobs& q) const {
   };
   if (!q.jobs.empty()) {
     std::vector<JobId> ids = q.jobs;
-    std::sort(ids.rbegin(), ids.rend());
+    if (q.oldest_first)
+      std::sort(ids.begin(), ids.end());
+    else
+      std::sort(ids.rbegin(), ids.rend());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     for (const JobId id : ids)
-      if ((!q.before || id < q.before) && !consider(id))
+      if ((!q.before || (q.oldest_first ? q.before < id : id < q.before)) && !consider(id))
+        break;
+    return out;
+  }
+  if (q.oldest_first) {
+    for (JobId id = std::max(state_->jobs.oldest(), q.before.next()); id <= state_->jobs.newest();
+         id = id.next())
+      if (!consider(id))
         break;
     return out;
   }
@@ -425,8 +439,8 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
 JobEnded end_of(const Job& job, JobId id) {
   const JobExtra& extra = *job.extra;
   return {
-    id,           job.state(),     job.count,       extra.ended, extra.started, extra.succeeded,
-    extra.failed, extra.cancelled, extra.exit_code, extra.reason};
+    id,           job.state(),     job.count,       extra.ended,  extra.started,    extra.succeeded,
+    extra.failed, extra.cancelled, extra.exit_code, extra.reason, job.correlation()};
 }
 
 void Cluster::describe(Changes& changes) const {

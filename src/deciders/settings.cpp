@@ -63,6 +63,27 @@ constexpr std::array table{
           "by how much that time varies up and down"},
   Setting{"retry.longest", "5m", &S::retry_longest, 0, 30 * day,
           "how long a task waits at most before a retry"},
+  Setting{"sla.availability", "0", &S::sla_availability, 0, 100'000,
+          "promised: nodes are up for at least this share of the time they belong to the cluster; "
+          "0: nothing"},
+  Setting{"sla.check_every", "1m", &S::sla_check_every, second, day,
+          "how often the promises are compared with the history; a breach is an event"},
+  Setting{"sla.failures", "100", &S::sla_failures, 0, 100'000,
+          "promised: at most this share of all attempts fails; 100: nothing"},
+  Setting{"sla.longest", "0s", &S::sla_longest, 0, 365 * day,
+          "promised: no job waits longer for its first task; 0s: nothing"},
+  Setting{"sla.p50", "0s", &S::sla_p50, 0, 365 * day,
+          "promised: half of all jobs wait no longer; 0s: nothing"},
+  Setting{"sla.p90", "0s", &S::sla_p90, 0, 365 * day,
+          "promised: 90 % of all jobs wait no longer; 0s: nothing"},
+  Setting{"sla.p99", "0s", &S::sla_p99, 0, 365 * day,
+          "promised: 99 % of all jobs wait no longer; 0s: nothing"},
+  Setting{"sla.reliability", "0", &S::sla_reliability, 0, 100'000,
+          "promised: at least this share of the jobs that are not cancelled succeeds; 0: nothing"},
+  Setting{"sla.wait", "0s", &S::sla_wait, 0, 365 * day,
+          "promised: jobs wait no longer on average; 0s: nothing"},
+  Setting{"sla.window", "7d", &S::sla_window, minute, 365 * day,
+          "over which time, up to now, the promises are judged"},
   Setting{"sweep.every", "5m", &S::sweep_every, second, day,
           "how often everything is looked through for what nobody needs any more"},
 };
@@ -83,6 +104,9 @@ std::string in_one_unit(std::int64_t microseconds) {
   return std::to_string(microseconds) + (microseconds == 0 ? "s" : "us");
 }
 
+bool is_percent(const Setting& setting) {
+  return std::holds_alternative<Percent Settings::*>(setting.member);
+}
 bool is_duration(const Setting& setting) {
   return std::holds_alternative<Duration Settings::*>(setting.member);
 }
@@ -93,6 +117,8 @@ Result<std::int64_t> parse(const Setting& setting, const std::string& text,
   if (is_duration(setting)) {
     auto duration = parse_duration(text, field);
     value = duration ? Result<std::int64_t>(duration->count()) : fail(Code::bad_field, field, "");
+  } else if (is_percent(setting)) {
+    value = parse_milli(text, field);
   } else {
     value = parse_integer(text, field, setting.min, setting.max);
   }
@@ -105,6 +131,8 @@ Result<std::int64_t> parse(const Setting& setting, const std::string& text,
 void store(const Setting& setting, std::int64_t value, Settings& settings) {
   if (const auto* duration = std::get_if<Duration Settings::*>(&setting.member))
     settings.*(*duration) = Duration(value);
+  else if (const auto* percent = std::get_if<Percent Settings::*>(&setting.member))
+    settings.*(*percent) = Percent{value};
   else
     settings.*std::get<std::int64_t Settings::*>(setting.member) = value;
 }
@@ -136,6 +164,8 @@ Result<void> check_pairs(const Settings& s, const std::string& prefix) {
 std::string Setting::allowed() const {
   if (is_duration(*this))
     return "a duration from " + in_one_unit(min) + " to " + in_one_unit(max);
+  if (is_percent(*this))
+    return "per cent, such as 99.9";
   return "a whole number from " + std::to_string(min) + " to " + std::to_string(max);
 }
 

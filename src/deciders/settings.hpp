@@ -13,6 +13,11 @@
 
 namespace reeve::deciders {
 
+/// In thousandths of a per cent.
+struct Percent {
+  std::int64_t milli = 0;
+};
+
 /// The values in force. `settings_from` makes one; a default-made one has nothing in it.
 struct Settings {
   Duration heartbeat_interval{0};
@@ -27,6 +32,9 @@ struct Settings {
   std::int64_t retry_jitter_percent = 0, retry_crash_nodes = 0;
   Duration retention_jobs{0}, retention_nodes{0}, retention_history{0};
   std::int64_t retention_tasks = 0;
+  Percent sla_availability, sla_failures, sla_reliability;
+  Duration sla_wait{0}, sla_longest{0}, sla_p50{0}, sla_p90{0}, sla_p99{0};
+  Duration sla_window{0}, sla_check_every{0};
   Duration sweep_every{0};
 };
 
@@ -35,8 +43,8 @@ constexpr Duration unavailable_patience = std::chrono::seconds(1);
 
 struct Setting {
   std::string_view name, default_text;
-  std::variant<Duration Settings::*, std::int64_t Settings::*> member;
-  std::int64_t min = 0, max = 0; // durations: microseconds
+  std::variant<Duration Settings::*, std::int64_t Settings::*, Percent Settings::*> member;
+  std::int64_t min = 0, max = 0; // durations: microseconds; parts: thousandths of a per cent
   std::string_view help;
   /// "a duration from 1s to 1h"
   [[nodiscard]] std::string allowed() const;

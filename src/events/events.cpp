@@ -97,6 +97,8 @@ struct FactTeller {
     event.numbers["jobs"] = static_cast<std::int64_t>(fact.specs.size());
     if (fact.specs.size() == 1)
       event.name = name_in(fact.specs.front());
+    if (!fact.specs.empty()) // those of one submission share it
+      event.correlation = codec::text_in(fact.specs.front().msgpack, "correlation");
   }
   void operator()(const TasksPlaced& fact) {
     for (const auto& placement : fact.placements) {
@@ -179,6 +181,12 @@ struct FactTeller {
         static_cast<std::int64_t>(lease.value);
   }
   void operator()(const ConfigChanged& fact) { add("config.changed").text = joined(fact.values); }
+  void operator()(const PromiseJudged& fact) {
+    Event& event = add(fact.kept ? "sla.recovered" : "sla.breached");
+    event.name = fact.promise;
+    event.text = fact.measured + ", promised " + fact.promised;
+    event.numbers["since_us"] = fact.since.time_since_epoch().count();
+  }
   void operator()(const TasksPreempted& fact) {
     Event& event = tasks("task.preempted", fact.job, fact.runs, fact.reason);
     event.node = teller.name(fact.node);
@@ -240,6 +248,7 @@ std::vector<Event> Teller::tell(const core::Committed& batch) {
       event.time = ended->at;
       event.name = name_of(ended->state);
       event.numbers["tasks"] = ended->tasks;
+      event.correlation = ended->correlation;
     }
   }
   return events;

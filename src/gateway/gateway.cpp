@@ -4,6 +4,7 @@
 #include "src/gateway/checks.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace reeve::gateway {
 namespace {
@@ -113,6 +114,8 @@ void Gateway::on_known_version(const Call& call) {
     return take<GetConfig>(call);
   case MessageType::step:
     return take<Step>(call);
+  case MessageType::set_log_level:
+    return take<SetLogLevel>(call);
   case MessageType::list_jobs:
     return take<ListJobs>(call);
   case MessageType::list_tasks:
@@ -277,6 +280,15 @@ void Gateway::handle(const Call& call, SetConfig message) {
 void Gateway::handle(const Call& call, Step message) {
   if (admit(call))
     call.out.ledger.emplace_back(Stepped{call.origin(), message.action});
+}
+
+void Gateway::handle(const Call& call, SetLogLevel message) {
+  constexpr std::array levels{"trace", "debug", "info", "warn", "error", "off"};
+  if (std::find(levels.begin(), levels.end(), message.level) == levels.end())
+    return refuse(
+      call, {Code::bad_field, "level", "must be one of trace, debug, info, warn, error, off"});
+  call.out.log_level = message.level;
+  send(call.peer, Done{1, "log level is " + message.level}, call.header.correlation, call.out);
 }
 
 void Gateway::handle(const Call& call, QueryHistory message) {

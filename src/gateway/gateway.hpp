@@ -72,6 +72,7 @@ private:
   void handle(const Call& call, ActOnNodes message);
   void handle(const Call& call, SetConfig message);
   void handle(const Call& call, Step message);
+  void handle(const Call& call, SetLogLevel message);
   void handle(const Call& call, QueryHistory message);
   void handle(const Call& call, Explain message);
   template<class M>

@@ -96,6 +96,7 @@ struct Outbox {
   std::vector<ForArchivist> archivist;
   std::vector<ForScheduler> scheduler;
   std::vector<net::Message> send;
+  std::string log_level; // of this program from now on; empty: as it was
 };
 
 } // namespace reeve::gateway

@@ -33,6 +33,8 @@ public:
 
   // ---- questions
   Result<HistoryRows> query(const QueryHistory& question);
+  /// How SQLite would answer: the lines of EXPLAIN QUERY PLAN. For tests, and for whoever wonders.
+  Result<std::vector<std::string>> plan(const QueryHistory& question);
   /// Fills in what is known of tasks that have ended: node, attempt, result.
   Result<void> complete(TaskList& list);
   struct Log {
@@ -85,6 +87,7 @@ private:
   sqlite::Database db_;
   Seq last_;
   Ids ids_;
+  bool plan_ = false;           // only ask how a question would be answered
   std::int64_t minute_now_ = 0; // that the newest row of `minutes` is for; 0: begin a new one
   Specs specs_;
   std::map<KindKey, std::int64_t> kinds_;

@@ -8,6 +8,8 @@
 namespace reeve::history {
 namespace {
 
+constexpr std::uint32_t plan_steps_max = 100;
+
 /// SQL that grows by conditions, with the values that belong to its question marks.
 class Sql {
 public:
@@ -28,8 +30,8 @@ public:
     text_ += text;
     return *this;
   }
-  Result<sqlite::Statement> prepare(sqlite::Database& db) const {
-    auto statement = db.prepare(text_, false);
+  Result<sqlite::Statement> prepare(sqlite::Database& db, const char* before = "") const {
+    auto statement = db.prepare(before + text_, false);
     for (std::size_t i = 0; statement && i < values_.size(); ++i)
       statement->text(static_cast<int>(i + 1), values_[i]);
     return statement;
@@ -67,9 +69,10 @@ template<class E> std::optional<E> by_name(const std::string& name, E last) {
 }
 
 /// A table of `limit` rows at most, its first column the row's id, which is not shown. `next`: the
-/// last one shown when there are more.
-Result<HistoryRows> table_of(sqlite::Database& db, const Sql& sql, std::uint32_t limit) {
-  auto statement = sql.prepare(db);
+/// last one shown when there are more. `plan`: asks only how it would be answered, a line each
+/// step.
+Result<HistoryRows> table_of(sqlite::Database& db, const Sql& sql, std::uint32_t limit, bool plan) {
+  auto statement = sql.prepare(db, plan ? "EXPLAIN QUERY PLAN " : "");
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
   HistoryRows out;
@@ -105,6 +108,18 @@ template<class E> std::string names_up_to(E last) {
 }
 
 } // namespace
+
+Result<std::vector<std::string>> History::plan(const QueryHistory& question) {
+  plan_ = true;
+  const auto steps = query(question);
+  plan_ = false;
+  if (!steps)
+    return tl::unexpected<Error>(steps.error());
+  std::vector<std::string> out;
+  for (const auto& step : steps->rows)
+    out.push_back(step.back());
+  return out;
+}
 
 Result<HistoryRows> History::query(const QueryHistory& question) {
   if (!question.by.empty())
@@ -184,7 +199,8 @@ Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
           "AS succeeded, j.failed AS failed, j.cancelled AS cancelled, j.exit_code AS exit_code, "
           "j.submitted_us AS submitted_us, j.started_us AS started_us, j.ended_us AS ended_us, "
           "j.ended_us - j.started_us AS ran_us, j.priority AS priority, k.executor AS executor, "
-          "j.reason AS reason, j.labels AS labels FROM job_rows j LEFT JOIN kinds k ON "
+          "j.reason AS reason, j.labels AS labels, j.correlation AS correlation FROM job_rows j "
+          "LEFT JOIN kinds k ON "
           "k.kind=j.kind LEFT JOIN job_states s ON s.state=j.state");
   std::string ids;
   if (auto bounded = bound_ids(q, "end_id", ids_.end, "j.end_id", ids); !bounded)
@@ -217,7 +233,7 @@ Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
              "WHERE name=?))",
              q.node);
   sql.end(" ORDER BY j.end_id DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
+  return table_of(db_, sql, plan_ ? plan_steps_max : q.limit, plan_);
 }
 
 /// A row for each task; `before` and `next` are the run's id times block_tasks plus the task's
@@ -280,7 +296,7 @@ Result<HistoryRows> History::query_attempts(const QueryHistory& q) {
     sql.also("j.kind IN " + list_of(*kinds));
   }
   sql.end(" ORDER BY r.id DESC, n.n DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
+  return table_of(db_, sql, plan_ ? plan_steps_max : q.limit, plan_);
 }
 
 Result<HistoryRows> History::query_nodes(const QueryHistory& q) {
@@ -308,7 +324,7 @@ Result<HistoryRows> History::query_nodes(const QueryHistory& q) {
   if (!q.state.empty())
     sql.also("r.state=?", q.state);
   sql.end(" ORDER BY r.id DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
+  return table_of(db_, sql, plan_ ? plan_steps_max : q.limit, plan_);
 }
 
 Result<HistoryRows> History::query_config(const QueryHistory& q) {
@@ -323,7 +339,7 @@ Result<HistoryRows> History::query_config(const QueryHistory& q) {
   also_time(sql, q, "r.time_us");
   also_name(sql, "r.name", q.name);
   sql.end(" ORDER BY r.id DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
+  return table_of(db_, sql, plan_ ? plan_steps_max : q.limit, plan_);
 }
 
 // ---- totals
@@ -335,6 +351,8 @@ std::optional<std::string> group_of(const QueryHistory& q, const std::string& ti
     return "k." + q.by + " AS " + q.by;
   if (q.by == "node" && q.kind == HistoryKind::attempts)
     return "m.name AS node";
+  if (q.by == "all")
+    return "'all' AS of_what";
   if (q.by == "hour")
     return time + " / 3600000000 * 3600000000 AS hour_us";
   if (q.by == "day")
@@ -352,7 +370,7 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
   const auto group = group_of(q, jobs ? "j.ended_us" : "r.recorded_us");
   if (!group)
     return fail(Code::bad_field, "by",
-                std::string("must be one of user, queue, name, hour, day") +
+                std::string("must be one of user, queue, name, hour, day, all") +
                   (jobs ? "" : ", node") + ", got '" + q.by + "'");
   if (q.before > 0)
     return fail(Code::bad_field, "before", "totals have one page");
@@ -367,8 +385,12 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
                 state + bad + ") AS failed, " + state + ended +
                 ") AS cancelled, sum(coalesce(j.tasks, j.succeeded + j.failed + j.cancelled)) AS "
                 "tasks, cast(avg(j.started_us - j.submitted_us) AS INTEGER) AS average_wait_us, "
-                "max(j.started_us - j.submitted_us) AS longest_wait_us, sum(j.ended_us - "
-                "j.started_us) AS sum_ran_us FROM job_rows j LEFT JOIN kinds k ON k.kind=j.kind"
+                "max(j.started_us - j.submitted_us) AS longest_wait_us, "
+                "part_below(j.started_us - j.submitted_us, 50) AS p50_wait_us, "
+                "part_below(j.started_us - j.submitted_us, 90) AS p90_wait_us, "
+                "part_below(j.started_us - j.submitted_us, 99) AS p99_wait_us, "
+                "sum(j.ended_us - j.started_us) AS sum_ran_us FROM job_rows j LEFT JOIN kinds k ON "
+                "k.kind=j.kind"
             : "SELECT 0, " + *group +
                 ", sum(r.count) AS attempts, sum(r.count*(r.cause=0)) AS succeeded, "
                 "sum(r.count*(r.cause<>0 AND r.cause NOT IN " +
@@ -399,7 +421,7 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
   const bool time = q.by == "hour" || q.by == "day";
   sql.end(std::string(" GROUP BY 2 ORDER BY ") + (time ? "2" : "3 DESC") + " LIMIT " +
           std::to_string(q.limit));
-  return table_of(db_, sql, q.limit);
+  return table_of(db_, sql, plan_ ? plan_steps_max : q.limit, plan_);
 }
 
 // ---- single tasks

@@ -33,6 +33,7 @@ SpecInfoPtr Specs::read(const Raw& raw) {
     info->tasks = spec->count;
     info->priority = spec->priority;
     info->labels = labels_text(spec->labels);
+    info->correlation = spec->correlation;
   }
   if (raw.msgpack.size() <= spec_bytes_max) {
     if (known_.size() >= specs_max)

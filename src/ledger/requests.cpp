@@ -296,6 +296,8 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetStats&, TimeP
     }
   stats.uptime = now - identity_.started;
   stats.counters = counters_;
+  for (const auto& promise : cluster_.broken_promises())
+    stats.counters["sla.broken." + promise] = 1;
   stats.histograms = histograms_;
   stats.histograms["submit_to_placed"] = submit_to_placed_.histogram();
   stats.histograms["submit_to_start"] = submit_to_start_.histogram();

@@ -2,8 +2,9 @@
 // starts the actors, waits for a signal.
 #include "actors/master.hpp"
 #include "actors/shell.hpp"
-#include "src/master/logging.hpp"
+#include "src/log/log.hpp"
 #include "src/master/start.hpp"
+#include "src/util/text.hpp"
 #include "src/version.hpp"
 
 #include <csignal>
@@ -64,7 +65,7 @@ int wait_for_end(const sigset_t& signals) {
       continue;
     if (signal != SIGHUP)
       return signal;
-    master::reopen_log();
+    log::reopen();
   }
 }
 
@@ -121,7 +122,8 @@ int serve(const config::MasterOptions& options, const sigset_t& signals) {
   parts.wire = wire_to(**server);
   parts.ledger = std::move(begun->ledger);
   parts.journal = std::move(begun->journal);
-  parts.history = (std::filesystem::path(options.state) / "history.db").string();
+  if (options.history != "none")
+    parts.history = (std::filesystem::path(options.state) / "history.db").string();
   parts.ledger_options.master = options.name;
   parts.on_down = on_down;
   actors::Master master(system, std::move(parts));
@@ -154,9 +156,13 @@ int main(int argc, char** argv) {
     return good;
   }
   const auto& options = parsed->options;
-  if (auto opened = master::open_log({options.log_level, options.log_file, options.log_format});
+  const auto log_size = parse_size(options.log_size, "--log-size");
+  if (!log_size)
+    return complain(usage, log_size.error());
+  if (auto opened = log::open({"reeved", options.log_level, options.log_file, options.log_format,
+                               static_cast<std::uint64_t>(*log_size), options.log_files});
       !opened)
-    return complain(trouble, opened.error());
+    return complain(code_of(opened.error()), opened.error());
   const int code = serve(options, signals);
   spdlog::shutdown();
   return code;

@@ -124,6 +124,19 @@ TEST_F(leases, ids_are_never_used_twice_not_even_after_a_restart) {
 
 class settings : public CoreTest {};
 
+TEST_F(settings, a_promise_is_journalled_when_it_breaks_and_when_it_is_kept_again) {
+  const auto judge = [&](bool kept) {
+    return run(JudgePromise{"p90", kept, "at most 5m", "6m", now_});
+  };
+  EXPECT_FALSE(judge(true).entry);
+  EXPECT_EQ(judge(false).changed, 1u);
+  EXPECT_FALSE(judge(false).entry) << "it is broken already";
+  EXPECT_EQ(cluster_.broken_promises(), std::set<std::string>{"p90"});
+  EXPECT_EQ(Cluster::restore(cluster_.snapshot())->broken_promises(), std::set<std::string>{"p90"});
+  EXPECT_EQ(judge(true).changed, 1u);
+  EXPECT_TRUE(cluster_.broken_promises().empty());
+}
+
 TEST_F(settings, are_kept_and_only_what_differs_is_an_entry) {
   EXPECT_EQ(run(ChangeConfig{{{"a", "1"}, {"b", "2"}}}).changed, 2u);
   EXPECT_EQ(run(ChangeConfig{{{"a", "1"}, {"b", "3"}}}).changed, 1u);

@@ -47,6 +47,14 @@ TEST_F(GatewayRules, node_actions_and_settings_go_to_the_registry) {
   EXPECT_EQ(say(client, act).registry.size(), 1u);
   EXPECT_EQ(say(client, SetConfig{{{"a", "b"}}}, 2).registry.size(), 1u);
 }
+TEST_F(GatewayRules, a_log_level_is_set_at_once_and_a_wrong_one_is_refused) {
+  const auto out = say(client, SetLogLevel{"debug"});
+  EXPECT_EQ(out.log_level, "debug");
+  EXPECT_EQ(only<Done>(out).changed, 1u);
+  const auto wrong = say(client, SetLogLevel{"loud"});
+  EXPECT_EQ(wrong.log_level, "");
+  EXPECT_EQ(only<Failed>(wrong).field, "level");
+}
 TEST_F(GatewayRules, history_goes_to_the_archivist_and_what_asks_for_a_place_to_the_scheduler) {
   EXPECT_EQ(say(client, QueryHistory{}).archivist.size(), 1u);
   EXPECT_EQ(say(client, Explain{JobId(1), 0}, 2).scheduler.size(), 1u);
