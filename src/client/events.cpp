@@ -267,8 +267,13 @@ Result<std::optional<Event>> EventStream::next(Duration patience) {
     } catch (const zmq::error_t&) {
       // A socket that fails is made anew, as one whose master is gone.
     }
+    if (impl.connected && impl.options.on_link)
+      impl.options.on_link(false);
     impl.disconnect();
-    if (!impl.connect(reconnect_patience)) {
+    if (impl.connect(reconnect_patience)) {
+      if (impl.options.on_link)
+        impl.options.on_link(true);
+    } else {
       impl.disconnect();
       zmq_poll(nullptr, 0, std::chrono::ceil<std::chrono::milliseconds>(reconnect_pause).count());
     }
