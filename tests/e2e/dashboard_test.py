@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -127,8 +129,8 @@ class Http(WithDashboard):
         totals = self.get("/api/history", by="name")
         self.assertEqual(dict(zip(totals["columns"], totals["rows"][0]))["succeeded"], "1")
         waiting = int(self.submit("--vcores", 64, "--", "true"))
-        queue = self.get("/api/queues")["queues"][0]
-        self.assertEqual((queue["name"], queue["tasks_pending"], queue["next"]["job"]), ("default", 1, waiting))
+        queue = await_true(lambda: (q := self.get("/api/queues")["queues"][0]) and q["waiting"] == 1 and q, "the queue with what waits")
+        self.assertEqual((queue["name"], queue["next"]["job"], queue["last"]["job"], queue["order"]), ("default", waiting, waiting, "fifo"))
         self.assertIn("node", self.get("/api/explain", job=waiting)["summary"])
 
     def test_a_graph_is_the_jobs_that_are_tied_together(self):
@@ -246,7 +248,6 @@ class Page(WithDashboard):
     def setUpClass(cls):
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
-        import shutil
         import tempfile
         cls.profile = tempfile.mkdtemp(prefix="reeve-chromium-")
         cls.addClassCleanup(shutil.rmtree, cls.profile, True)
@@ -341,6 +342,19 @@ class Page(WithDashboard):
         self.await_text("live", "#link")
         self.submit("--name", "after", "--", "true")
         self.await_text("after")
+
+    def test_a_page_of_which_a_part_did_not_come_says_so_and_loads_itself_again(self):
+        self.browser.execute_cdp_cmd("Network.enable", {})
+        self.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*charts.js"]})
+        try:
+            self.browser.get("about:blank")
+            self.browser.get(f"{self.url}/#/")
+            self.await_text("did not come")
+        finally:
+            self.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+            self.browser.execute_cdp_cmd("Network.disable", {})
+        self.await_text("nodes up")
+        self.browser.get_log("browser")  # it says that a file was blocked
 
     def await_no_stream(self):
         """The program notices that a browser has gone when it tells the next news: something must have happened."""
@@ -449,6 +463,56 @@ class Page(WithDashboard):
         link = self.find("nav a[href='#/nodes']")[0]
         link.send_keys("\ue007")  # Enter
         await_true(lambda: self.text("h1") == "Nodes" and self.browser.switch_to.active_element.tag_name == "h1", "the focus on the heading")
+
+    def test_ten_thousand_nodes_and_a_million_tasks_stay_smooth(self):
+        self.master.kill()
+        shutil.rmtree(self.folder / "master")
+        (self.folder / "master").mkdir()
+        subprocess.run([BIN / "reeve-big-cluster", self.folder / "master", "10000", "1000000", "2000"], check=True)
+        self.start_master()
+        figures = []
+        for path, most in [("overview", 100), ("heat", 500), ("heat?known=VERSION", 200), ("nodes?limit=100", 100), ("nodes?q=node07&sort=booked&down=1", 100),
+                           ("node?name=rack003-node07", 20), ("jobs?limit=50", 100), ("jobs?name=single-19*", 100), ("job?job=2", 100), ("tasks?job=2&limit=100", 50),
+                           ("tasks?job=2&from=999900", 50), ("task?job=2&index=999999", 20), ("explain?job=2&index=999999", 20), ("queues", 20), ("history", 50),
+                           ("events", 500)]:
+            if "VERSION" in path:
+                path = path.replace("VERSION", self.get("/api/heat")["version"])
+            times = []
+            for _ in range(3):
+                began = time.monotonic()
+                with urllib.request.urlopen(f"{self.url}/api/{path}", timeout=30) as answer:
+                    size = len(answer.read())
+                times.append(time.monotonic() - began)
+            took = sorted(times)[1]
+            figures.append(f"{path.split('?')[0]:9} {1000 * took:7.1f} ms {size / 1000:7.1f} kB")
+            self.assertLess(size, most * 1000, path)
+            self.assertLess(took, 1, path)
+        self.open("nodes")
+        self.await_text("10,000 nodes")
+        self.assertEqual(len(self.find("tbody tr")), 50, "a page of them")
+        await_true(lambda: self.find("canvas.heat")[0].get_attribute("data-drawn-ms"), "the map is drawn")
+        # Frames while the map is drawn again and again, and the mouse runs over it.
+        self.browser.set_script_timeout(PATIENCE)
+        frames = self.browser.execute_async_script("""
+          const done = arguments[0], canvas = document.querySelector('canvas.heat'), box = canvas.getBoundingClientRect(), times = [], drawn = [];
+          let last = performance.now(), k = 0;
+          const frame = (now) => {
+            times.push(now - last); last = now;
+            if (k % 10 === 0) document.documentElement.dataset.theme = k % 20 ? 'dark' : 'light';
+            else if (k % 10 === 2) drawn.push(Number(canvas.dataset.drawnMs));
+            canvas.dispatchEvent(new MouseEvent('mousemove', { clientX: box.left + 5 + k * 3, clientY: box.top + 5 + k, bubbles: true }));
+            if (++k < 100) requestAnimationFrame(frame); else done({ times: times.slice(1), drawn });
+          };
+          requestAnimationFrame(frame);""")
+        times, drawn = sorted(frames["times"]), sorted(frames["drawn"])
+        figures.append(f"frames: median {times[len(times) // 2]:.1f} ms, slowest {times[-1]:.1f} ms; the map of 10,000 nodes is drawn in {drawn[len(drawn) // 2]:.1f} ms")
+        print("\n".join(figures), flush=True)
+        self.assertLess(drawn[len(drawn) // 2], 50)
+        self.assertLess(times[len(times) // 2], 100)
+        self.picture("large")
+        for path, wanted in [("", "10,000\nnodes up"), ("jobs", "single-1999"), ("job/2", "1,000,000"), ("queues", "batch")]:
+            self.open(path)
+            self.await_text(wanted)
 
     def test_ten_thousand_tasks_and_many_jobs_are_paged(self):
         self.start_agent("a")
