@@ -33,20 +33,20 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
   };
   const bool fresh = job->count > 0 && within({job->first, job->count, 1});
   if (!fresh && (!more || std::ranges::none_of(more->ready, within))) {
-    if (more)
-      for (const auto& [time, run] : more->delayed)
+    if (more && more->rare)
+      for (const auto& [time, run] : more->rare->delayed)
         if (within(run)) {
           out.summary =
             "waits for its next try, in " + format_duration(std::max(Duration(0), time - clock));
           out.start = time;
           return out;
         }
-    for (const FlightId f : more ? more->flights : std::vector<FlightId>()) {
+    for (const FlightId f : more ? more->flights.all() : std::span<const FlightId>()) {
       const Flight& flight = flights[f];
       const std::string& node = nodes[flight.at].facts.name;
       bool here = std::ranges::any_of(flight.runs, within);
-      for (const Wish& wish : flight.wishes)
-        here |= std::ranges::any_of(wish.runs, within);
+      flights.each_wish(flight,
+                        [&](const Wish& wish) { here |= std::ranges::any_of(wish.runs, within); });
       if (!here)
         continue;
       out.summary = "is on node " + node;

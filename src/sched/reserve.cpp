@@ -41,7 +41,7 @@ std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32
       out.push_back({end, &m.booking, load.slots});
       empty = std::max(empty, end);
     } else {
-      for (const auto& [start, n] : f.starts) {
+      for (const auto& [start, n] : f.starts.all()) {
         out.push_back({end_of(m, start), &m.booking, n});
         empty = std::max(empty, out.back().at);
       }
@@ -377,7 +377,7 @@ void Scheduler::State::serve_reservations() {
       place_head(id); // where it fits now; if it does not, it gets a place kept again
       continue;
     }
-    const FlightId f = flights.find(job_id, nodes[at].facts.node);
+    const FlightId f = flight_of(job_id, at);
     wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1);
   }
   nodes.settle(clock);
@@ -391,7 +391,7 @@ void Scheduler::State::fill_reserved() {
   std::ranges::sort(kept);
   kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
   for (const At at : kept) {
-    while (wishes < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
+    while (flights.wishes() < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
            nodes[at].reservations > 0) {
       Amounts want(nodes.free(at).begin(), nodes.free(at).end());
       for (std::int64_t& w : want)
@@ -414,7 +414,7 @@ void Scheduler::State::fill_reserved() {
       if (at_limit(id) || keep_places_before(id))
         continue;
       const JobId job = lots[id].head;
-      const FlightId f = flights.find(job, nodes[at].facts.node);
+      const FlightId f = flight_of(job, at);
       wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1);
     }
   }

@@ -13,7 +13,10 @@ constexpr std::size_t wishes_max = 20'000;   // on their way at once
 constexpr std::uint32_t flight_max = 65'536; // tasks of one job on one node
 constexpr Duration sulk_first{2'000}, sulk_longest{1'000'000};
 
-std::uint32_t tasks_in(const std::vector<TaskRun>& runs);
+std::uint32_t tasks_in(std::span<const TaskRun> runs);
+/// As those of core, for runs that are mostly one.
+void add_to(Few<TaskRun>& runs, const TaskRun& run);
+void take_from(Few<TaskRun>& runs, const TaskRun& run);
 /// Takes [first, first + count) out of `runs`, whatever the attempts.
 void cut(std::vector<TaskRun>& runs, const TaskRun& away);
 
@@ -54,7 +57,6 @@ struct Scheduler::State {
   std::set<Timer> timers;
   std::vector<FlightId> touched; // may want more tasks
   std::vector<FlightId> drafted; // their last wish is not sent
-  std::size_t wishes = 0;
   TimePoint clock;
   std::set<std::string> learned; // families whose estimate moved; their lots
                                  // are put in place again
@@ -102,9 +104,15 @@ struct Scheduler::State {
   void rehead(LotId id);
   void reckon(LotId id); // expected run time and wait, overdue
   [[nodiscard]] static std::optional<Duration> run_time(const Measure& measure);
-  FlightId flight(JobId id, SchedJob& job, NodeId node, At at);
+  FlightId flight(JobId id, SchedJob& job, NodeId node, At at); // made if there is none
+  [[nodiscard]] FlightId flight_of(JobId id, const SchedJob& job, NodeId node) const {
+    const JobMore* more = jobs.more_of(job);
+    return more ? flights.find(id, node, more->flights) : no_flight;
+  }
+  [[nodiscard]] FlightId flight_of(JobId id, At at) const {
+    return flight_of(id, *jobs.find(id), nodes[at].facts.node);
+  }
   void drop_if_over(FlightId id);
-  std::optional<Wish> drop_wish(Flight& flight, const Placement& placement);
   /// Tells nodes, lots and the job what is expected of a flight now.
   void expect(FlightId id);
   void refuse(const core::RefusedPlacement& refused);
@@ -124,7 +132,8 @@ struct Scheduler::State {
   At pick(LotId id, const SchedJob& job, const Nodes::Accept* also = nullptr);
   [[nodiscard]] bool acceptable(const Lot& lot, At at, bool preferred) const;
   [[nodiscard]] static bool picky(const core::Kind& kind);
-  std::vector<TaskRun> take(SchedJob& job, std::uint32_t n);
+  /// `n` of its tasks wait no longer: they join `out`.
+  void take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out);
   void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots);
   /// How many more tasks of the job may be in flight.
   [[nodiscard]] std::uint32_t allowance(const SchedJob& job) const;

@@ -6,11 +6,30 @@
 
 namespace reeve::sched {
 
-std::uint32_t tasks_in(const std::vector<TaskRun>& runs) {
+std::uint32_t tasks_in(std::span<const TaskRun> runs) {
   std::uint32_t n = 0;
   for (const TaskRun& run : runs)
     n += run.count;
   return n;
+}
+
+void add_to(Few<TaskRun>& runs, const TaskRun& run) {
+  if (runs.empty())
+    runs.push_back(run);
+  else if (TaskRun& last = runs.back(); last.attempt == run.attempt && last.first < run.first &&
+                                        last.first + last.count == run.first)
+    last.count += run.count;
+  else
+    core::add_to(runs.many(), run);
+}
+
+void take_from(Few<TaskRun>& runs, const TaskRun& run) {
+  if (runs.empty())
+    return;
+  if (runs.size() == 1 && *runs.begin() == run)
+    runs.clear();
+  else
+    core::take_from(runs.many(), run);
 }
 
 void cut(std::vector<TaskRun>& runs, const TaskRun& away) {
@@ -170,10 +189,9 @@ void Scheduler::State::forget(JobId id) {
   if (!job)
     return;
   if (const JobMore* more = jobs.more_of(*job)) {
-    const std::vector<FlightId> mine = more->flights;
+    const std::vector<FlightId> mine(more->flights.begin(), more->flights.end());
     for (const FlightId f : mine) {
-      wishes -= flights[f].wishes.size();
-      flights[f].wishes.clear();
+      flights.drop_wishes(flights[f]);
       flights[f].confirmed = {};
       expect(f);
       drop_if_over(f);
@@ -239,7 +257,7 @@ void Scheduler::State::on(const core::TasksReady& c) {
   if (!job)
     return;
   if (c.not_before > clock) {
-    jobs.more(*job).delayed.emplace_back(c.not_before, c.run);
+    jobs.more(*job).rarer().delayed.emplace_back(c.not_before, c.run);
     timers.insert({c.not_before, Wake::job, c.job.value});
     if (lot_of(*job).kind().gang)
       reconsider(c.job, *job);
@@ -252,14 +270,16 @@ void Scheduler::State::withdraw(JobId id, SchedJob& job, const TaskRun& run) {
   const std::uint32_t before = ready(job);
   if (JobMore* more = jobs.more_of(job)) {
     cut(more->ready, run);
-    std::vector<std::pair<TimePoint, TaskRun>> left;
-    for (const auto& [time, waits] : more->delayed) {
-      std::vector<TaskRun> parts{waits};
-      cut(parts, run);
-      for (const TaskRun& part : parts)
-        left.emplace_back(time, part);
+    if (more->rare && !more->rare->delayed.empty()) {
+      std::vector<std::pair<TimePoint, TaskRun>> left;
+      for (const auto& [time, waits] : more->rare->delayed) {
+        std::vector<TaskRun> parts{waits};
+        cut(parts, run);
+        for (const TaskRun& part : parts)
+          left.emplace_back(time, part);
+      }
+      more->rare->delayed = std::move(left);
     }
-    more->delayed = std::move(left);
   }
   if (job.count > 0) {
     std::vector<TaskRun> fresh{{job.first, job.count, 1}};
@@ -289,8 +309,7 @@ void Scheduler::State::on(const core::TasksWithdrawn& c) {
     withdraw(c.job, *job, run);
     if (const JobMore* more = jobs.more_of(*job))
       for (const FlightId f : more->flights)
-        for (Wish& wish : flights[f].wishes)
-          wish.gone.push_back(run);
+        flights.each_wish(flights[f], [&](Wish& wish) { wish.gone.push_back(run); });
   }
   reconsider(c.job, *job);
 }
@@ -308,8 +327,9 @@ void Scheduler::State::reconsider(JobId id, SchedJob& job) {
   const JobMore* more = jobs.more_of(job);
   bool may = !job.held && (job.count > 0 || (more && !more->ready.empty()));
   if (may && more)
-    may = more->sulking <= clock && (kind.max_parallel == 0 || more->tasks < kind.max_parallel) &&
-          (!kind.gang || (more->tasks == 0 && more->delayed.empty()));
+    may = (!more->rare || more->rare->sulking <= clock) &&
+          (kind.max_parallel == 0 || more->tasks < kind.max_parallel) &&
+          (!kind.gang || (more->tasks == 0 && (!more->rare || more->rare->delayed.empty())));
   if (may && !job.listed) {
     job.listed = 1;
     if (!job.in_line) {
@@ -388,13 +408,11 @@ void Scheduler::State::reckon(LotId id) {
 // ---- flights
 
 FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
-  FlightId f = flights.find(id, node);
+  Few<FlightId>& of_job = jobs.more(job).flights;
+  FlightId f = flights.find(id, node, of_job);
   if (f != no_flight)
     return f;
-  f = flights.add(id, node, at);
-  JobMore& more = jobs.more(job);
-  flights[f].in_job = static_cast<std::uint32_t>(more.flights.size());
-  more.flights.push_back(f);
+  f = flights.add(id, node, at, of_job);
   Node& n = nodes[at];
   flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
   n.flights.push_back(f);
@@ -409,11 +427,6 @@ void Scheduler::State::drop_if_over(FlightId f) {
   if (!flight.over())
     return;
   SchedJob& job = *jobs.find(flight.job);
-  JobMore& more = jobs.more(job);
-  const FlightId last = more.flights.back();
-  more.flights[flight.in_job] = last;
-  flights[last].in_job = flight.in_job;
-  more.flights.pop_back();
   Node& node = nodes[flight.at];
   const FlightId other = node.flights.back();
   node.flights[flight.in_node] = other;
@@ -424,7 +437,7 @@ void Scheduler::State::drop_if_over(FlightId f) {
   if (node.flights.empty())
     node.busy_until = {};
   nodes.touch(flight.at);
-  flights.erase(f);
+  flights.erase(f, jobs.more(job).flights);
 }
 
 void Scheduler::State::expect(FlightId id) {
@@ -434,7 +447,7 @@ void Scheduler::State::expect(FlightId id) {
   const Lot& lot = lots[job.lot];
   const core::Kind& kind = lot.kind();
   const Load before = f.expected, booked = f.booked;
-  f.expect();
+  flights.expect(f);
   f.booked = f.confirmed;
   more.tasks += f.expected.tasks - before.tasks;
   const std::int64_t slots = std::int64_t{f.expected.slots} - before.slots;
@@ -449,23 +462,24 @@ void Scheduler::State::expect(FlightId id) {
   }
   // When slots began.
   std::uint32_t started = 0;
-  for (const auto& [time, n] : f.starts)
+  for (const auto& [time, n] : f.starts.all())
     started += n;
   if (f.expected.tasks > f.expected.slots) {
-    f.starts.assign(1, {clock, f.expected.slots});
+    f.starts.clear();
+    f.starts.push_back({clock, f.expected.slots});
   } else if (started < f.expected.slots) {
-    if (!f.starts.empty() && f.starts.back().first == clock)
-      f.starts.back().second += f.expected.slots - started;
+    if (!f.starts.empty() && f.starts.back().time == clock)
+      f.starts.back().n += f.expected.slots - started;
     else
-      f.starts.emplace_back(clock, f.expected.slots - started);
+      f.starts.push_back({clock, f.expected.slots - started});
   } else {
     for (std::uint32_t away = started - f.expected.slots; away > 0;) {
-      auto& [time, n] = f.starts.front();
-      const std::uint32_t part = std::min(away, n);
-      n -= part;
+      Since& oldest = *f.starts.begin();
+      const std::uint32_t part = std::min(away, oldest.n);
+      oldest.n -= part;
       away -= part;
-      if (n == 0)
-        f.starts.erase(f.starts.begin());
+      if (oldest.n == 0)
+        f.starts.pop_front();
     }
   }
   if (slots == 0)
@@ -477,7 +491,7 @@ void Scheduler::State::expect(FlightId id) {
   if (!kind.spread.empty()) {
     const auto label = nodes[f.at].facts.labels.find(kind.spread);
     if (label != nodes[f.at].facts.labels.end())
-      more.spread[label->second] += static_cast<std::uint32_t>(slots);
+      more.rarer().spread[label->second] += static_cast<std::uint32_t>(slots);
   }
   for (const Limit& limit : kind.limits) {
     limits[limit.name] += static_cast<std::uint32_t>(slots);
@@ -496,17 +510,6 @@ void Scheduler::State::touch(FlightId id) {
   }
 }
 
-std::optional<Wish> Scheduler::State::drop_wish(Flight& flight, const Placement& placement) {
-  const auto at = std::find_if(flight.wishes.begin(), flight.wishes.end(),
-                               [&](const Wish& w) { return w.runs == placement.runs; });
-  if (at == flight.wishes.end())
-    return {};
-  Wish wish = std::move(*at);
-  flight.wishes.erase(at);
-  --wishes;
-  return wish;
-}
-
 void Scheduler::State::on(const core::TasksTaken& c) {
   const Placement& p = c.placement;
   SchedJob* job = jobs.find(p.job);
@@ -514,15 +517,15 @@ void Scheduler::State::on(const core::TasksTaken& c) {
   if (!job || at == nowhere)
     return;
   const FlightId f = flight(p.job, *job, p.node, at);
-  if (auto wish = drop_wish(flights[f], p)) {
-    if (JobMore& more = jobs.more(*job); more.sulk > Duration(0))
-      more.sulk = Duration(0);
+  if (flights.drop_wish(flights[f], p.runs)) {
+    if (JobMore& more = jobs.more(*job); more.rare)
+      more.rare->sulk = Duration(0);
   } else {
     for (const TaskRun& run : p.runs) // wished before a reset
       withdraw(p.job, *job, run);
   }
   for (const TaskRun& run : p.runs)
-    core::add_to(flights[f].runs, run);
+    add_to(flights[f].runs, run);
   // Its FlightChanged comes next and reckons.
 }
 
@@ -544,10 +547,10 @@ void Scheduler::State::on(const core::FlightChanged& c) {
 void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
   const Placement& p = refused.placement;
   SchedJob* job = jobs.find(p.job);
-  const FlightId f = flights.find(p.job, p.node);
-  if (!job || f == no_flight)
+  const FlightId f = job ? flight_of(p.job, *job, p.node) : no_flight;
+  if (f == no_flight)
     return;
-  auto wish = drop_wish(flights[f], p);
+  auto wish = flights.drop_wish(flights[f], p.runs);
   expect(f);
   const At at = flights[f].at;
   drop_if_over(f);
@@ -564,12 +567,12 @@ void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
     sulk(nodes[at].sulk, nodes[at].sulking);
     nodes.touch(at);
   } else {
-    JobMore& more = jobs.more(*job);
-    sulk(more.sulk, more.sulking);
-    timers.insert({more.sulking, Wake::job, p.job.value});
+    JobRare& rare = jobs.more(*job).rarer();
+    sulk(rare.sulk, rare.sulking);
+    timers.insert({rare.sulking, Wake::job, p.job.value});
   }
   for (const TaskRun& away : wish->gone)
-    cut(wish->runs, away);
+    cut(wish->runs.many(), away);
   for (const TaskRun& run : wish->runs)
     put(p.job, *job, run);
   reconsider(p.job, *job);
@@ -596,12 +599,13 @@ void Scheduler::State::wake(TimePoint now) {
     JobMore* more = job ? jobs.more_of(*job) : nullptr;
     if (!more)
       continue;
-    for (auto& [time, run] : std::exchange(more->delayed, {})) {
-      if (time <= clock)
-        put(id, *job, run);
-      else
-        jobs.more(*job).delayed.emplace_back(time, run);
-    }
+    if (more->rare)
+      for (auto& [time, run] : std::exchange(more->rare->delayed, {})) {
+        if (time <= clock)
+          put(id, *job, run);
+        else
+          more->rare->delayed.emplace_back(time, run);
+      }
     reconsider(id, *job);
   }
   for (const std::string& family : std::exchange(learned, {}))
@@ -629,12 +633,12 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   const Lot& lot = lot_of(*job);
   Estimate* estimate = lot.measure->estimate.get();
   if (!estimate && lot.size > 1) {
-    JobMore& more = jobs.more(*job);
-    if (!more.estimate)
-      more.estimate = std::make_unique<Estimate>();
-    estimate = more.estimate.get();
+    JobRare& rare = jobs.more(*job).rarer();
+    if (!rare.estimate)
+      rare.estimate = std::make_unique<Estimate>();
+    estimate = rare.estimate.get();
   }
-  const FlightId f = flights.find(results.job, node);
+  const FlightId f = flight_of(results.job, *job, node);
   const At at = nodes.find(node);
   const auto took = [&](Duration time) {
     if (!estimate)
@@ -649,13 +653,13 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   for (const QuietRun& quiet : results.quiet) {
     took((quiet.ended - quiet.started) / quiet.run.count);
     if (f != no_flight)
-      core::take_from(flights[f].runs, quiet.run);
+      take_from(flights[f].runs, quiet.run);
   }
   for (const TaskResult& result : results.tasks) {
     if (result.cause == Cause::none)
       took(result.ended - result.started);
     if (f != no_flight)
-      core::take_from(flights[f].runs, TaskRun{result.index, 1, result.attempt});
+      take_from(flights[f].runs, TaskRun{result.index, 1, result.attempt});
   }
   if (!lot.measure->estimate || !estimate->median())
     return;
