@@ -10,10 +10,10 @@ SEEDS ?= 10000
 SOAK_SECONDS ?= 0
 FIRST_SEED ?= $(shell date +%s)000
 
-.PHONY: help deps build demo test bench install format tidy fuzz soak clean
+.PHONY: help deps build demo demo-ha deb test bench install format tidy fuzz soak clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 deps: ## Install the Debian packages that are missing
 	@scripts/deps.sh build
@@ -24,6 +24,9 @@ build: deps ## Build everything into build/PRESET (PRESET=dev)
 
 demo: ## See a small cluster run real work: a master, two agents, a crash
 	@scripts/demo.sh
+
+demo-ha: ## See three masters over etcd survive the death of their leader, twice
+	@scripts/demo_ha.sh
 
 test: deps ## Build and run every test: real processes, then unit, simulation and fuzz tests under sanitizers
 	cmake --preset dev
@@ -43,6 +46,11 @@ install: deps ## Install programs, library and documentation (PREFIX=/usr/local,
 	cmake --build --preset release -j $(JOBS)
 	DESTDIR=$(DESTDIR) cmake --install build/release
 
+deb: deps ## Build a Debian package into build/release
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr
+	cmake --build --preset release -j $(JOBS)
+	cpack -G DEB --config build/release/CPackConfig.cmake -B build/release
+
 format: ## Format every source file (installs clang-format)
 	@scripts/deps.sh format
 	git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format -i
@@ -60,6 +68,8 @@ fuzz: ## Run each fuzz target for SECONDS_EACH=60 seconds
 
 soak: build ## SEEDS=10000 new seeds of the simulation (or SOAK_SECONDS=3600), then N=20 rounds of end-to-end tests
 	build/$(PRESET)/tests/sim/reeve_sim --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
+	REEVE_KILLS=1000 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/failover_test.py Failover.soak_nothing_is_lost_or_run_twice_while_leaders_are_killed
+	REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/partition_soak.py
 	ctest --preset $(PRESET) -L e2e --repeat until-fail:$(N) --timeout 3600
 
 clean: ## Remove all build folders

@@ -10,6 +10,7 @@ namespace reeve::actors {
 namespace {
 
 constexpr auto delete_every = std::chrono::minutes(1);
+constexpr std::uint32_t remembered = 20'000; // run times
 
 ledger::Effect failure(gateway::Origin to, const Error& error) {
   Failed failed;
@@ -72,7 +73,30 @@ void ArchivistActor::on_exit() {
   recorder_.reset(); // records what is queued
 }
 
+/// Nothing is kept: who asks is told so, and nobody waits.
+caf::behavior ArchivistActor::without_history() {
+  return {
+    [](start_atom) {},
+    [](const Described&) {},
+    [](const core::CommittedPtr&) {},
+    [this](const Parcel<ArchivistMail>& mail) {
+      const Result<history::History*> none =
+        fail(Code::unavailable, {}, "this master keeps no history");
+      std::vector<ledger::Effect> effects;
+      for (auto& item : mail.take().items)
+        effects.push_back(
+          std::visit([&](const auto& question) { return answer_to(item.from, question, none); },
+                     item.question));
+      post(this, directory_->gateway, Effects{std::move(effects)});
+    },
+    [](const Parcel<Settle>&) { return done_atom::value; },
+    [](stop_atom) { return done_atom::value; },
+  };
+}
+
 caf::behavior ArchivistActor::make_behavior() {
+  if (path_.empty())
+    return without_history();
   history::RecorderOptions options;
   options.path = path_;
   options.refill = [reader = std::shared_ptr<journal::Journal>(std::move(reader_))](
@@ -89,8 +113,20 @@ caf::behavior ArchivistActor::make_behavior() {
   };
   recorder_ = std::make_unique<history::Recorder>(std::move(options));
   return {
-    [this](start_atom) { delayed_send(this, delete_every, tick_atom::value); },
-    [this](const Described& described) { learn(*described.changes); },
+    [this](start_atom) {
+      delayed_send(this, delete_every, tick_atom::value);
+      delayed_send(this, std::chrono::seconds(1), second_atom::value);
+    },
+    [this](const Described& described) {
+      described_ = true;
+      learn(*described.changes);
+      if (!std::exchange(reminded_, true))
+        remind_scheduler();
+    },
+    [this](second_atom) {
+      delayed_send(this, std::chrono::seconds(1), second_atom::value);
+      judge_promises();
+    },
     [this](const core::CommittedPtr& batch) {
       learn(batch->changes);
       recorder_->record(batch);
@@ -101,7 +137,8 @@ caf::behavior ArchivistActor::make_behavior() {
     },
     [this](tick_atom) {
       delayed_send(this, delete_every, tick_atom::value);
-      recorder_->sweep(wall_now() - keep_);
+      if (described_)
+        recorder_->sweep(wall_now() - keep_);
     },
     [this](const Parcel<Settle>& parcel) { return settle(parcel.take().seq); },
     [this](const Parcel<Settled>& parcel) {
@@ -120,11 +157,61 @@ caf::behavior ArchivistActor::make_behavior() {
 }
 
 void ArchivistActor::learn(const core::Changes& changes) {
-  if (keep_ == Duration(0))
-    keep_ = deciders::settings_from({}).retention_history;
   for (const auto& change : changes)
     if (const auto* config = std::get_if<core::ConfigUpdated>(&change))
-      keep_ = deciders::settings_from(config->values).retention_history;
+      learn(config->values);
+}
+
+void ArchivistActor::learn(const std::map<std::string, std::string>& changed) {
+  const auto settings = deciders::settings_from(changed);
+  keep_ = settings.retention_history;
+  sla_window_ = settings.sla_window;
+  sla_check_every_ = settings.sla_check_every;
+  targets_ = history::targets_in(changed);
+  judged_ = {}; // soon, by what is promised now
+}
+
+/// On the recorder's thread; the ledger takes what is news.
+void ArchivistActor::judge_promises() {
+  const TimePoint now = wall_now();
+  if (!described_ || (judged_ <= now && now - judged_ < sla_check_every_))
+    return;
+  judged_ = now;
+  recorder_->ask([to = directory_->ledger, targets = targets_, since = now - sla_window_,
+                  now](Result<history::History*> history) {
+    std::optional<history::SlaReport> report;
+    if (!targets.empty()) {
+      if (!history)
+        return;
+      const auto ask = [&](const QueryHistory& question) { return (*history)->query(question); };
+      if (auto asked = history::ask_report(ask, since, now))
+        report = std::move(*asked);
+      else
+        return spdlog::warn("promises: not judged: {}", asked.error().message());
+    }
+    Wishes wishes;
+    for (auto& judged : history::judge_all(report, targets))
+      wishes.commands.emplace_back(std::move(judged));
+    post_anonymously(to, std::move(wishes));
+  });
+}
+
+/// Run times are learned from results, and results of the past are here.
+void ArchivistActor::remind_scheduler() {
+  recorder_->ask([to = directory_->scheduler](Result<history::History*> history) {
+    if (!history)
+      return;
+    auto past = (*history)->run_times(remembered);
+    if (!past) {
+      spdlog::warn("archivist: past run times are not known: {}", past.error().message());
+      return;
+    }
+    Remembered remembered_times;
+    for (auto& run : *past)
+      remembered_times.past.push_back(
+        {std::move(run.user), std::move(run.executor), std::move(run.name), run.time});
+    post_anonymously(to, std::move(remembered_times));
+  });
 }
 
 void ArchivistActor::answer(gateway::ForArchivist asked) {

@@ -6,12 +6,14 @@
 #include "actors/types.hpp"
 #include "src/deciders/settings.hpp"
 #include "src/history/recorder.hpp"
+#include "src/history/sla.hpp"
 
 namespace reeve::actors {
 
 class ArchivistActor : public caf::event_based_actor {
 public:
-  /// `reader`: a way to read the journal again, for what was missed.
+  /// `path`: empty: nothing is kept. `reader`: a way to read the journal again, for what was
+  /// missed.
   ArchivistActor(caf::actor_config& config, std::string path,
                  std::unique_ptr<journal::Journal> reader, DirectoryPtr directory);
 
@@ -20,15 +22,24 @@ protected:
   void on_exit() override;
 
 private:
+  caf::behavior without_history();
   void answer(gateway::ForArchivist asked);
   caf::result<done_atom> settle(Seq seq);
   void learn(const core::Changes& changes);
+  void remind_scheduler();
+  void learn(const std::map<std::string, std::string>& changed);
+  void judge_promises();
 
   std::string path_;
   std::unique_ptr<journal::Journal> reader_; // until the recorder has it
   DirectoryPtr directory_;
   std::unique_ptr<history::Recorder> recorder_;
   Duration keep_{0};
+  bool reminded_ = false;
+  std::vector<history::SlaTarget> targets_;
+  Duration sla_window_{0}, sla_check_every_{0};
+  TimePoint judged_;
+  bool described_ = false;
   std::map<std::uint64_t, caf::response_promise> settling_;
   std::uint64_t newest_settling_ = 0;
 };

@@ -2,6 +2,7 @@
 #include "actors/gateway.hpp"
 
 #include "actors/shell.hpp"
+#include "src/log/log.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -23,7 +24,8 @@ caf::behavior GatewayActor::make_behavior() {
     [this](const Parcel<Frames>& parcel) {
       Frames frames = parcel.take();
       gateway::Outbox out;
-      core_.on_messages(std::move(frames.messages), {load_->queued.load(), load_->undurable.load()},
+      core_.on_messages(std::move(frames.messages),
+                        {load_->queued.load(), load_->undurable.load(), load_->full.load()},
                         steady_now(), out);
       wire_.consumed(frames.bytes);
       deliver(std::move(out));
@@ -56,6 +58,8 @@ caf::behavior GatewayActor::make_behavior() {
 }
 
 void GatewayActor::deliver(gateway::Outbox out) {
+  if (!out.log_level.empty() && log::set_level(out.log_level))
+    spdlog::info("log level is {}", out.log_level);
   if (!out.send.empty())
     wire_.send(std::move(out.send));
   if (!out.ledger.empty()) {
@@ -68,6 +72,10 @@ void GatewayActor::deliver(gateway::Outbox out) {
     post(this, directory_->watchdog, WatchdogMail{std::move(out.watchdog)});
   if (!out.archivist.empty())
     post(this, directory_->archivist, ArchivistMail{std::move(out.archivist)});
+  if (!out.sweeper.empty())
+    post(this, directory_->sweeper, SweeperMail{std::move(out.sweeper)});
+  if (!out.recovery.empty())
+    post(this, directory_->recovery, RecoveryMail{std::move(out.recovery)});
   if (!out.scheduler.empty())
     post(this, directory_->scheduler, SchedulerMail{std::move(out.scheduler)});
 }

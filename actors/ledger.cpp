@@ -9,6 +9,13 @@ namespace reeve::actors {
 namespace {
 constexpr auto tick_every = std::chrono::milliseconds(100);
 constexpr auto settle_patience = std::chrono::seconds(30);
+constexpr Duration sure_for = std::chrono::seconds(2);    // after the shared journal's last word
+constexpr auto farewell = std::chrono::milliseconds(100); // for the last answers to be sent
+/// The clock that the pulse is told by.
+std::int64_t steady_us() {
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())
+    .count();
+}
 constexpr std::size_t appends_max =
   2; // one is being written, the next is ready; what comes meanwhile shares the one after
 } // namespace
@@ -17,7 +24,8 @@ LedgerActor::LedgerActor(caf::actor_config& config, std::unique_ptr<ledger::Ledg
                          std::unique_ptr<journal::Journal> journal, LedgerOptions options,
                          DirectoryPtr directory, LoadPtr load)
     : event_based_actor(config), ledger_(std::move(ledger)), journal_(std::move(journal)),
-      options_(std::move(options)), directory_(std::move(directory)), load_(std::move(load)) {
+      options_(std::move(options)), directory_(std::move(directory)), load_(std::move(load)),
+      pulse_(journal_->pulse()) {
   report_exceptions(this, "ledger");
 }
 
@@ -27,7 +35,9 @@ LedgerActor::~LedgerActor() {
 }
 
 void LedgerActor::on_exit() {
-  writer_.reset(); // finishes what is queued
+  if (pulse_)
+    pulse_->stop.store(true); // an append that waits for etcd would hold up the end
+  writer_.reset();            // finishes what is queued
   if (snapshot_thread_.joinable())
     snapshot_thread_.join();
 }
@@ -50,8 +60,7 @@ caf::behavior LedgerActor::make_behavior() {
       pump();
     },
     [this](const Parcel<gateway::Asked>& parcel) { // from the registry, which has checked it
-      const auto asked = parcel.take();
-      ledger_->request(asked.from.peer, asked.from.correlation, asked.request, wall_now());
+      on_request(parcel.take(), wall_now());
       pump();
     },
     [this](const Parcel<Wishes>& parcel) {
@@ -61,6 +70,7 @@ caf::behavior LedgerActor::make_behavior() {
     },
     [this](const Parcel<AppendReport>& parcel) { on_report(parcel.take().report); },
     [this](const Parcel<ReviveReport>& parcel) { on_revival(parcel.take().outcome); },
+    [this](const Parcel<Released>& parcel) { on_released(parcel.take().outcome); },
     [this](const Parcel<SnapshotReader>& parcel) { make_snapshot(parcel.take().journal); },
     [this](const Parcel<SnapshotReport>& parcel) { on_snapshot_made(parcel.take().outcome); },
     [this](const Parcel<Counted>& parcel) {
@@ -73,6 +83,7 @@ caf::behavior LedgerActor::make_behavior() {
     [this](const Parcel<Suspicion>& suspicion) { ledger_->suspect(suspicion.take().nodes); },
     [this](tick_atom) {
       delayed_send(this, tick_every, tick_atom::value);
+      look_at_pulse();
       ledger_->tick(wall_now());
       snapshot_if_due();
       pump();
@@ -87,6 +98,7 @@ caf::behavior LedgerActor::make_behavior() {
       pump();
     },
     [this](revive_atom) { try_to_revive(); },
+    [this](gone_atom) { depose("stepped down"); },
     [this](stop_atom) -> caf::result<done_atom> {
       stopping_ = make_response_promise();
       pump();
@@ -111,17 +123,27 @@ void LedgerActor::start() {
 void LedgerActor::take(gateway::ForLedger item) {
   const TimePoint now = wall_now();
   if (auto* asked = std::get_if<gateway::Asked>(&item))
-    ledger_->request(asked->from.peer, asked->from.correlation, asked->request, now);
+    on_request(*asked, now);
   else if (auto* results = std::get_if<gateway::GotResults>(&item))
     ledger_->results(results->peer, results->node, std::move(results->results), now);
-  else if (auto* measured = std::get_if<gateway::Measured>(&item))
+  else if (auto* measured = std::get_if<gateway::Measured>(&item)) {
     ledger_->measured(measured->node, measured->used, measured->heard);
-  else if (auto* left = std::get_if<gateway::Left>(&item))
+    ledger_->checked(measured->node, measured->trouble, now);
+  } else if (auto* left = std::get_if<gateway::Left>(&item))
     ledger_->leave(left->node, left->reason, now);
   else if (auto* gone = std::get_if<gateway::PeerGone>(&item))
     ledger_->peer_gone(gone->peer);
   else if (auto* stepped = std::get_if<gateway::Stepped>(&item))
-    step(stepped->from);
+    step(stepped->from, stepped->action);
+}
+
+void LedgerActor::on_request(const gateway::Asked& asked, TimePoint now) {
+  if (sure() || std::holds_alternative<GetMaster>(asked.request))
+    ledger_->request(asked.from.peer, asked.from.correlation, asked.request, now);
+  else // clients ask the next master, and come back
+    reply_error(
+      asked.from,
+      {Code::not_leader, {}, "the journal does not answer: another master may reign by now"});
 }
 
 void LedgerActor::wish(std::vector<core::Command> commands) {
@@ -146,7 +168,7 @@ void LedgerActor::wish(std::vector<core::Command> commands) {
 /// to everybody.
 void LedgerActor::pump() {
   if (writer_ != nullptr && !failed_)
-    while (appends_.size() < appends_max && ledger_->has_batches()) {
+    while (appends_.size() < appends_max && ledger_->has_batches() && !stepping_down_) {
       auto batches = ledger_->take_batches();
       if (batches.empty())
         break;
@@ -163,27 +185,64 @@ void LedgerActor::pump() {
     }
   release();
   load_->undurable.store(ledger_->undurable());
-  if (stopping_ && stopping_->pending() &&
-      (failed_ || (appends_.empty() && ledger_->undurable() == 0)))
+  if (!stopping_ || !stopping_->pending() ||
+      (!failed_ && (!appends_.empty() || ledger_->undurable() > 0)))
+    return;
+  if (!pulse_ || failed_)
     stopping_->deliver(done_atom::value);
+  else if (!stepping_down_)
+    step_down({}); // the next leader need not wait for this one to be silent
+}
+
+/// With a journal that others share: nothing leaves, and no question is answered, unless it said
+/// not long ago that this master reigns. The entries stay, and go on their way when it says so
+/// again.
+bool LedgerActor::sure() const {
+  return !pulse_ || Duration(steady_us() - pulse_->confirmed_us.load()) <= sure_for;
+}
+
+void LedgerActor::look_at_pulse() {
+  if (!pulse_)
+    return;
+  load_->full.store(pulse_->full.load());
+  const Duration ago(steady_us() - pulse_->confirmed_us.load());
+  ledger_->note_confirmed(ago);
+  if (!failed_)
+    ledger_->note_journal(ago <= sure_for ? "etcd: healthy"
+                                          : "etcd: no answer for " +
+                                              std::to_string(ago.count() / 1'000'000) + " s");
+  if (pulse_->deposed.load() && !stepping_down_)
+    on_failure({Code::stale_epoch, {}, "another master has taken the reign"});
 }
 
 void LedgerActor::release() {
-  for (const auto& batch : ledger_->take_committed())
-    broadcast(batch);
-  if (auto effects = ledger_->take_effects(); !effects.empty())
+  auto effects = std::exchange(held_, {});
+  for (auto& effect : ledger_->take_effects())
+    effects.push_back(std::move(effect));
+  if (!sure()) { // only how this master is may be told
+    for (auto& effect : std::exchange(effects, {})) {
+      const auto* to = std::get_if<ledger::ToPeer>(&effect);
+      const bool status = to != nullptr && to->type == MessageType::master_status;
+      (status ? effects : held_).push_back(std::move(effect));
+    }
+  } else {
+    for (const auto& batch : ledger_->take_committed())
+      broadcast(batch);
+  }
+  if (!effects.empty())
     post(this, directory_->gateway, Effects{std::move(effects)});
 }
 
 /// Waking an actor costs as much as a small batch does: those whom nothing in it concerns sleep on.
 void LedgerActor::broadcast(const core::CommittedPtr& batch) {
   bool nodes = false; // the registry and the watchdog know nothing else
-  bool more = false;  // than jobs that arrive, of which only the scheduler takes note
+  bool more = false;  // than jobs that arrive to wait, of which only the scheduler takes note
   for (const auto& change : batch->changes) {
     nodes |= core::get_if<core::NodeChanged>(change) != nullptr ||
              std::holds_alternative<core::NodeForgotten>(change) ||
              std::holds_alternative<core::ConfigUpdated>(change);
-    more |= !std::holds_alternative<core::JobArrived>(change);
+    const auto* arrived = std::get_if<core::JobArrived>(&change);
+    more |= arrived == nullptr || arrived->held;
   }
   const auto tell = [&](const caf::actor& to) {
     if (to)
@@ -246,8 +305,7 @@ void LedgerActor::on_failure(const Error& error) {
   ledger_->note_journal(error.message());
   answer_steps(tl::unexpected(error));
   if (error.code == Code::stale_epoch) { // another master reigns: this one must not go on
-    release();
-    quit(caf::make_error(caf::sec::runtime_error, "fenced: " + error.message()));
+    depose(error.message());
     return;
   }
   delayed_send(this, options_.revive_every, revive_atom::value);
@@ -343,9 +401,46 @@ void LedgerActor::on_snapshot_made(Result<journal::Snapshot> outcome) {
           });
 }
 
-void LedgerActor::step(gateway::Origin from) {
+void LedgerActor::depose(const std::string& why) {
+  failed_ = true;
+  spdlog::warn("does not reign any more: {}", why);
+  if (options_.on_deposed)
+    options_.on_deposed(why);
+  else
+    quit(caf::make_error(caf::sec::runtime_error, "fenced: " + why));
+}
+
+/// Everything that was handed to the writer becomes durable and leaves; what comes after is for the
+/// next leader.
+void LedgerActor::step_down(gateway::Origin from) {
+  if (!pulse_)
+    return reply_error(from, {Code::refused, {}, "this master shares its journal with no other"});
+  if (stepping_down_)
+    return reply_error(from, {Code::conflict, {}, "is stepping down already"});
+  stepping_down_ = from;
+  const auto self = caf::actor_cast<caf::actor>(this);
+  writer_->run(
+    [self](journal::Journal& journal) { post_anonymously(self, Released{journal.release()}); });
+}
+
+void LedgerActor::on_released(Result<void> outcome) {
+  if (stopping_ && stopping_->pending())
+    return stopping_->deliver(done_atom::value);
+  if (!outcome) {
+    reply_error(*std::exchange(stepping_down_, {}), outcome.error());
+    return pump();
+  }
+  ledger_->append_failed({Code::not_leader, {}, "this master has stepped down"}, wall_now());
+  release();
+  reply(*stepping_down_, MessageType::done, encode(Done{1, options_.master + " has stepped down"}));
+  delayed_send(this, farewell, gone_atom::value);
+}
+
+void LedgerActor::step(gateway::Origin from, MasterAction action) {
   if (failed_)
     return reply_error(from, {Code::unavailable, {}, "the journal takes no entries now"});
+  if (action == MasterAction::step_down)
+    return step_down(from);
   steps_.push_back(from);
   begin_snapshot();
 }

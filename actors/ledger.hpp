@@ -17,6 +17,9 @@ struct LedgerOptions {
   std::uint64_t snapshot_entries =
     1'000'000; // a snapshot is made when the journal has grown by so much since the last
   std::uint64_t snapshot_bytes = 128u << 20;
+  /// Another master reigns, or this one has stepped down: this process must not go on as a leader.
+  /// Called once, on one of CAF's threads; missing: the actor ends, and with it the master.
+  std::function<void(const std::string& why)> on_deposed;
 };
 
 class LedgerActor : public caf::event_based_actor {
@@ -35,8 +38,14 @@ protected:
 private:
   void start();
   void take(gateway::ForLedger item);
+  void on_request(const gateway::Asked& asked, TimePoint now);
   void wish(std::vector<core::Command> commands);
-  void step(gateway::Origin from);
+  void step(gateway::Origin from, MasterAction action);
+  void step_down(gateway::Origin from);
+  void on_released(Result<void> outcome);
+  void depose(const std::string& why);
+  void look_at_pulse();
+  [[nodiscard]] bool sure() const;
   void pump();
   void release();
   void send_described();
@@ -71,7 +80,10 @@ private:
   std::uint64_t entries_since_snapshot_ = 0, bytes_since_snapshot_ = 0;
   bool snapshot_running_ = false;
   std::thread snapshot_thread_;
-  std::vector<gateway::Origin> steps_; // who asked for a snapshot
+  std::vector<gateway::Origin> steps_;    // who asked for a snapshot
+  std::shared_ptr<journal::Pulse> pulse_; // of a journal that others share; else null
+  std::optional<gateway::Origin> stepping_down_;
+  std::vector<ledger::Effect> held_; // until the journal says again that this master reigns
   std::optional<caf::response_promise> stopping_;
   std::int64_t commits_ = 0, entries_ = 0, refusals_ = 0;
   ledger::Latency commit_took_;

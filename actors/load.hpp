@@ -11,6 +11,7 @@ namespace reeve::actors {
 struct Load {
   std::atomic<std::uint64_t> queued{0};    // sent to the ledger, not yet looked at
   std::atomic<std::uint64_t> undurable{0}; // decided, not yet durable
+  std::atomic<bool> full{false};           // the journal has little room left
 };
 using LoadPtr = std::shared_ptr<Load>;
 

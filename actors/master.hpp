@@ -19,7 +19,7 @@ struct MasterParts {
   Wire wire;
   std::unique_ptr<ledger::Ledger> ledger;    // has begun its reign, everything durable
   std::unique_ptr<journal::Journal> journal; // to append to
-  std::string history;                       // path of history.db
+  std::string history;                       // path of history.db; empty: none is kept
   LedgerOptions ledger_options;
   /// A core actor ended by itself: without it the master must not go on. Called on one of CAF's
   /// threads.

@@ -3,10 +3,14 @@
 
 #include "actors/retell.hpp"
 #include "actors/shell.hpp"
+#include "src/log/log.hpp"
 
 #include <spdlog/spdlog.h>
 
 namespace reeve::actors {
+namespace {
+constexpr int fill_tries = 5; // each waits for the journal itself
+} // namespace
 
 PublisherActor::PublisherActor(caf::actor_config& config, Wire wire,
                                std::unique_ptr<journal::Journal> reader)
@@ -32,7 +36,13 @@ caf::behavior PublisherActor::make_behavior() {
 void PublisherActor::fill() {
   if (!reader_)
     return;
-  const auto last = retell(*reader_, [this](Event event) { ring_.add(std::move(event)); });
+  Result<Seq> last;
+  for (int n = 0; n < fill_tries; ++n) { // after a takeover etcd, too, may have lost its leader
+    ring_ = events::Ring();
+    last = retell(*reader_, [this](Event event) { ring_.add(std::move(event)); });
+    if (last || last.error().code != Code::io)
+      break;
+  }
   reader_.reset();
   if (last)
     filled_ = *last;
@@ -42,6 +52,15 @@ void PublisherActor::fill() {
 
 void PublisherActor::publish(const core::Committed& batch) {
   auto events = teller_.tell(batch);
+  if (log::wanted(spdlog::level::debug))
+    for (const auto& event : events)
+      log::say(spdlog::level::debug, event.kind,
+               {{"seq", std::to_string(event.seq.value)},
+                {"job", event.job ? std::to_string(event.job.value) : std::string()},
+                {"node", event.node},
+                {"name", event.name},
+                {"correlation", event.correlation},
+                {"said", event.text}});
   if (!wire_.listened || wire_.listened()) {
     std::vector<net::Publication> news;
     news.reserve(events.size());

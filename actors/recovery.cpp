@@ -16,6 +16,10 @@ caf::message_handler RecoveryActor::own_messages() {
       core_.apply(*batch);
       think_soon();
     },
+    [this](const Parcel<RecoveryMail>& mail) { // no reason to think at once
+      for (const gateway::Measured& beat : mail.take().beats)
+        core_.heard(beat.node, beat.used, beat.heard);
+    },
   };
 }
 

@@ -17,6 +17,10 @@ caf::message_handler SchedulerActor::own_messages() {
       core_.apply(*batch);
       think_soon();
     },
+    [this](const Parcel<Remembered>& remembered) {
+      core_.remember(remembered.take().past);
+      think_soon();
+    },
     [this](const Parcel<SchedulerMail>& mail) {
       std::vector<ledger::Effect> effects;
       for (auto& asked : mail.take().items)
@@ -55,17 +59,18 @@ void SchedulerActor::take(gateway::ForScheduler asked, std::vector<ledger::Effec
       say(*explained);
     else
       refuse(explained.error());
-  } else if (const auto* dry = std::get_if<gateway::WouldGo>(&asked.question)) {
+  } else if (const auto* dry = std::get_if<ledger::DryRun>(&asked.question)) {
     Submitted answer;
-    answer.count = dry->jobs;
-    if (auto text = core_.would_go(dry->first, now())) {
-      answer.text = std::move(*text);
+    answer.count = static_cast<std::uint32_t>(dry->jobs.size());
+    if (auto texts = core_.would_go(dry->jobs, dry->waits, now())) {
+      answer.text = texts->front();
+      answer.texts = std::move(*texts);
       say(answer);
     } else {
-      refuse(text.error());
+      refuse(texts.error());
     }
   } else if (auto* lease = std::get_if<Allocate>(&asked.question)) {
-    if (const auto good = core_.check(*lease); !good)
+    if (const auto good = core_.check(*lease, now()); !good)
       refuse(good.error());
     else
       post(this, directory_->ledger, gateway::Asked{from, std::move(*lease)});

@@ -6,6 +6,7 @@
 #include "actors/revive.hpp"
 #include "src/gateway/gateway.hpp"
 #include "src/ledger/writer.hpp"
+#include "src/sched/estimate.hpp"
 
 #include <caf/all.hpp>
 
@@ -48,6 +49,12 @@ struct WatchdogMail {
 struct ArchivistMail {
   std::vector<gateway::ForArchivist> items;
 };
+struct SweeperMail {
+  std::vector<gateway::SweepAsked> items;
+};
+struct RecoveryMail {
+  std::vector<gateway::Measured> beats;
+};
 struct SchedulerMail {
   std::vector<gateway::ForScheduler> items;
 };
@@ -65,6 +72,9 @@ struct AppendReport { // from the writer's thread
 };
 struct ReviveReport { // from the writer's thread
   Result<Revival> outcome;
+};
+struct Released { // from the writer's thread: the reign was given up
+  Result<void> outcome;
 };
 struct SnapshotReader { // from the writer's thread: a way to read the journal beside it
   std::unique_ptr<journal::Journal> journal;
@@ -90,6 +100,10 @@ struct Suspicion {
 struct Counted { // numbers for `stats`
   std::map<std::string, std::int64_t> values;
   std::map<std::string, Histogram> histograms = {};
+};
+
+struct Remembered { // from the history: how long tasks took before this master began
+  std::vector<sched::RunTime> past;
 };
 
 // ---- archivist
@@ -123,6 +137,7 @@ using tick_atom = caf::atom_constant<caf::atom("tick")>;
 using second_atom = caf::atom_constant<caf::atom("second")>;
 using revive_atom = caf::atom_constant<caf::atom("revive")>;
 using think_atom = caf::atom_constant<caf::atom("think")>;
+using gone_atom = caf::atom_constant<caf::atom("gone")>;
 using stop_atom = caf::atom_constant<caf::atom("stop")>;
 using done_atom = caf::atom_constant<caf::atom("done")>;
 

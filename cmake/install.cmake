@@ -1,4 +1,5 @@
 # What `make install` puts where. Included last, when every target is known. The client library installs itself (src/client).
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON) # what is installed was built before: the package's test does not build the benchmarks
 
 # `reeve_programs`: all that a user runs, without tests.
 add_custom_target(reeve_programs)
@@ -23,3 +24,28 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR
   FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "man" EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
   ${PROJECT_SOURCE_DIR}/messages/PROTOCOL.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT documentation OPTIONAL)
+
+# `make deb`: the programs with their systemd units and settings.
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeved.service ${PROJECT_SOURCE_DIR}/packaging/reeve-agent.service
+  DESTINATION lib/systemd/system COMPONENT system)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/etcd.default DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT system)
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeved.toml DESTINATION /etc/reeve COMPONENT system)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeve-agent.default DESTINATION /etc/default RENAME reeve-agent COMPONENT system)
+endif()
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME reeve)
+set(CPACK_PACKAGE_CONTACT "reeve <root@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "cluster master, agent and command line")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_ALL programs documentation system)
+set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS passwd)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS etcd-server)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/packaging/debian/postinst ${PROJECT_SOURCE_DIR}/packaging/debian/conffiles)
+include(CPack)

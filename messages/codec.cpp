@@ -419,5 +419,33 @@ void trim(Tape& tape) {
   }
 }
 
+std::string text_in(std::string_view map, std::string_view field) {
+  if (map.find(field) == map.npos) // as a rule
+    return {};
+  Tape& tape = thread_tape();
+  std::string text;
+  if (tape.parse(map, stored_limits) && tape.tokens[0].type == Type::map) {
+    const auto& tokens = tape.tokens;
+    for (std::size_t at = 1; at + 1 < tokens.size();) {
+      const Token& name = tokens[at];
+      const Token& value = tokens[at + 1];
+      if (name.type == Type::str && std::string_view(name.data, name.size) == field) {
+        if (value.type == Type::str)
+          text.assign(value.data, value.size);
+        break;
+      }
+      std::size_t open = 1;
+      for (++at; open > 0; ++at) {
+        --open;
+        open += tokens[at].type == Type::array ? tokens[at].size
+                : tokens[at].type == Type::map ? std::size_t{2} * tokens[at].size
+                                               : 0;
+      }
+    }
+  }
+  trim(tape);
+  return text;
+}
+
 } // namespace codec
 } // namespace reeve

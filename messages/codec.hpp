@@ -444,6 +444,9 @@ template<class T> void write(std::string& out, const T& v) {
 Tape& thread_tape();
 /// Gives memory back after an unusually large message.
 void trim(Tape& tape);
+/// The text at `field` of an encoded map, without decoding the rest: for one rare field of many
+/// messages. Empty when there is none.
+std::string text_in(std::string_view map, std::string_view field);
 
 } // namespace codec
 

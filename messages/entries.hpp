@@ -32,6 +32,7 @@ struct NodeRegistered {
   std::map<std::string, std::string> labels;
   std::vector<std::string> executors;
   std::string program;
+  bool pulls = false; // gets work only when it asks
   bool operator==(const NodeRegistered&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &NodeRegistered::node);
@@ -41,6 +42,7 @@ struct NodeRegistered {
     v("labels", &NodeRegistered::labels);
     v("executors", &NodeRegistered::executors);
     v("program", &NodeRegistered::program);
+    v("pulls", &NodeRegistered::pulls);
   }
 };
 struct NodesLost { // all attempts there are interrupted, all leases there end
@@ -60,11 +62,15 @@ struct NodesDrained { // or undrained
   std::vector<NodeId> nodes;
   bool drain = true;
   std::string reason;
+  TimePoint deadline = {}; // what still runs there then is moved away; 0: it runs on
+  bool by_check = false;   // by the node's own check script
   bool operator==(const NodesDrained&) const = default;
   template<class V> static void fields(V& v) {
     v("nodes", &NodesDrained::nodes);
     v("drain", &NodesDrained::drain);
     v("reason", &NodesDrained::reason);
+    v("deadline_us", &NodesDrained::deadline);
+    v("by_check", &NodesDrained::by_check);
   }
 };
 struct NodesLabelled {
@@ -212,6 +218,8 @@ struct LeaseGranted {
   Resources resources;
   TimePoint expires;
   Bytes key;
+  std::string queue = {}; // in whose limits it counts; empty: that of scheduler.lease_queue
+  std::vector<Limit> limits = {};
   bool operator==(const LeaseGranted&) const = default;
   template<class V> static void fields(V& v) {
     v("lease", &LeaseGranted::lease);
@@ -220,6 +228,8 @@ struct LeaseGranted {
     v("resources", &LeaseGranted::resources);
     v("expires_us", &LeaseGranted::expires);
     v("key", &LeaseGranted::key);
+    v("queue", &LeaseGranted::queue);
+    v("limits", &LeaseGranted::limits);
   }
 };
 struct LeaseRenewed {
@@ -294,12 +304,38 @@ struct NodesQuarantined { // no new work until then
     v("reason", &NodesQuarantined::reason);
   }
 };
+struct NodeFlagged { // all in which it departs from the rest now; empty: in nothing any more
+  static constexpr bool as_array = true;
+  NodeId node;
+  std::vector<NodeFlag> flags;
+  bool operator==(const NodeFlagged&) const = default;
+  template<class V> static void fields(V& v) {
+    v("node", &NodeFlagged::node);
+    v("flags", &NodeFlagged::flags);
+  }
+};
+/// A promise about the cluster's service (settings `sla.*`) was found broken, or kept again.
+struct PromiseJudged {
+  static constexpr bool as_array = true;
+  std::string promise; // reliability, availability, failures, wait, longest, p50, p90, p99
+  bool kept = false;
+  std::string promised, measured; // "at least 99 %", "97.5 %"
+  TimePoint since; // of the stretch of time that was looked at; it ends with the entry
+  bool operator==(const PromiseJudged&) const = default;
+  template<class V> static void fields(V& v) {
+    v("promise", &PromiseJudged::promise);
+    v("kept", &PromiseJudged::kept);
+    v("promised", &PromiseJudged::promised);
+    v("measured", &PromiseJudged::measured);
+    v("since_us", &PromiseJudged::since);
+  }
+};
 
-using Fact =
-  std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled, NodesRemoved,
-               JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued, TasksGivenUp,
-               TasksCancelled, TasksRetried, JobHeld, JobsForgotten, LeaseGranted, LeaseRenewed,
-               LeasesEnded, ConfigChanged, TasksPreempted, NodeTuned, NodesQuarantined>;
+using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled,
+                          NodesRemoved, JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued,
+                          TasksGivenUp, TasksCancelled, TasksRetried, JobHeld, JobsForgotten,
+                          LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged, TasksPreempted,
+                          NodeTuned, NodesQuarantined, NodeFlagged, PromiseJudged>;
 
 /// One journalled fact and when it was decided. Its seq is its position.
 struct Entry {
@@ -323,7 +359,7 @@ std::string_view name_of(const Fact& fact);
   X(NodesRemoved) X(JobsSubmitted) X(Placement) X(TasksPlaced) X(TasksFinished) \
   X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled) X(TasksRetried) X(JobHeld) \
   X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded) X(ConfigChanged) \
-  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(Entry)
+  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(NodeFlagged) X(PromiseJudged) X(Entry)
 // clang-format on
 REEVE_FACTS(REEVE_CODEC_DECLARE)
 

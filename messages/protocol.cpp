@@ -38,6 +38,8 @@ std::string_view name_of(MessageType type) {
     return "set_config";
   case MessageType::step:
     return "step";
+  case MessageType::set_log_level:
+    return "set_log_level";
   case MessageType::list_jobs:
     return "list_jobs";
   case MessageType::job_list:

@@ -33,6 +33,7 @@ enum class MessageType : std::uint16_t {
   act_on_nodes = 20,
   set_config = 21,
   step = 22, // master actions: snapshot
+  set_log_level = 23,
   list_jobs = 30,
   job_list = 31,
   list_tasks = 32,
@@ -96,10 +97,13 @@ struct Hello {
   static constexpr MessageType type = MessageType::hello;
   std::vector<std::uint32_t> versions;
   std::string name;
+  bool standby = false; // a master that does not lead will do: questions are answered from what it
+                        // knows, which may be a little old
   bool operator==(const Hello&) const = default;
   template<class V> static void fields(V& v) {
     v("versions", &Hello::versions, {.max = 64});
     v("name", &Hello::name, {.max = 256});
+    v("standby", &Hello::standby);
   }
 };
 struct Welcome {
@@ -108,8 +112,9 @@ struct Welcome {
   std::string cluster, master, program;     // program: "reeved 0.1.0"
   Epoch epoch;
   std::int64_t frame_bytes_max = 16 << 20;
-  std::string events;   // endpoint of the event stream
-  bool bundles = false; // are understood
+  std::string events;          // endpoint of the event stream
+  bool bundles = false;        // are understood
+  std::string role = "leader"; // or standby
   bool operator==(const Welcome&) const = default;
   template<class V> static void fields(V& v) {
     v("version", &Welcome::version);
@@ -120,6 +125,7 @@ struct Welcome {
     v("frame_bytes_max", &Welcome::frame_bytes_max);
     v("events", &Welcome::events);
     v("bundles", &Welcome::bundles);
+    v("role", &Welcome::role);
   }
 };
 /// Several messages in one, so that the sockets' work is done once for all of them. Each means what
@@ -191,14 +197,16 @@ struct Submitted {
   static constexpr MessageType type = MessageType::submitted;
   JobId first; // 0 for a dry run
   std::uint32_t count = 0;
-  bool duplicate = false; // the key was known: these are the jobs of the first time
-  std::string text;       // dry run: where it would go
+  bool duplicate = false;              // the key was known: these are the jobs of the first time
+  std::string text;                    // dry run: where the first would go
+  std::vector<std::string> texts = {}; // dry run: where each would go
   bool operator==(const Submitted&) const = default;
   template<class V> static void fields(V& v) {
     v("first", &Submitted::first);
     v("count", &Submitted::count);
     v("duplicate", &Submitted::duplicate);
     v("text", &Submitted::text);
+    v("texts", &Submitted::texts);
   }
 };
 
@@ -279,8 +287,10 @@ struct Allocate {
   std::string node;  // name; empty: any node with room
   std::string owner; // who holds it
   Resources resources;
-  Duration duration{0}; // until it must be renewed; 0: until released
-  Bytes key;            // idempotent as in Submit
+  Duration duration{0};      // until it must be renewed; 0: until released
+  Bytes key;                 // idempotent as in Submit
+  std::string queue;         // in whose limits and shares it counts; empty: scheduler.lease_queue
+  std::vector<Limit> limits; // it counts in these as a task would
   bool operator==(const Allocate&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &Allocate::node, {.max = 256});
@@ -288,6 +298,8 @@ struct Allocate {
     v("resources", &Allocate::resources, {.required = true});
     v("duration_us", &Allocate::duration, {.min = 0});
     v("key", &Allocate::key, {.max = 64});
+    v("queue", &Allocate::queue, {.max = 64});
+    v("limits", &Allocate::limits, {.max = 16});
   }
 };
 struct LeaseView {
@@ -295,6 +307,8 @@ struct LeaseView {
   std::string node, owner;
   Resources resources;
   TimePoint granted, expires; // expires 0: until released
+  std::string queue = {};     // empty: that of scheduler.lease_queue
+  std::vector<Limit> limits = {};
   bool operator==(const LeaseView&) const = default;
   template<class V> static void fields(V& v) {
     v("lease", &LeaseView::lease);
@@ -303,6 +317,8 @@ struct LeaseView {
     v("resources", &LeaseView::resources);
     v("granted_us", &LeaseView::granted);
     v("expires_us", &LeaseView::expires);
+    v("queue", &LeaseView::queue);
+    v("limits", &LeaseView::limits);
   }
 };
 struct Granted {
@@ -354,6 +370,7 @@ struct ActOnNodes {
   std::string reason;
   std::map<std::string, std::string> labels; // label: an empty value removes one
   Duration duration{0};                      // quarantine: how long; 0: lift it
+  std::optional<Duration> deadline = {}; // drain: what still runs then is moved; none: it runs on
   bool operator==(const ActOnNodes&) const = default;
   template<class V> static void fields(V& v) {
     v("action", &ActOnNodes::action, {.required = true});
@@ -361,6 +378,7 @@ struct ActOnNodes {
     v("reason", &ActOnNodes::reason, {.max = 1024});
     v("labels", &ActOnNodes::labels, {.max = 64});
     v("duration_us", &ActOnNodes::duration, {.min = 0});
+    v("deadline_us", &ActOnNodes::deadline, {.min = 0});
   }
 };
 /// Changes run-time settings, all or none. Names and allowed values: docs/configuration.md. Answer:
@@ -387,12 +405,30 @@ struct ConfigValues {
     v("defaults", &ConfigValues::defaults);
   }
 };
-enum class MasterAction : std::uint8_t { snapshot = 0, last_ = snapshot };
+enum class MasterAction : std::uint8_t {
+  snapshot = 0,
+  step_down = 1, // hand the reign to a standby
+  sweep = 2,     // give back now what nobody needs any more
+  last_ = sweep
+};
 struct Step {
   static constexpr MessageType type = MessageType::step;
   MasterAction action = MasterAction::snapshot;
+  bool dry_run = false; // sweep: only say what it would give back
   bool operator==(const Step&) const = default;
-  template<class V> static void fields(V& v) { v("action", &Step::action, {.required = true}); }
+  template<class V> static void fields(V& v) {
+    v("action", &Step::action, {.required = true});
+    v("dry_run", &Step::dry_run);
+  }
+};
+/// How much this master logs from now on, until it is started again. Answer: Done.
+struct SetLogLevel {
+  static constexpr MessageType type = MessageType::set_log_level;
+  std::string level; // trace, debug, info, warn, error or off
+  bool operator==(const SetLogLevel&) const = default;
+  template<class V> static void fields(V& v) {
+    v("level", &SetLogLevel::level, {.required = true, .min = 1, .max = 16});
+  }
 };
 
 // ---- questions
@@ -404,8 +440,9 @@ struct JobView {
   std::int32_t priority = 0;
   TimePoint submitted, started, ended; // 0: not yet
   std::map<std::string, std::string> labels;
-  std::string reason; // why it waits, is held, or ended as it did
-  Raw spec;           // the JobSpec, when asked for
+  std::string reason;      // why it waits, is held, or ended as it did
+  Raw spec;                // the JobSpec, when asked for
+  std::string correlation; // as submitted
   bool operator==(const JobView&) const = default;
   template<class V> static void fields(V& v) {
     v("progress", &JobView::progress);
@@ -419,6 +456,7 @@ struct JobView {
     v("labels", &JobView::labels);
     v("reason", &JobView::reason);
     v("spec", &JobView::spec);
+    v("correlation", &JobView::correlation);
   }
 };
 /// Jobs that the master still holds (older ones: QueryHistory), newest first.
@@ -431,6 +469,7 @@ struct ListJobs {
   JobId before;                 // for paging: only ids below
   std::uint32_t limit = 100;
   bool spec = false;
+  bool oldest_first = false; // and `before` then means: only ids above
   bool operator==(const ListJobs&) const = default;
   template<class V> static void fields(V& v) {
     v("jobs", &ListJobs::jobs, {.max = 100'000});
@@ -442,6 +481,7 @@ struct ListJobs {
     v("before", &ListJobs::before);
     v("limit", &ListJobs::limit, {.min = 1, .max = 10'000});
     v("spec", &ListJobs::spec);
+    v("oldest_first", &ListJobs::oldest_first);
   }
 };
 struct JobList {
@@ -498,11 +538,13 @@ struct TaskList {
   std::vector<TaskView> tasks;
   bool more = false;
   TaskIndex next = 0; // `from` of the next page
+  Seq seq;            // of a standby: what is shown is the state after this entry
   bool operator==(const TaskList&) const = default;
   template<class V> static void fields(V& v) {
     v("tasks", &TaskList::tasks);
     v("more", &TaskList::more);
     v("next", &TaskList::next);
+    v("seq", &TaskList::seq);
   }
 };
 struct NodeView {
@@ -519,8 +561,11 @@ struct NodeView {
   Incarnation incarnation;
   TimePoint quarantined; // until then; 0: not
   std::uint32_t overcommit_milli =
-    1000;              // how much of its capacity may be given, for jobs that allow it
-  bool closed = false; // above the high mark of utilisation
+    1000;                           // how much of its capacity may be given, for jobs that allow it
+  bool closed = false;              // above the high mark of utilisation
+  TimePoint drain_deadline = {};    // what runs there then is moved away; 0: it runs on
+  std::vector<NodeFlag> flags = {}; // how it departs from the rest
+  bool pulls = false;               // gets work only when it asks
   bool operator==(const NodeView&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &NodeView::node);
@@ -541,6 +586,9 @@ struct NodeView {
     v("quarantined_us", &NodeView::quarantined);
     v("overcommit_milli", &NodeView::overcommit_milli);
     v("closed", &NodeView::closed);
+    v("drain_deadline_us", &NodeView::drain_deadline);
+    v("flags", &NodeView::flags);
+    v("pulls", &NodeView::pulls);
   }
 };
 struct ListNodes {
@@ -623,13 +671,17 @@ struct GetMaster {
 };
 struct MasterStatus {
   static constexpr MessageType type = MessageType::master_status;
-  std::string cluster, master, program, role; // role: leader
+  std::string cluster, master, program, role; // role: leader, standby
   Epoch epoch;
   Seq seq, durable, snapshot;
   std::string journal; // "sqlite: healthy" or what ails it
   bool accepting = true;
   TimePoint started;
   std::uint64_t state_hash = 0;
+  std::string leader, leader_endpoint; // as this master knows it; empty: nobody reigns
+  std::uint64_t lag = 0;               // entries that are durable and not yet known here
+  Duration confirmed{0}; // since the shared journal last confirmed what this master holds; with one
+                         // master always 0
   bool operator==(const MasterStatus&) const = default;
   template<class V> static void fields(V& v) {
     v("cluster", &MasterStatus::cluster);
@@ -644,6 +696,10 @@ struct MasterStatus {
     v("accepting", &MasterStatus::accepting, {.required = true});
     v("started_us", &MasterStatus::started);
     v("state_hash", &MasterStatus::state_hash);
+    v("leader", &MasterStatus::leader);
+    v("leader_endpoint", &MasterStatus::leader_endpoint);
+    v("lag", &MasterStatus::lag);
+    v("confirmed_us", &MasterStatus::confirmed);
   }
 };
 struct ListLeases {
@@ -654,8 +710,12 @@ struct ListLeases {
 struct LeaseList {
   static constexpr MessageType type = MessageType::lease_list;
   std::vector<LeaseView> leases;
+  Seq seq; // of a standby: what is shown is the state after this entry
   bool operator==(const LeaseList&) const = default;
-  template<class V> static void fields(V& v) { v("leases", &LeaseList::leases); }
+  template<class V> static void fields(V& v) {
+    v("leases", &LeaseList::leases);
+    v("seq", &LeaseList::seq);
+  }
 };
 enum class HistoryKind : std::uint8_t {
   jobs = 0,
@@ -673,7 +733,7 @@ struct QueryHistory {
   JobId job;
   std::uint32_t limit = 100;
   std::uint64_t before = 0; // row id, for paging
-  std::string by; // not empty: totals of each user, queue, name, node, hour or day instead of rows
+  std::string by; // not empty: totals of each user, queue, name, node, hour, day, or of all
   std::optional<TaskIndex> task; // of the job; attempts only
   bool operator==(const QueryHistory&) const = default;
   template<class V> static void fields(V& v) {
@@ -784,7 +844,8 @@ struct RegisterNode {
   std::vector<std::string> executors;
   std::string program; // "reeve-agent 0.1.0"
   std::vector<JobRuns>
-    attempts; // everything it has: waiting, running, or ended and not acknowledged
+    attempts;         // everything it has: waiting, running, or ended and not acknowledged
+  bool pulls = false; // wants work only when it asks (Pull)
   bool operator==(const RegisterNode&) const = default;
   template<class V> static void fields(V& v) {
     v("name", &RegisterNode::name, {.required = true, .min = 1, .max = 256});
@@ -795,6 +856,7 @@ struct RegisterNode {
     v("executors", &RegisterNode::executors, {.max = 64});
     v("program", &RegisterNode::program, {.max = 256});
     v("attempts", &RegisterNode::attempts, {.max = 1'000'000});
+    v("pulls", &RegisterNode::pulls);
   }
 };
 struct Heartbeat {
@@ -803,6 +865,7 @@ struct Heartbeat {
   std::uint64_t assign_seen = 0; // highest Assign.number received without a gap
   Resources used;                // measured: by the tasks and everything else on the machine
   std::uint32_t running = 0, waiting = 0;
+  std::string trouble = {}; // last line of its check script when that fails; empty: all is well
   bool operator==(const Heartbeat&) const = default;
   template<class V> static void fields(V& v) {
     v("session", &Heartbeat::session, {.required = true});
@@ -810,6 +873,7 @@ struct Heartbeat {
     v("used", &Heartbeat::used);
     v("running", &Heartbeat::running);
     v("waiting", &Heartbeat::waiting);
+    v("trouble", &Heartbeat::trouble, {.max = 256});
   }
 };
 /// The head of what a finished task wrote, so that short outputs outlive the node.
@@ -854,7 +918,7 @@ struct Leave {
     v("reason", &Leave::reason, {.max = 1024});
   }
 };
-/// A node that has nothing to do asks for work. Work comes as Assign, when there is any.
+/// A node that has room asks for work. Work comes as Assign, when there is any.
 struct Pull {
   static constexpr MessageType type = MessageType::pull;
   std::uint64_t session = 0;
@@ -937,15 +1001,17 @@ struct ResultsAck {
   template<class V> static void fields(V& v) { v("numbers", &ResultsAck::numbers); }
 };
 /// Stop these attempts: TERM, grace, KILL; then report them with cause cancelled (or as they
-/// ended).
+/// ended). With `move` they will run again elsewhere: a job's checkpoint signal comes first.
 struct StopTasks {
   static constexpr MessageType type = MessageType::stop_tasks;
   std::vector<JobRuns> tasks;
   std::string reason;
+  bool move = false;
   bool operator==(const StopTasks&) const = default;
   template<class V> static void fields(V& v) {
     v("tasks", &StopTasks::tasks);
     v("reason", &StopTasks::reason);
+    v("move", &StopTasks::move);
   }
 };
 /// The master's regular report to every node.
@@ -1009,6 +1075,7 @@ struct Event {
   JobId job;
   std::string node, name, text;
   std::map<std::string, std::int64_t> numbers;
+  std::string correlation; // of the job: with job.submitted (of the first) and job.ended
   bool operator==(const Event&) const = default;
   template<class V> static void fields(V& v) {
     v("seq", &Event::seq, {.required = true});
@@ -1020,6 +1087,7 @@ struct Event {
     v("name", &Event::name);
     v("text", &Event::text);
     v("numbers", &Event::numbers);
+    v("correlation", &Event::correlation);
   }
 };
 
@@ -1036,7 +1104,7 @@ std::pair<std::string, std::string> frames(const M& body, std::uint64_t correlat
 #define REEVE_MESSAGES(X) \
   X(Header) X(Hello) X(Welcome) X(Bundle) X(Failed) X(Done) X(Submit) X(Submitted) X(ActOnJobs) \
   X(JobProgress) X(Wait) X(Progress) X(Allocate) X(LeaseView) X(Granted) X(Release) \
-  X(Renew) X(ActOnNodes) X(SetConfig) X(GetConfig) X(ConfigValues) X(Step) X(JobView) \
+  X(Renew) X(ActOnNodes) X(SetConfig) X(GetConfig) X(ConfigValues) X(Step) X(SetLogLevel) X(JobView) \
   X(ListJobs) X(JobList) X(TaskView) X(ListTasks) X(TaskList) X(NodeView) X(ListNodes) \
   X(NodeList) X(Histogram) X(GetStats) X(Stats) X(GetMaster) X(MasterStatus) X(ListLeases) X(LeaseList) \
   X(QueryHistory) X(HistoryRows) X(ReadLog) X(LogChunk) X(Explain) X(Explained) \

@@ -12,10 +12,10 @@ constexpr std::array task_state_names{"pending", "assigned",  "interrupted", "su
                                       "failed",  "cancelled", "held"};
 constexpr std::array job_state_names{"pending", "running",   "succeeded",
                                      "failed",  "cancelled", "held"};
-constexpr std::array cause_names{"none",           "exit_code", "signal",           "time_limit",
-                                 "out_of_memory",  "cancelled", "lost_node",        "start_failed",
-                                 "executor_error", "drained",   "unknown_executor", "preempted",
-                                 "dependency"};
+constexpr std::array cause_names{
+  "none",       "exit_code",    "signal",         "time_limit", "out_of_memory",    "cancelled",
+  "lost_node",  "start_failed", "executor_error", "drained",    "unknown_executor", "preempted",
+  "dependency", "node_trouble"};
 constexpr std::array node_state_names{"up", "suspect", "lost", "gone"};
 constexpr std::array dependency_names{"ok", "any", "fail"};
 constexpr std::array policy_names{"go_on", "fail_fast"};
@@ -107,6 +107,27 @@ Result<void> validate(const Constraint& c, std::string_view path) {
 }
 } // namespace
 
+namespace {
+Result<void> validate(const RetryRule& rule, std::string_view path) {
+  if (rule.on == Cause::cancelled || rule.on == Cause::dependency ||
+      rule.on == Cause::node_trouble || rule.on == Cause::unknown_executor)
+    return fail(Code::bad_field, join(path, "on"),
+                "must be exit_code, signal, time_limit, out_of_memory, start_failed, "
+                "executor_error, lost_node, preempted, drained, or none for any failure of the "
+                "task's own; got " +
+                  std::string(name_of(rule.on)));
+  if (!rule.codes.empty() && rule.on != Cause::exit_code && rule.on != Cause::signal)
+    return fail(Code::bad_field, join(path, "codes"),
+                "only exit_code and signal have codes: leave it empty");
+  for (std::size_t i = 0; i < rule.codes.size(); ++i)
+    if (rule.codes[i].last < rule.codes[i].first)
+      return fail(Code::bad_field, join(path, "codes[" + std::to_string(i) + "]"),
+                  "must be a first and a last code, got " + std::to_string(rule.codes[i].first) +
+                    " and " + std::to_string(rule.codes[i].last));
+  return {};
+}
+} // namespace
+
 Result<void> validate(const JobSpec& spec, std::string_view path) {
   if (spec.executor == "process" && spec.command.empty())
     return fail(Code::bad_field, join(path, "command"),
@@ -154,6 +175,13 @@ Result<void> validate(const JobSpec& spec, std::string_view path) {
           validate(spec.constraints[i], join(path, "constraints[" + std::to_string(i) + "]"));
         !good)
       return good;
+  for (std::size_t i = 0; i < spec.retry.size(); ++i)
+    if (auto good = validate(spec.retry[i], join(path, "retry[" + std::to_string(i) + "]")); !good)
+      return good;
+  if (spec.checkpoint_signal == 9 || spec.checkpoint_signal == 19) // KILL, STOP
+    return fail(Code::bad_field, join(path, "checkpoint_signal"),
+                "must be a signal that a task can catch, got " +
+                  std::to_string(spec.checkpoint_signal));
   return spec.resources.named_milli.empty() ? Result<void>{}
                                             : validate(spec.resources, join(path, "resources"));
 }

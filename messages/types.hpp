@@ -74,6 +74,57 @@ enum class FailurePolicy : std::uint8_t {
   last_ = fail_fast,
 };
 
+/// Why an attempt ended. Not a task's state: a `time_limit` may be retried.
+enum class Cause : std::uint8_t {
+  none = 0,      // exit code 0
+  exit_code = 1, // other than 0
+  signal = 2,
+  time_limit = 3,
+  out_of_memory = 4,
+  cancelled = 5,
+  lost_node = 6,
+  start_failed = 7, // command not found, working directory missing …; `text` says which
+  executor_error = 8,
+  drained = 9, // moved away, or its node took its leave
+  unknown_executor = 10,
+  preempted = 11,    // stopped for work of higher priority
+  dependency = 12,   // never started: what it waited for can not happen any more
+  node_trouble = 13, // the node could not start it (disk full …): not the task's fault
+  last_ = node_trouble,
+};
+
+/// Exit codes or signals from `first` to `last`.
+struct CodeRange {
+  static constexpr bool as_array = true;
+  std::int32_t first = 0, last = 0;
+
+  bool operator==(const CodeRange&) const = default;
+  template<class V> static void fields(V& v) {
+    v("first", &CodeRange::first, {.required = true, .min = 0, .max = 255});
+    v("last", &CodeRange::last, {.required = true, .min = 0, .max = 255});
+  }
+};
+/// How often a task is tried again after attempts that ended in one way. The first rule of a job
+/// that fits an end decides; `retries` and `lost_retries` hold where none does.
+struct RetryRule {
+  Cause on = Cause::none;            // none: any failure of the task's own
+  std::vector<CodeRange> codes = {}; // with exit_code and signal: only these; empty: all
+  std::uint32_t tries = 0;           // further tries after such an end
+  bool charged = false;              // each is one of `retries`, too
+  bool hold = false;                 // when no try is left: held for a person instead of failed
+  Duration wait{0}; // before the first of these tries, then doubling; 0: as `retry.first`
+
+  bool operator==(const RetryRule&) const = default;
+  template<class V> static void fields(V& v) {
+    v("on", &RetryRule::on);
+    v("codes", &RetryRule::codes, {.max = 64});
+    v("tries", &RetryRule::tries, {.max = 1000});
+    v("charged", &RetryRule::charged);
+    v("hold", &RetryRule::hold);
+    v("wait_us", &RetryRule::wait, {.min = 0, .max = 86'400'000'000});
+  }
+};
+
 enum class LabelOperator : std::uint8_t {
   in = 0,     // the node carries the label with one of the values
   not_in = 1, // it does not carry it, or with another value
@@ -165,6 +216,12 @@ struct JobSpec {
   std::vector<Limit> limits;
   bool overcommit = false; // may be placed on what a node has only by its overcommit factor
   bool preemptible = true; // may be stopped and requeued for work of higher priority
+  std::vector<RetryRule> retry;
+  std::uint32_t crash_nodes = 0; // held when it was on so many nodes as they died; 0: the cluster's
+                                 // `retry.crash_nodes`
+  std::int32_t checkpoint_signal = 0; // sent before TERM when it is moved; 0: none
+  Duration checkpoint_grace = std::chrono::seconds(60); // between that signal and TERM
+  std::string correlation; // the submitter's word for all this belongs to, from log line to result
 
   bool operator==(const JobSpec&) const = default;
   template<class V> static void fields(V& v) {
@@ -204,6 +261,11 @@ struct JobSpec {
     v("limits", &JobSpec::limits, {.max = 16});
     v("overcommit", &JobSpec::overcommit);
     v("preemptible", &JobSpec::preemptible);
+    v("retry", &JobSpec::retry, {.max = 32});
+    v("crash_nodes", &JobSpec::crash_nodes, {.max = 1000});
+    v("checkpoint_signal", &JobSpec::checkpoint_signal, {.min = 0, .max = 64});
+    v("checkpoint_grace_us", &JobSpec::checkpoint_grace, {.min = 0, .max = 86'400'000'000});
+    v("correlation", &JobSpec::correlation, {.max = 64});
   }
 };
 
@@ -238,30 +300,27 @@ constexpr bool is_final(JobState s) {
   return s == JobState::succeeded || s == JobState::failed || s == JobState::cancelled;
 }
 
-/// Why an attempt ended. Not a task's state: a `time_limit` may be retried.
-enum class Cause : std::uint8_t {
-  none = 0,      // exit code 0
-  exit_code = 1, // other than 0
-  signal = 2,
-  time_limit = 3,
-  out_of_memory = 4,
-  cancelled = 5,
-  lost_node = 6,
-  start_failed = 7, // command not found, working directory missing …; `text` says which
-  executor_error = 8,
-  drained = 9,
-  unknown_executor = 10,
-  preempted = 11,  // stopped for work of higher priority
-  dependency = 12, // never started: what it waited for can not happen any more
-  last_ = dependency,
-};
-
 enum class NodeState : std::uint8_t {
   up = 0,
   suspect = 1, // no new work
   lost = 2,
   gone = 3, // took its leave, nothing runs there
   last_ = gone,
+};
+
+/// How a node departs from the rest.
+struct NodeFlag {
+  static constexpr bool as_array = true;
+  std::string what;                              // run_time, failures, heartbeat, use
+  std::int64_t value_milli = 0, usual_milli = 0; // here, and the median of all nodes; thousandths
+  std::string text;                              // for people
+  bool operator==(const NodeFlag&) const = default;
+  template<class V> static void fields(V& v) {
+    v("what", &NodeFlag::what);
+    v("value_milli", &NodeFlag::value_milli);
+    v("usual_milli", &NodeFlag::usual_milli);
+    v("text", &NodeFlag::text);
+  }
 };
 
 /// What one attempt used, measured by the agent.
@@ -385,7 +444,8 @@ std::string shortage(const Resources& asked, const Resources& available, const R
 // clang-format settles on no form for a list this long.
 // clang-format off
 #define REEVE_NOUNS(X) \
-  X(Resources) X(TaskRun) X(Dependency) X(Constraint) X(Affinity) X(Limit) X(JobSpec) \
+  X(Resources) X(TaskRun) X(Dependency) X(CodeRange) X(RetryRule) X(Constraint) X(Affinity) \
+  X(Limit) X(JobSpec) X(NodeFlag) \
   X(Usage) X(TaskResult) X(QuietRun) X(JobResults) X(JobRuns)
 // clang-format on
 REEVE_NOUNS(REEVE_CODEC_DECLARE)

@@ -15,6 +15,10 @@ for program in "$build"/tests/bench/*; do
   REEVE_BIN="$PWD/$build/bin" "$program"
   ran=$((ran + 1))
 done
+if (($# == 0)) || [[ " $* " == *" takeover "* ]]; then
+  printf '\n== takeover\n'
+  REEVE_BIN="$PWD/$build/bin" python3 tests/bench/takeover.py
+fi
 if ((ran == 0)); then
   echo "bench: no program in $build/tests/bench" >&2
   exit 1

@@ -8,7 +8,8 @@ build=(
   libcaf-dev cppzmq-dev libzmq3-dev libmsgpack-cxx-dev libspdlog-dev libsqlite3-dev libcli11-dev libtomlplusplus-dev
   nlohmann-json3-dev libexpected-dev libxxhash-dev libjemalloc-dev libgtest-dev libgmock-dev libbenchmark-dev
   prometheus-cpp-dev libcpp-httplib-dev libssl-dev zlib1g-dev libbrotli-dev libncurses-dev
-  python3 python3-zmq python3-msgpack sqlite3 prometheus chromium chromium-driver python3-selenium python3-pyte
+  libgrpc++-dev libprotobuf-dev protobuf-compiler golang-etcd-server-dev etcd-server etcd-client
+  curl python3 python3-zmq python3-msgpack sqlite3 prometheus chromium chromium-driver python3-selenium python3-pyte
 )
 case "${1:-build}" in
   build) wanted=("${build[@]}") ;;

@@ -13,8 +13,8 @@ constexpr auto queues_age = std::chrono::seconds(2);
 constexpr std::uint64_t graph_window =
   400; // ids around a job among which its dependents are sought
 constexpr std::size_t graph_max = 200;
-constexpr std::uint32_t queue_jobs_page = 10'000;
-constexpr int queue_pages_max = 20;
+constexpr std::uint32_t forecast_looks = 100; // jobs among which one that waits is sought
+constexpr std::size_t forecasts_max = 100;    // queues; each takes a few questions
 
 TimePoint now_us() {
   return std::chrono::floor<Duration>(std::chrono::system_clock::now());
@@ -155,12 +155,13 @@ Result<Json> Api::nodes(const NodesWanted& wanted) {
               {"states", to_json(states)}};
 }
 
-Result<Json> Api::heat() {
+Result<Json> Api::heat(const std::string& known) {
   const auto all = all_nodes();
   if (!all)
     return error_of(all);
   const TimePoint now = now_us();
   Json cells = Json::array(), names = Json::array();
+  std::uint64_t version = 14'695'981'039'346'656'037ULL; // FNV-1a of the names
   for (const NodeView& node : (*all)->nodes) {
     const std::string state = shown_state(node, now);
     const int code = state == "up"                           ? 0
@@ -169,8 +170,13 @@ Result<Json> Api::heat() {
                                                              : 1;
     cells.push_back({code, booked_percent(node), used_percent(node)});
     names.push_back(node.name);
+    for (const char c : node.name + '\n')
+      version = (version ^ static_cast<unsigned char>(c)) * 1'099'511'628'211ULL;
   }
-  return Json{{"cells", cells}, {"names", names}};
+  Json out{{"cells", cells}, {"version", std::to_string(version)}};
+  if (known != std::to_string(version))
+    out["names"] = std::move(names);
+  return out;
 }
 
 Result<Json> Api::node(const std::string& name) {
@@ -291,77 +297,91 @@ Result<Json> Api::explain(const Explain& wanted) {
 }
 
 namespace {
-struct QueueSum {
-  std::uint64_t jobs_pending = 0, jobs_running = 0, tasks_pending = 0, tasks_assigned = 0,
-                tasks_held = 0;
-  TimePoint oldest;
-  JobId first, last; // that have pending tasks: the oldest and the newest
-};
+/// Names of queues out of those of settings and counters: "queue.NAME.what".
+void take_queue(const std::string& name, std::set<std::string>& queues) {
+  constexpr std::string_view prefix = "queue.";
+  const auto dot = name.rfind('.');
+  if (name.starts_with(prefix) && dot > prefix.size())
+    queues.insert(name.substr(prefix.size(), dot - prefix.size()));
+}
 
-void add_job(QueueSum& queue, const JobView& job) {
-  const JobProgress& p = job.progress;
-  ++(p.state == JobState::running ? queue.jobs_running : queue.jobs_pending);
-  queue.tasks_pending += p.pending + p.interrupted;
-  queue.tasks_assigned += p.assigned;
-  queue.tasks_held += p.held;
-  if (p.pending == 0)
-    return;
-  if (!queue.first || p.job < queue.first) {
-    queue.first = p.job;
-    queue.oldest = job.submitted;
-  }
-  queue.last = std::max(queue.last, p.job);
+/// The value in force: the queue's own, else that of all queues, else the default.
+std::string queue_setting(const ConfigValues& config, const std::string& queue,
+                          const std::string& what) {
+  for (const auto& [values, name] :
+       {std::pair{&config.values, queue}, std::pair{&config.values, std::string("*")},
+        std::pair{&config.defaults, std::string("*")}})
+    if (const auto at = values->find("queue." + name + "." + what); at != values->end())
+      return at->second;
+  return {};
 }
 } // namespace
+
+/// The first task in line, or the last, and when it is expected to start. Null: none waits.
+Json Api::forecast(const std::string& queue, bool oldest) {
+  ListJobs jobs;
+  jobs.queue = queue;
+  jobs.states = {JobState::pending, JobState::running};
+  jobs.limit = forecast_looks;
+  jobs.oldest_first = oldest;
+  const auto list = masters_.ask(jobs);
+  if (!list)
+    return nullptr;
+  const auto job = std::find_if(list->jobs.begin(), list->jobs.end(),
+                                [](const JobView& view) { return view.progress.pending > 0; });
+  if (job == list->jobs.end())
+    return nullptr;
+  ListTasks waiting;
+  waiting.job = job->progress.job;
+  waiting.states = {TaskState::pending};
+  waiting.limit = 1;
+  const auto tasks = masters_.ask(waiting);
+  if (!tasks || tasks->tasks.empty())
+    return nullptr;
+  const TaskIndex index = tasks->tasks.front().index;
+  const auto why = masters_.ask(Explain{waiting.job, index});
+  return Json{{"job", waiting.job.value},
+              {"index", index},
+              {"submitted_us", to_json(job->submitted)},
+              {"explain", why ? to_json(*why) : Json(nullptr)}};
+}
 
 Result<Json> Api::queues() {
   const std::scoped_lock lock(queues_mutex_);
   if (queues_ && Clock::now() - queues_at_ < queues_age)
     return *queues_;
-  std::map<std::string, QueueSum> queues;
-  ListJobs wanted;
-  wanted.states = {JobState::pending, JobState::running, JobState::held};
-  wanted.limit = queue_jobs_page;
-  bool whole = false;
-  for (int page = 0; page < queue_pages_max && !whole; ++page) {
-    const auto list = masters_.ask(wanted);
-    if (!list)
-      return error_of(list);
-    for (const JobView& job : list->jobs)
-      add_job(queues[job.queue], job);
-    whole = !list->more || list->jobs.empty();
-    if (!whole)
-      wanted.before = list->jobs.back().progress.job;
-  }
-  const auto forecast = [this](JobId job, std::uint32_t index) -> Json {
-    const auto why = masters_.ask(Explain{job, index});
-    return why ? to_json(*why) : Json(nullptr);
+  const auto config = masters_.ask(GetConfig{});
+  if (!config)
+    return error_of(config);
+  const auto stats = masters_.ask(GetStats{});
+  if (!stats)
+    return error_of(stats);
+  std::set<std::string> names{"default"};
+  for (const auto& [name, value] : config->values)
+    take_queue(name, names);
+  for (const auto& [name, value] : stats->counters)
+    take_queue(name, names);
+  names.erase("*");
+  const auto count = [&](const std::string& queue, const char* what) {
+    const auto at = stats->counters.find("queue." + queue + "." + what);
+    return at == stats->counters.end() ? std::int64_t{0} : at->second;
   };
   Json list = Json::array();
-  for (const auto& [name, sum] : queues) {
+  std::size_t forecasts = 0;
+  for (const auto& name : names) {
     Json out{{"name", name},
-             {"jobs_pending", sum.jobs_pending},
-             {"jobs_running", sum.jobs_running},
-             {"tasks_pending", sum.tasks_pending},
-             {"tasks_assigned", sum.tasks_assigned},
-             {"tasks_held", sum.tasks_held},
-             {"oldest_us", sum.oldest.time_since_epoch().count()}};
-    for (const auto& [field, job] : {std::pair{"next", sum.first}, std::pair{"last", sum.last}}) {
-      if (!job)
-        continue;
-      ListTasks waiting; // its first task that waits
-      waiting.job = job;
-      waiting.states = {TaskState::pending};
-      waiting.limit = 1;
-      const auto tasks = masters_.ask(waiting);
-      if (!tasks || tasks->tasks.empty())
-        continue;
-      const TaskIndex index = tasks->tasks.front().index;
-      out[field] = Json{{"job", job.value}, {"index", index}, {"explain", forecast(job, index)}};
+             {"waiting", count(name, "waiting")},
+             {"running", count(name, "running")},
+             {"paused", queue_setting(*config, name, "paused") == "true"}};
+    for (const char* what : {"order", "ranking", "backfill", "limit"})
+      out[what] = queue_setting(*config, name, what);
+    if (count(name, "waiting") > 0 && ++forecasts <= forecasts_max) {
+      out["next"] = forecast(name, true);
+      out["last"] = forecast(name, false);
     }
     list.push_back(std::move(out));
   }
-  queues_ = Json{{"queues", list}, {"whole", whole}};
+  queues_ = Json{{"queues", list}};
   queues_at_ = Clock::now();
   return *queues_;
 }

@@ -15,8 +15,9 @@ public:
   explicit Api(Masters& masters) : masters_(masters) {}
 
   Result<Json> nodes(const NodesWanted& wanted);
-  /// Every node in as few bytes as can be: [state, booked %, used %] each, and where names begin.
-  Result<Json> heat();
+  /// Every node in as few bytes as can be: [state, booked %, used %] each, and their names, unless
+  /// the asker has those of this `version` (`known`).
+  Result<Json> heat(const std::string& known);
   Result<Json> node(const std::string& name);
   Result<Json> jobs(const ListJobs& wanted);
   /// The job, its specification, and the jobs that it is tied to by dependencies.
@@ -37,6 +38,7 @@ private:
   using Nodes = std::shared_ptr<const NodeList>;
   /// All nodes, at most a second old: many pages look at the same.
   Result<Nodes> all_nodes();
+  Json forecast(const std::string& queue, bool oldest);
 
   Masters& masters_;
   std::mutex nodes_mutex_, queues_mutex_;

@@ -13,6 +13,8 @@ constexpr std::size_t told_jobs = 500;
 constexpr auto figures_pause = std::chrono::milliseconds(500); // between two samples
 constexpr auto figures_age =
   std::chrono::seconds(5); // uptime and measured use change without events
+constexpr Duration usual_patience = std::chrono::seconds(2);
+constexpr Duration lost_patience = std::chrono::milliseconds(500); // the event stream has gone
 constexpr auto slice = std::chrono::milliseconds(500);
 
 } // namespace
@@ -71,6 +73,14 @@ void Feed::read_events() {
   options.from = Seq(0);
   options.connect_timeout = std::chrono::seconds(2);
   options.interrupted = [this] { return stopped(); };
+  options.on_link = [this](bool connected) {
+    {
+      const std::scoped_lock lock(mutex_);
+      linked_ = connected;
+      figures_due_ = true;
+    }
+    work_.notify_all();
+  };
   std::optional<EventStream> stream;
   while (!stopped()) {
     if (!stream) {
@@ -110,7 +120,9 @@ void Feed::take_figures() {
   std::unique_lock lock(mutex_);
   while (!stop_) {
     const auto newest = [this] { return first_ + ring_.size(); };
-    const auto due = [&] { return stop_ || (watchers_ > 0 && newest() != figures_at_event_); };
+    const auto due = [&] {
+      return stop_ || (watchers_ > 0 && (figures_due_ || newest() != figures_at_event_));
+    };
     if (watchers_ == 0)
       work_.wait(lock, [&] { return stop_ || watchers_ > 0; });
     else
@@ -118,9 +130,11 @@ void Feed::take_figures() {
     if (stop_)
       return;
     const std::uint64_t at = newest();
+    const Duration patience = linked_ ? usual_patience : lost_patience;
+    figures_due_ = false;
     lock.unlock();
-    const auto stats = masters_.ask(GetStats{}, std::chrono::seconds(2));
-    const auto master = stats ? masters_.ask(GetMaster{}, std::chrono::seconds(2))
+    const auto stats = masters_.ask(GetStats{}, patience);
+    const auto master = stats ? masters_.ask(GetMaster{}, patience)
                               : Result<MasterStatus>(tl::unexpected<Error>(stats.error()));
     Json figures = figures_json(stats, master);
     lock.lock();
@@ -128,7 +142,7 @@ void Feed::take_figures() {
     figures_at_event_ = at;
     ++figures_version_;
     news_.notify_all();
-    work_.wait_for(lock, figures_pause, [this] { return stop_; });
+    work_.wait_for(lock, figures_pause, [this] { return stop_ || figures_due_; });
   }
 }
 

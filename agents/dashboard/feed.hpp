@@ -67,6 +67,7 @@ private:
   Json figures_;
   std::uint64_t figures_version_ = 0, figures_at_event_ = 0;
   int watchers_ = 0;
+  bool linked_ = true, figures_due_ = false; // the event stream's connection; ask at once
   bool stop_ = false;
   std::thread reader_, sampler_;
 };

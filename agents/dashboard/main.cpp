@@ -1,19 +1,18 @@
 // reeve-dashboard: the web page and the metrics of a cluster. A client of the master like any
 // other: it may be ended, started and doubled at will.
 #include "agents/dashboard/server.hpp"
+#include "src/log/log.hpp"
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 int main(int argc, char** argv) {
   using namespace reeve;
   sigset_t signals; // taken by one thread alone
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2})
+    sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   const char* master = std::getenv("REEVE_MASTER");
@@ -27,10 +26,10 @@ int main(int argc, char** argv) {
     std::fputs(parsed->print->c_str(), stdout);
     return 0;
   }
-  auto logger = spdlog::stderr_logger_mt("reeve-dashboard");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-  spdlog::set_default_logger(logger);
-  spdlog::set_level(spdlog::level::from_str(parsed->options.log_level));
+  if (const auto opened = log::open(parsed->options.log); !opened) {
+    std::fprintf(stderr, "reeve-dashboard: %s\n", opened.error().message().c_str());
+    return opened.error().code == Code::bad_field ? 2 : 1;
+  }
   dashboard::Masters masters(parse_endpoints(parsed->options.master));
   dashboard::Feed feed(masters);
   dashboard::Server server(parsed->options, masters, feed);
@@ -41,8 +40,15 @@ int main(int argc, char** argv) {
   std::printf("serving %s\n", server.url().c_str());
   std::fflush(stdout);
   std::thread waiter([&] {
-    int signal = 0;
-    while (sigwait(&signals, &signal) != 0) {
+    for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
+      if (sigwait(&signals, &signal) != 0)
+        signal = 0;
+      if (signal == SIGHUP)
+        log::reopen();
+      else if (signal == SIGUSR1)
+        (void)log::set_level("debug");
+      else if (signal == SIGUSR2)
+        (void)log::set_level(parsed->options.log.level);
     }
     server.stop();
   });

@@ -21,6 +21,7 @@ Result<std::unique_ptr<Client>> Masters::borrow() {
   ClientOptions options;
   options.name = "reeve-dashboard";
   options.connect_timeout = std::chrono::seconds(2);
+  options.again = std::chrono::milliseconds(500); // a master that has come back is asked soon
   auto connected = Client::connect(endpoints_, options);
   const std::scoped_lock lock(mutex_);
   if (!connected) {

@@ -155,6 +155,17 @@ void add_program(FamilyList& out, const Stats& s) {
     else
       out.gauge(counter.name, counter.help, value);
   }
+  constexpr std::string_view departing = "departing.";
+  for (auto at = s.counters.lower_bound(std::string(departing));
+       at != s.counters.end() && at->first.starts_with(departing); ++at)
+    out.gauge("reeve_nodes_departing",
+              "Nodes that depart from the rest in run times, failures, heartbeats or use.",
+              static_cast<double>(at->second), {{"trait", at->first.substr(departing.size())}});
+  constexpr std::string_view broken = "sla.broken.";
+  for (const char* promise :
+       {"reliability", "availability", "failures", "wait", "longest", "p50", "p90", "p99"})
+    out.gauge("reeve_promise_broken", "1 while a promise of the settings sla.* is not kept.",
+              s.counters.contains(std::string(broken) + promise) ? 1 : 0, {{"promise", promise}});
   const auto histogram = [&](const char* from, const char* name, const char* help) {
     if (const auto at = s.histograms.find(from); at != s.histograms.end())
       out.histogram(name, help, at->second);

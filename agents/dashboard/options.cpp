@@ -29,6 +29,8 @@ Result<Parsed> parse_options(int argc, const char* const* argv,
                              const std::string& master_from_env) {
   Parsed parsed;
   Options& o = parsed.options;
+  o.log.program = "reeve-dashboard";
+  std::string log_size = "10MiB";
   o.master = master_from_env.empty() ? "tcp://127.0.0.1:7117" : master_from_env;
   CLI::App app("reeve-dashboard: a web page and metrics of a reeve cluster", "reeve-dashboard");
   app.footer("Example:\n  reeve-dashboard --master tcp://127.0.0.1:7117 --listen 127.0.0.1:7180\n"
@@ -57,8 +59,18 @@ Result<Parsed> parse_options(int argc, const char* const* argv,
                 "connections at once (default 64); half of them may be live pages")
     ->check(CLI::Range(4, 10'000));
   app
-    .add_option("--log-level", o.log_level, "trace, debug, info, warn, error or off (default info)")
+    .add_option("--log-level", o.log.level,
+                "trace, debug, info, warn, error or off (default info); SIGUSR1 makes it debug, "
+                "SIGUSR2 what it was")
     ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+  app.add_option("--log-file", o.log.file,
+                 "write the log here instead of to stderr; SIGHUP opens it anew");
+  app.add_option("--log-format", o.log.format, "text or json (default text)")
+    ->check(CLI::IsMember({"text", "json"}));
+  app.add_option("--log-size", log_size,
+                 "a log file that would grow beyond this is put aside (default 10MiB; 0: never)");
+  app.add_option("--log-files", o.log.files,
+                 "so many log files are kept, the one being written included (default 10)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -69,6 +81,10 @@ Result<Parsed> parse_options(int argc, const char* const* argv,
     parsed.print = out.str();
     return parsed;
   }
+  const auto size = parse_size(log_size, "--log-size");
+  if (!size)
+    return tl::unexpected<Error>(size.error());
+  o.log.file_bytes = static_cast<std::uint64_t>(*size);
   if (auto listen = parse_listen(o.listen); !listen)
     return tl::unexpected<Error>(listen.error());
   return parsed;

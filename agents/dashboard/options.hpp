@@ -1,7 +1,7 @@
 // What `reeve-dashboard` was told on its command line. Exceptions of CLI11 end in options.cpp.
 #pragma once
 
-#include "messages/error.hpp"
+#include "src/log/log.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -17,7 +17,7 @@ struct Options {
   bool read_only = false;
   std::uint32_t requests_per_second = 50; // of one address; bursts of ten times as many
   std::uint32_t connections = 64;         // at once
-  std::string log_level = "info";
+  log::Options log;
 };
 struct Parsed {
   Options options;

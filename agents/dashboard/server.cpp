@@ -260,7 +260,9 @@ void Server::Impl::add_routes() {
     return Json{{"events", events_json(feed.newest(1'000))}};
   });
   get("/api/nodes", &nodes_wanted, &Api::nodes);
-  get("/api/heat", [this](const auto&) { return api.heat(); });
+  get("/api/heat", [this](const auto& request) {
+    return api.heat(request.get_param_value("known").substr(0, 32));
+  });
   get("/api/node", [this](const auto& request) -> Result<Json> {
     if (!request.has_param("name"))
       return fail(Code::bad_field, "name", "is missing");

@@ -108,6 +108,7 @@ void AgentCore::register_at(std::size_t index, TimePoint now) {
   message.executors = config_.executors;
   message.program = config_.program;
   message.attempts = work_.list();
+  message.pulls = config_.pulls;
   actions_.send.push_back({index, std::move(message)});
 }
 
@@ -130,10 +131,27 @@ void AgentCore::schedule_heartbeat(Link& link, TimePoint now) {
   link.next_heartbeat = now + link.heartbeat + Duration(jitter);
 }
 
+void AgentCore::set_trouble(const std::string& trouble, TimePoint now) {
+  if (trouble_ == trouble)
+    return;
+  trouble_ = trouble;
+  if (trouble_.empty())
+    note(NoteLevel::info, "this machine's check is well again");
+  else
+    note(NoteLevel::warning, "this machine's check failed: " + trouble_);
+  for (Link& link : links_)
+    link.next_heartbeat = std::min(link.next_heartbeat, now);
+}
+
 void AgentCore::check_link(std::size_t index, TimePoint now) {
   Link& link = links_[index];
   if (!link.connected)
     return;
+  if (link.state == LinkState::standby) {
+    if (now >= link.retry_at)
+      register_at(index, now);
+    return;
+  }
   if (link.state == LinkState::registering) {
     if (now >= link.retry_at) {
       note(NoteLevel::warning, "no answer from " + link.endpoint + "; registering again");
@@ -151,6 +169,7 @@ void AgentCore::check_link(std::size_t index, TimePoint now) {
     beat.session = link.session;
     beat.assign_seen = link.assign_seen;
     beat.used = used_;
+    beat.trouble = trouble_;
     beat.running = work_.running();
     beat.waiting = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(work_.waiting(), std::numeric_limits<std::uint32_t>::max()));
@@ -229,6 +248,7 @@ void AgentCore::on(std::size_t index, Registered&& message, TimePoint now) {
     work_.drop(tasks);
   actions_.registered.push_back(index);
   resend_all_ = true;
+  has_room_ = true;
 }
 
 void AgentCore::on(std::size_t index, Assign&& message, TimePoint now) {
@@ -287,7 +307,7 @@ void AgentCore::on(std::size_t, ResultsAck&& message, TimePoint) {
 void AgentCore::on(std::size_t, StopTasks&& message, TimePoint now) {
   const std::string reason = cut(std::move(message.reason));
   for (const JobRuns& tasks : message.tasks)
-    work_.stop(tasks, Cause::cancelled, reason, now);
+    work_.stop(tasks, Cause::cancelled, reason, now, message.move);
 }
 
 void AgentCore::on(std::size_t index, Beacon&& message, TimePoint now) {
@@ -310,8 +330,16 @@ void AgentCore::on(std::size_t index, RegisterAgain&& message, TimePoint now) {
 
 void AgentCore::on(std::size_t, LogRequest&&, TimePoint) {} // answered outside
 
-void AgentCore::on(std::size_t index, Failed&& message, TimePoint) {
+void AgentCore::on(std::size_t index, Failed&& message, TimePoint now) {
   Link& link = links_[index];
+  if (message.code == Code::not_leader) {
+    if (link.state == LinkState::registering) {
+      link.state = LinkState::standby;
+      link.unanswered = 0;
+      link.retry_at = now + config_.answer_after;
+    }
+    return;
+  }
   Error error{message.code, cut(std::move(message.field)), cut(std::move(message.text))};
   std::string text =
     link.endpoint + " refused: " + error.message() + " (" + std::string(name_of(error.code)) + ")";
@@ -323,6 +351,7 @@ void AgentCore::on(std::size_t index, Failed&& message, TimePoint) {
 void AgentCore::finished(Finished&& done, TimePoint now) {
   work_.finished(done);
   results_.add(std::move(done), now);
+  has_room_ = true;
 }
 
 void AgentCore::stop(Duration grace_most, const std::string& reason, TimePoint now) {
@@ -350,17 +379,32 @@ void AgentCore::send_results(TimePoint now) {
     actions_.send.push_back({*to, std::move(message)});
 }
 
+/// One that takes work only when it asks does so as soon as there is room, and nothing waits here.
+void AgentCore::pull() {
+  if (!work_.starts.empty())
+    has_room_ = false; // what waited here has taken it
+  if (!config_.pulls || !has_room_ || work_.waiting() > 0 || work_.stopping())
+    return;
+  if (const auto to = leader()) {
+    actions_.send.push_back({*to, Pull{links_[*to].session}});
+    has_room_ = false;
+  }
+}
+
 void AgentCore::step(TimePoint now, Actions& out) {
   out.clear();
   work_.start(now);
-  for (EndedAlike& ended : work_.ended)
+  for (EndedAlike& ended : work_.ended) {
     results_.add(std::move(ended), now);
+    has_room_ = true;
+  }
   work_.ended.clear();
   for (std::size_t k = 0; k < links_.size(); ++k)
     check_link(k, now);
   // What starts now ends soon, perhaps before anything is sent: gather that first.
   if (work_.starts.empty())
     send_results(now);
+  pull();
   std::swap(out, actions_);
   std::swap(out.start, work_.starts);
   std::swap(out.stop, work_.stops);
@@ -376,7 +420,7 @@ std::optional<TimePoint> AgentCore::next_wake() const {
   for (const Link& link : links_) {
     if (!link.connected)
       continue;
-    if (link.state == LinkState::registering)
+    if (link.state == LinkState::registering || link.state == LinkState::standby)
       at(link.retry_at);
     if (link.state == LinkState::registered) {
       at(link.next_heartbeat);

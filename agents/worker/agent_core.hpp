@@ -16,6 +16,7 @@ struct AgentConfig {
   std::map<std::string, std::string> labels;
   std::vector<std::string> executors;
   std::string program;
+  bool pulls = false;               // takes work only when it asks
   std::vector<std::string> masters; // endpoints; a link each
   std::uint64_t seed = 0;           // of session numbers and jitter
   ResultsLimits results;
@@ -49,7 +50,12 @@ struct Actions {
   [[nodiscard]] bool empty() const;
 };
 
-enum class LinkState : std::uint8_t { down, registering, registered };
+enum class LinkState : std::uint8_t {
+  down,
+  registering,
+  standby, // it does not lead; asked again now and then, and at once when it says that it does
+  registered
+};
 
 /// One master, as the agent knows it.
 struct Link {
@@ -80,6 +86,9 @@ public:
   }
   /// What the machine uses now, for heartbeats.
   void set_used(Resources used) { used_ = std::move(used); }
+  /// What the machine's own check says; empty: all is well. News goes out with the next heartbeat,
+  /// which then is due at once.
+  void set_trouble(const std::string& trouble, TimePoint now);
 
   // Before the first connection: what the keeper has from an earlier agent.
   void adopt_spec(JobId job, const Raw& spec) { work_.put_spec(job, spec); }
@@ -130,6 +139,7 @@ private:
   [[nodiscard]] Duration silence(const Link& link) const;
   [[nodiscard]] std::optional<std::size_t> leader() const;
   void send_results(TimePoint now);
+  void pull();
   void note(NoteLevel level, std::string text);
   std::uint64_t random();
 
@@ -139,9 +149,11 @@ private:
   std::vector<Link> links_;
   Epoch epoch_; // highest seen
   Resources used_;
+  std::string trouble_;
   Actions actions_; // gathered since the last step
   std::uint64_t random_state_;
   bool resend_all_ = false;
+  bool has_room_ = false; // a task has ended, or it has registered, since it last asked for work
 };
 
 /// "tasks[3].first: …" when a master's message is impossible; a reader must not act on such a one.

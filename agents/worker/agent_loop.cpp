@@ -3,8 +3,8 @@
 
 #include "agents/worker/agent_wire.hpp"
 #include "agents/worker/output.hpp"
-
-#include <spdlog/spdlog.h>
+#include "src/log/log.hpp"
+#include "src/util/text.hpp"
 
 #include <array>
 #include <csignal>
@@ -29,6 +29,17 @@ void log(const Note& note) {
   constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                               spdlog::level::err};
   spdlog::log(levels[static_cast<std::size_t>(note.level)], "{}", note.text);
+}
+
+void tell_tasks(spdlog::level::level_enum level, std::string_view what, JobId job,
+                const TaskRun& run, const JobSpec* spec, const std::string& cause) {
+  log::say(level, "task " + std::string(what),
+           {{"job", std::to_string(job.value)},
+            {"task", std::to_string(run.first)},
+            {"tasks", run.count > 1 ? std::to_string(run.count) : std::string()},
+            {"attempt", std::to_string(run.attempt)},
+            {"cause", cause},
+            {"correlation", spec ? spec->correlation : std::string()}});
 }
 
 TimePoint wall_now() {
@@ -61,7 +72,7 @@ AgentLoop::AgentLoop(AgentOptions options, ControlServer& control, int signals,
       process_(std::move(keeper), options_.dir),
       functions_(options_.functions, static_cast<unsigned>(std::max<std::int64_t>(
                                        options_.capacity.cpu_milli / 1'000, 1))),
-      machine_(options_.dir) {}
+      machine_(options_.dir), check_(options_.check) {}
 
 AgentLoop::~AgentLoop() {
   if (timer_ >= 0)
@@ -86,6 +97,7 @@ Result<std::unique_ptr<AgentLoop>> AgentLoop::create(AgentOptions options, Contr
   config.incarnation = client->incarnation();
   config.capacity = options.capacity;
   config.labels = options.labels;
+  config.pulls = options.pulls;
   config.executors = {"process", "noop", "sleep"};
   for (const auto& [name, function] : options.functions)
     config.executors.push_back(name);
@@ -157,6 +169,8 @@ LoopEnd AgentLoop::run() {
     control_.serve([this](std::string_view command) { return control(command); });
     if (now().steady >= measure_at_)
       measure();
+    check_.turn(now().steady);
+    core_->set_trouble(check_.trouble(), now().steady);
     if (!end_)
       act();
     check_end();
@@ -173,6 +187,7 @@ std::optional<TimePoint> AgentLoop::next_wake() const {
   at(core_->next_wake());
   at(noop_.wake_at());
   at(sleep_.wake_at());
+  at(check_.wake_at());
   at(stop_by_);
   at(results_by_);
   return wake;
@@ -198,6 +213,8 @@ void AgentLoop::wait() {
   items.push_back({nullptr, functions_.fd(), ZMQ_POLLIN, 0});
   items.push_back({nullptr, timer_, ZMQ_POLLIN, 0});
   items.push_back({nullptr, signals_, ZMQ_POLLIN, 0});
+  for (const int fd : check_.descriptors())
+    items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
   for (const int fd : control_.descriptors())
     items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
   zmq_poll(items.data(), static_cast<int>(items.size()), left == 0 ? 0 : -1);
@@ -264,6 +281,19 @@ void AgentLoop::answer_log(std::size_t link, const LogRequest& request) {
     spdlog::debug("a log reply to {} was not sent", options_.masters[link]);
 }
 
+void AgentLoop::finished(Finished done, TimePoint at) {
+  if (log::wanted(spdlog::level::debug)) {
+    const JobSpec* spec = core_->work().spec_of(done.job);
+    for (const QuietRun& quiet : done.quiet)
+      tell_tasks(spdlog::level::debug, "ended", done.job, quiet.run, spec, {});
+    for (const FinishedTask& task : done.tasks)
+      tell_tasks(spdlog::level::debug, "ended", done.job,
+                 {task.result.index, 1, task.result.attempt}, spec,
+                 std::string(name_of(task.result.cause)));
+  }
+  core_->finished(std::move(done), at);
+}
+
 void AgentLoop::collect() {
   const Now at = now();
   ended_.clear();
@@ -272,7 +302,7 @@ void AgentLoop::collect() {
   (void)noop_.collect(at, ended_);
   (void)functions_.collect(at, ended_);
   for (Finished& each : ended_)
-    core_->finished(std::move(each), at.steady);
+    finished(std::move(each), at.steady);
   for (const auto& [name, function] : functions_.functions())
     core_->set_batch(name, functions_.batch(name));
   if (!lost && !end_)
@@ -289,7 +319,7 @@ void AgentLoop::recover_keeper(const Error& why) {
   }
   spdlog::info("connected to the same keeper again");
   for (Finished& each : missed)
-    core_->finished(std::move(each), now().steady);
+    finished(std::move(each), now().steady);
 }
 
 Executor* AgentLoop::executor_of(const JobSpec* spec) {
@@ -311,14 +341,17 @@ void AgentLoop::act() {
     ended_.clear(); // what has ended at once
     (void)noop_.collect(now(), ended_);
     for (Finished& each : ended_)
-      core_->finished(std::move(each), now().steady);
+      finished(std::move(each), now().steady);
   }
 }
 
 void AgentLoop::perform_tasks(Actions& actions) {
   const Now at = now();
-  for (StartTasks& start : actions.start)
+  for (StartTasks& start : actions.start) {
+    if (log::wanted(spdlog::level::debug))
+      tell_tasks(spdlog::level::debug, "starts", start.job, start.run, start.spec.get(), {});
     executor_of(start.spec.get())->start(std::move(start), at);
+  }
   for (const StopRun& stop : actions.stop)
     executor_of(stop.spec.get())->stop(stop, at);
   process_.release(std::move(actions.release));
@@ -377,6 +410,22 @@ void AgentLoop::read_signals() {
   }
 }
 
+/// "5 3", a job and a task -> its newest attempt here and whether it runs, "2 1".
+std::string AgentLoop::attempt_text(std::string_view asked) const {
+  const auto space = asked.find(' ');
+  const auto job = parse_integer(asked.substr(0, space), "job", 1, std::int64_t{1} << 62);
+  const auto index = space == asked.npos
+                       ? Result<std::int64_t>(fail(Code::bad_field, "task", "is missing"))
+                       : parse_integer(asked.substr(space + 1), "task", 0, tasks_max - 1);
+  if (!job || !index)
+    return (job ? index.error() : job.error()).message() + "\n";
+  const JobId id(static_cast<std::uint64_t>(*job));
+  const auto task = static_cast<TaskIndex>(*index);
+  const Attempt attempt = core_->work().newest_attempt(id, task);
+  const bool runs = attempt != 0 && core_->work().runs(id, task, attempt);
+  return std::to_string(attempt) + " " + (runs ? "1\n" : "0\n");
+}
+
 ControlServer::Answer AgentLoop::control(std::string_view command) {
   if (command == "status")
     return {status_json(*core_, options_.dir, now().steady, true) + "\n", false};
@@ -384,6 +433,15 @@ ControlServer::Answer AgentLoop::control(std::string_view command) {
     begin_stop("the agent was stopped");
     return {"stopping\n", true};
   }
+  if (constexpr std::string_view name = "log-level "; command.starts_with(name)) {
+    const auto level = command.substr(name.size());
+    if (auto set = log::set_level(level); !set)
+      return {set.error().message() + "\n", false};
+    spdlog::info("log level is {}", level);
+    return {"log level is " + std::string(level) + "\n", false};
+  }
+  if (constexpr std::string_view name = "attempt "; command.starts_with(name))
+    return {attempt_text(command.substr(name.size())), false};
   if (command == "stop keep-tasks") {
     end(LoopEnd::kept);
     return {"stopping, tasks run on\n", true};

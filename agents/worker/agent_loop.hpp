@@ -7,6 +7,7 @@
 #include "agents/worker/agent_core.hpp"
 #include "agents/worker/agent_machine.hpp"
 #include "agents/worker/agent_specs.hpp"
+#include "agents/worker/check_script.hpp"
 #include "agents/worker/executor_functions.hpp"
 #include "agents/worker/executor_process.hpp"
 #include "agents/worker/executor_simple.hpp"
@@ -22,8 +23,10 @@ struct AgentOptions {
   std::string name, dir, program;
   Resources capacity;
   std::map<std::string, std::string> labels;
+  bool pulls = false;                      // takes work only when it asks
   std::vector<std::string> keeper_command; // starts the keeper of `dir`
   std::map<std::string, Function> functions;
+  CheckOptions check;              // of this machine
   Duration status_interval{0};     // a line in the log; 0: none
   Duration grace_most{30'000'000}; // of tasks that are stopped with the agent
   std::function<void(const std::string& endpoint, NodeId node)> on_registered;
@@ -57,6 +60,7 @@ private:
   void read_signals();
   void answer_log(std::size_t link, const LogRequest& request);
   void collect();
+  void finished(Finished done, TimePoint at);
   void recover_keeper(const Error& why);
   void act(); // steps the core until there is nothing left to do
   void perform(Actions& actions);
@@ -67,6 +71,7 @@ private:
   void end(LoopEnd how);
   void stop_keeper();
   [[nodiscard]] ControlServer::Answer control(std::string_view command);
+  [[nodiscard]] std::string attempt_text(std::string_view asked) const;
   [[nodiscard]] Executor* executor_of(const JobSpec* spec);
   [[nodiscard]] std::optional<TimePoint> next_wake() const;
   [[nodiscard]] Now now() const;
@@ -85,6 +90,7 @@ private:
   std::optional<SpecLog> specs_;
   std::unique_ptr<AgentCore> core_;
   MachineUse machine_;
+  CheckScript check_;
   Actions actions_; // reused
   std::vector<Finished> ended_;
   TimePoint measure_at_, status_at_;

@@ -1,13 +1,13 @@
 // The command line of reeve-agent and of every worker program that links this library: flags,
 // sub-commands, log, signals, then the loop. Thinks nothing itself.
+#include "agents/worker/agent_logs.hpp"
 #include "agents/worker/agent_loop.hpp"
 #include "agents/worker/keeper.hpp"
 #include "agents/worker/worker.hpp"
+#include "src/log/log.hpp"
 #include "src/util/text.hpp"
 
 #include <CLI/CLI.hpp>
-#include <spdlog/sinks/rotating_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <csignal>
@@ -42,12 +42,19 @@ constexpr int exit_failed = 1, exit_usage = 2, exit_refused = 3, exit_unreached 
 
 struct Flags {
   std::string masters = "tcp://127.0.0.1:7117";
-  std::string name, dir, vcores, memory, disk, log_level = "info", log_file, status_interval;
+  std::string name, dir, vcores, memory, disk, status_interval;
+  std::string log_level = "info", log_file, log_format = "text", log_size = "10MiB";
+  std::uint32_t log_files = 10;
+  std::string level; // log-level
+  std::string check, check_interval, check_timeout;
+  std::vector<std::string> tasks; // logs
+  bool follow = false;            // logs
   std::vector<std::string> resources, labels;
   std::string output = "table"; // status
   bool keep_tasks = false;      // stop
   bool no_cgroups = false;      // keeper
   bool foreground = false;      // keeper
+  bool pulls = false;
 };
 
 int complain(const Error& error, int code) {
@@ -122,6 +129,7 @@ Result<AgentOptions> options_of(const Flags& flags) {
     return fail(Code::bad_field, "name", "at most 256 characters");
   options.dir = flags.dir;
   options.program = program_text;
+  options.pulls = flags.pulls;
   if (auto set = set_capacity(flags, options.capacity); !set)
     return tl::unexpected(set.error());
   for (const std::string& text : flags.labels) {
@@ -136,6 +144,19 @@ Result<AgentOptions> options_of(const Flags& flags) {
       return tl::unexpected(interval.error());
     options.status_interval = *interval;
   }
+  options.check.command = flags.check;
+  for (const auto& [text, field, target] :
+       {std::tuple{&flags.check_interval, "check-interval", &options.check.interval},
+        std::tuple{&flags.check_timeout, "check-timeout", &options.check.timeout}}) {
+    if (text->empty())
+      continue;
+    auto duration = parse_duration(*text, field);
+    if (!duration)
+      return tl::unexpected(duration.error());
+    if (*duration <= Duration(0))
+      return fail(Code::bad_field, field, "must be above 0");
+    *target = *duration;
+  }
   options.keeper_command = {own_path(), "keeper", "--state", flags.dir};
   options.functions = registered_functions();
   options.on_registered = [](const std::string& endpoint, NodeId node) {
@@ -146,24 +167,11 @@ Result<AgentOptions> options_of(const Flags& flags) {
 }
 
 Result<void> set_log(const Flags& flags) {
-  const auto level = spdlog::level::from_str(flags.log_level);
-  if (level == spdlog::level::off && flags.log_level != "off")
-    return fail(Code::bad_field, "log-level", "one of trace, debug, info, warning, error, off");
-  try {
-    if (flags.log_file.empty())
-      spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-        "agent", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
-    else
-      spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-        "agent",
-        std::make_shared<spdlog::sinks::rotating_file_sink_mt>(flags.log_file, 10u << 20, 10)));
-  } catch (const spdlog::spdlog_ex& error) {
-    return fail(Code::io, "log-file", error.what());
-  }
-  spdlog::set_level(level);
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::flush_on(spdlog::level::info);
-  return {};
+  const auto size = parse_size(flags.log_size, "--log-size");
+  if (!size)
+    return tl::unexpected(size.error());
+  return log::open({"reeve-agent", flags.log_level, flags.log_file, flags.log_format,
+                    static_cast<std::uint64_t>(*size), flags.log_files});
 }
 
 /// Blocked in every thread, read by the loop.
@@ -232,6 +240,20 @@ int run_stop(const Flags& flags) {
   return 0;
 }
 
+int run_log_level(const Flags& flags) {
+  auto answer = ask_agent(flags.dir, "log-level " + flags.level, std::chrono::seconds(10));
+  if (!answer)
+    return complain(answer.error(), exit_code_of(answer.error()));
+  const bool good = answer->starts_with("log level is ");
+  std::fputs(answer->c_str(), good ? stdout : stderr);
+  return good ? 0 : exit_usage;
+}
+
+int run_logs(const Flags& flags) {
+  const auto printed = print_outputs(flags.dir, flags.tasks, flags.follow);
+  return printed ? 0 : complain(printed.error(), exit_code_of(printed.error()));
+}
+
 int run_keeper(const Flags& flags) {
   KeeperOptions options;
   options.dir = flags.dir;
@@ -259,9 +281,27 @@ void add_flags(CLI::App& app, Flags& flags) {
     ->allow_extra_args(false);
   app.add_option("-l,--label", flags.labels, "A label key=value that jobs can ask for; repeatable")
     ->allow_extra_args(false);
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
+  app.add_option("--check", flags.check,
+                 "A check of this machine, for /bin/sh: while it fails the node is drained");
+  app.add_option("--check-interval", flags.check_interval, "How often (default: 1m)");
+  app.add_option("--check-timeout", flags.check_timeout,
+                 "Longer than this is a failure (default: 30s)");
+  app.add_flag(
+    "--pull", flags.pulls,
+    "Take work only when this agent asks for it: when it has started, and whenever a task "
+    "has ended");
+  app.add_option("--log-level", flags.log_level, "trace, debug, info, warn, error or off")
     ->capture_default_str();
-  app.add_option("--log-file", flags.log_file, "Log here, 10 files of 10 MB, instead of stderr");
+  app.add_option("--log-file", flags.log_file, "Log here instead of to stderr");
+  app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
+  app
+    .add_option("--log-size", flags.log_size,
+                "A log file that would grow beyond this is put aside; 0: never")
+    ->capture_default_str();
+  app
+    .add_option("--log-files", flags.log_files,
+                "So many log files are kept, the one being written included")
+    ->capture_default_str();
   app.add_option("--status-interval", flags.status_interval,
                  "Log a line of status so often, such as 1m (default: never)");
 }
@@ -278,6 +318,13 @@ int agent_main(int argc, char** argv) {
     app.add_subcommand("stop", "Ends the agent of a state directory, and waits for it");
   stop->add_flag("--keep-tasks", flags.keep_tasks,
                  "Its tasks run on until the next agent adopts them");
+  CLI::App* log_level =
+    app.add_subcommand("log-level", "Changes how much the agent of a state directory logs");
+  log_level->add_option("LEVEL", flags.level, "trace, debug, info, warn, error or off")->required();
+  CLI::App* logs = app.add_subcommand(
+    "logs", "Prints what tasks on this machine print, straight from here: no master is asked");
+  logs->add_option("TASK", flags.tasks, "JOB/TASK, such as 5/3; several at once")->required();
+  logs->add_flag("-f,--follow", flags.follow, "Until all have ended");
   CLI::App* keeper = app.add_subcommand("keeper", "Internal: the process that owns the tasks");
   keeper->add_flag("--no-cgroups", flags.no_cgroups, "Use no cgroups for limits");
   keeper->add_flag("--foreground", flags.foreground, "Do not detach");
@@ -295,6 +342,10 @@ int agent_main(int argc, char** argv) {
     return run_status(flags);
   if (stop->parsed())
     return run_stop(flags);
+  if (log_level->parsed())
+    return run_log_level(flags);
+  if (logs->parsed())
+    return run_logs(flags);
   return run_agent(flags);
 }
 

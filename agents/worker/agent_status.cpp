@@ -16,6 +16,8 @@ const char* name_of_state(LinkState state) {
     return "down";
   case LinkState::registering:
     return "registering";
+  case LinkState::standby:
+    return "standby";
   case LinkState::registered:
     return "registered";
   }

@@ -34,6 +34,7 @@ struct StopRun {
   Cause cause = Cause::cancelled;
   std::string text;
   std::optional<Duration> grace; // instead of the job's
+  bool move = false;             // it runs again elsewhere
 };
 
 struct FinishedTask {

@@ -177,7 +177,8 @@ std::vector<AttemptMap::Piece> AgentWork::find_known(const Job& job,
   return found;
 }
 
-void AgentWork::stop(const JobRuns& tasks, Cause cause, const std::string& text, TimePoint now) {
+void AgentWork::stop(const JobRuns& tasks, Cause cause, const std::string& text, TimePoint now,
+                     bool move) {
   const auto it = jobs_.find(tasks.job);
   if (it == jobs_.end())
     return;
@@ -187,7 +188,7 @@ void AgentWork::stop(const JobRuns& tasks, Cause cause, const std::string& text,
       job.attempts.put(piece.run(), Phase::ended);
       ended.push_back({tasks.job, piece.run(), cause, text, now});
     } else {
-      stops.push_back({tasks.job, job.spec, piece.run(), cause, text, std::nullopt});
+      stops.push_back({tasks.job, job.spec, piece.run(), cause, text, std::nullopt, move});
     }
   }
   prune_waiting(job);
@@ -198,7 +199,8 @@ void AgentWork::drop_runs(JobId id, Job& job, const std::vector<TaskRun>& runs) 
   for (const auto& piece : find_known(job, runs)) {
     job.attempts.erase(piece.run(), piece.phase);
     if (piece.phase == Phase::running) // its slot stays taken until the executor says it has ended
-      stops.push_back({id, job.spec, piece.run(), Cause::cancelled, "no longer this node's", {}});
+      stops.push_back(
+        {id, job.spec, piece.run(), Cause::cancelled, "no longer this node's", {}, false});
   }
   prune_waiting(job);
 }

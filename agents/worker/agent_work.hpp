@@ -32,7 +32,9 @@ public:
   void adopt_ended(const AttemptId& id);
 
   /// Ends tasks early. Waiting ones go to `ended` at once, running ones to `stops`.
-  void stop(const JobRuns& tasks, Cause cause, const std::string& text, TimePoint now);
+  /// `move`: they run again elsewhere.
+  void stop(const JobRuns& tasks, Cause cause, const std::string& text, TimePoint now,
+            bool move = false);
   /// Tasks that are nobody's any more: ended without a report.
   void drop(const JobRuns& tasks);
   /// Everything is to end, nothing new is taken.

@@ -41,6 +41,8 @@ keeper::StartTask ProcessExecutor::start_of(const AttemptId& id, const Task& tas
     start.env["REEVE_GANG_SIZE"] = std::to_string(task.peers->size());
   }
   tell_units(task.units, start.env);
+  if (!task.spec->correlation.empty())
+    start.env["REEVE_CORRELATION"] = task.spec->correlation;
   if (task.spec->env.contains("CUDA_VISIBLE_DEVICES")) // the job knows better
     start.env.erase("CUDA_VISIBLE_DEVICES");
   return start;
@@ -71,7 +73,7 @@ void ProcessExecutor::stop(const StopRun& run, Now) {
     attempts.push_back(id);
   }
   if (!attempts.empty())
-    client_.stop(std::move(attempts), run.cause, run.text, run.grace);
+    client_.stop(std::move(attempts), run.cause, run.text, run.grace, run.move);
 }
 
 void ProcessExecutor::commit() {
@@ -152,7 +154,7 @@ Result<void> ProcessExecutor::reconnect(std::vector<Finished>& out) {
       stops.emplace_back(id, *task.stopped);
   }
   for (auto& [id, stop] : stops)
-    client_.stop({id}, stop.cause, stop.text, stop.grace);
+    client_.stop({id}, stop.cause, stop.text, stop.grace, stop.move);
   starting_.clear(); // they are part of tasks_
   return client_.flush();
 }

@@ -177,10 +177,10 @@ template<class Each> void in_parts(const std::vector<AttemptId>& attempts, Each 
 } // namespace
 
 void KeeperClient::stop(std::vector<AttemptId> attempts, Cause cause, std::string text,
-                        std::optional<Duration> grace) {
+                        std::optional<Duration> grace, bool move) {
   text.resize(std::min<std::size_t>(text.size(), 1024));
   in_parts(attempts, [&](std::vector<AttemptId> part) {
-    send(keeper::Stop{std::move(part), cause, text, grace});
+    send(keeper::Stop{std::move(part), cause, text, grace, move});
   });
 }
 void KeeperClient::release(std::vector<AttemptId> attempts) {

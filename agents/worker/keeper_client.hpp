@@ -43,7 +43,7 @@ public:
   void start(JobId job, const JobSpec& spec, Epoch epoch, std::vector<keeper::StartTask> tasks);
   void drop_spec(JobId job);
   void stop(std::vector<AttemptId> attempts, Cause cause = Cause::cancelled, std::string text = {},
-            std::optional<Duration> grace = {});
+            std::optional<Duration> grace = {}, bool move = false);
   /// The exits are durable at the master (or were never wanted).
   void release(std::vector<AttemptId> attempts);
   void forget_output(std::vector<AttemptId> attempts);

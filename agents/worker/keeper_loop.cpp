@@ -179,7 +179,7 @@ Result<void> KeeperLoop::handle(Connection& connection, keeper::ToKeeper message
       [&](const keeper::Start& each) -> Result<void> { return start(connection, each); },
       [&](const keeper::Stop& stop) -> Result<void> {
         for (const AttemptId& id : stop.attempts)
-          tasks.stop(id, stop.cause, stop.text, stop.grace);
+          tasks.stop(id, stop.cause, stop.text, stop.grace, stop.move);
         return {};
       },
       [&](const keeper::Release& release) -> Result<void> {

@@ -105,12 +105,14 @@ struct Stop {
   Cause cause = Cause::cancelled;
   std::string text;              // why, for TaskResult.text
   std::optional<Duration> grace; // instead of the job's
+  bool move = false;             // it runs again elsewhere: the job's checkpoint signal comes first
   bool operator==(const Stop&) const = default;
   template<class V> static void fields(V& v) {
     v("attempts", &Stop::attempts, {.required = true, .max = 1'000'000});
     v("cause", &Stop::cause, {.required = true});
     v("text", &Stop::text, {.max = 1024});
     v("grace_us", &Stop::grace, {.min = 0, .max = 3'600'000'000});
+    v("move", &Stop::move);
   }
 };
 

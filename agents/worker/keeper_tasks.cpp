@@ -140,7 +140,7 @@ void Tasks::start(const keeper::Start& start, const std::shared_ptr<const Progra
     return;
   }
   for (const Serial serial : fresh)
-    fail_start(*find(serial), problem);
+    fail_start(*find(serial), problem, true);
 }
 
 void Tasks::on_spawned() {
@@ -155,7 +155,7 @@ void Tasks::took_off(Spawned spawned) {
   task.work_dir = std::move(spawned.work_dir);
   task.cgroup = std::move(spawned.cgroup);
   if (!spawned.error.empty()) {
-    fail_start(task, std::move(spawned.error));
+    fail_start(task, std::move(spawned.error), spawned.node_trouble);
     return;
   }
   task.pid = spawned.pid;
@@ -172,7 +172,7 @@ void Tasks::took_off(Spawned spawned) {
   watch(task.out.get(), Watch::out, task.serial);
   watch(task.err.get(), Watch::err, task.serial);
   if (task.stopping) // asked for before it ran
-    begin_stop(task, task.stop_cause, task.stop_text, task.grace);
+    begin_stop(task, task.stop_cause, task.stop_text, task.grace, task.checkpointing);
   else if (task.program->time_limit.count() > 0)
     set_deadline(task, task.started_steady + task.program->time_limit);
 }
@@ -180,7 +180,7 @@ void Tasks::took_off(Spawned spawned) {
 // ---- stopping ----------------------------------------------------------------------------------
 
 void Tasks::stop(const AttemptId& id, Cause cause, const std::string& text,
-                 std::optional<Duration> grace) {
+                 std::optional<Duration> grace, bool move) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end())
     return;
@@ -192,9 +192,15 @@ void Tasks::stop(const AttemptId& id, Cause cause, const std::string& text,
       task.stop_cause = cause;
       task.stop_text = text;
     }
+    task.checkpointing = move && (task.checkpointing || !task.stopping);
     task.stopping = true;
   } else if (!task.stopping) {
-    begin_stop(task, cause, text, patience);
+    begin_stop(task, cause, text, patience, move);
+  } else if (task.checkpointing) {
+    if (!move) { // it is not wanted any more, anywhere
+      task.grace = patience;
+      terminate(task);
+    }
   } else if (!task.killing) { // a shorter grace counts, the first cause stays
     const SteadyTime kill_at = now_steady() + patience;
     if (!task.deadline || kill_at < *task.deadline)
@@ -211,11 +217,25 @@ void Tasks::stop_all(std::optional<Duration> grace) {
     stop(id, Cause::cancelled, "the node is shutting down", grace);
 }
 
-void Tasks::begin_stop(Task& task, Cause cause, const std::string& text, Duration grace) {
+void Tasks::begin_stop(Task& task, Cause cause, const std::string& text, Duration grace,
+                       bool move) {
   task.stopping = true;
   task.stop_cause = cause;
   task.stop_text = text;
-  if (grace.count() <= 0) {
+  task.grace = grace;
+  task.checkpointing = move && task.program->checkpoint_signal != 0 && !task.leader_dead;
+  if (!task.checkpointing) {
+    terminate(task);
+    return;
+  }
+  ::kill(-task.pid, task.program->checkpoint_signal); // the whole group, as TERM
+  ::kill(-task.pid, SIGCONT);
+  set_deadline(task, now_steady() + task.program->checkpoint_grace);
+}
+
+void Tasks::terminate(Task& task) {
+  task.checkpointing = false;
+  if (task.grace.count() <= 0) {
     begin_kill(task);
     return;
   }
@@ -227,7 +247,7 @@ void Tasks::begin_stop(Task& task, Cause cause, const std::string& text, Duratio
     strays_.refresh();
     terminate_strays(task);
   }
-  set_deadline(task, now_steady() + grace);
+  set_deadline(task, now_steady() + task.grace);
 }
 
 void Tasks::terminate_strays(const Task& task) {
@@ -261,12 +281,14 @@ void Tasks::on_time(SteadyTime now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     Task& task = *find(deadlines_.begin()->second);
     set_deadline(task, std::nullopt);
-    if (task.stopping) {
+    if (task.checkpointing) {
+      terminate(task);
+    } else if (task.stopping) {
       if (Strays::any())
         strays_.refresh();
       begin_kill(task);
     } else {
-      begin_stop(task, Cause::time_limit, {}, task.program->grace);
+      begin_stop(task, Cause::time_limit, {}, task.program->grace, false);
     }
   }
 }
@@ -296,7 +318,9 @@ void Tasks::on_leader_dead(Serial serial) {
               nullptr); // readable from now on, and known
   closing_.insert(serial);
   if (!task->stopping)
-    begin_stop(*task, Cause::none, {}, std::min(task->program->grace, stray_grace));
+    begin_stop(*task, Cause::none, {}, std::min(task->program->grace, stray_grace), false);
+  else if (task->checkpointing) // it has saved what it wanted to; what it left behind may go
+    terminate(*task);
   else if (task->killing)
     begin_kill(*task);
   else
@@ -321,11 +345,13 @@ void Tasks::finish_if_empty(Task& task) {
     begin_kill(task); // new ones came to us: at once
 }
 
-void Tasks::fail_start(Task& task, std::string text) {
+void Tasks::fail_start(Task& task, std::string text, bool node_trouble) {
   TaskResult result;
   result.index = task.id.index;
   result.attempt = task.id.attempt;
-  result.cause = task.stopping ? task.stop_cause : Cause::start_failed;
+  result.cause = task.stopping  ? task.stop_cause
+                 : node_trouble ? Cause::node_trouble
+                                : Cause::start_failed;
   result.text = std::move(text);
   result.text.resize(std::min<std::size_t>(result.text.size(), 4096));
   const TimePoint now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());

@@ -50,8 +50,9 @@ public:
   /// Ends of an earlier keeper's tasks, to be told to the agent until released.
   void inherit(std::vector<keeper::Exit> exits);
   void start(const keeper::Start& start, const std::shared_ptr<const Program>& program);
+  /// `move`: it runs again elsewhere, so its job's checkpoint signal comes first.
   void stop(const AttemptId& id, Cause cause, const std::string& text,
-            std::optional<Duration> grace);
+            std::optional<Duration> grace, bool move = false);
   void release(const AttemptId& id);
   void forget(const AttemptId& id);
   /// No more starts; all that runs is stopped.
@@ -94,6 +95,7 @@ private:
     Cause stop_cause = Cause::none; // none: only what it left behind is being stopped
     std::string stop_text;
     Duration grace{0};
+    bool checkpointing = false; // it has its checkpoint signal; TERM comes at the deadline
     bool killing = false;
     std::chrono::milliseconds sweep{20};
     std::optional<SteadyTime> deadline; // of the time limit, of the grace, of the next sweep
@@ -104,12 +106,13 @@ private:
   void watch(int fd, Watch what, std::uint64_t which);
   void close_watched(Fd& fd) const;
   void set_deadline(Task& task, std::optional<SteadyTime> when);
-  void begin_stop(Task& task, Cause cause, const std::string& text, Duration grace);
+  void begin_stop(Task& task, Cause cause, const std::string& text, Duration grace, bool move);
+  void terminate(Task& task);
   void begin_kill(Task& task);
   void terminate_strays(const Task& task);
   void finish_if_empty(Task& task);
   void finish(Task& task);
-  void fail_start(Task& task, std::string text);
+  void fail_start(Task& task, std::string text, bool node_trouble);
   void conclude(Task& task, TaskResult result);
   TaskResult result_of(Task& task);
   void judge(const Task& task, bool by_signal, int status, TaskResult& result) const;

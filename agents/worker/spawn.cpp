@@ -122,6 +122,33 @@ REEVE_CHILD int child_main(void* raw) {
   return 127;
 }
 
+/// What a machine that is short of something says; another one may well start the task.
+bool is_shortage(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE ||
+         error == ENOMEM || error == EAGAIN || error == EIO || error == EROFS || error == ESTALE;
+}
+
+/// Is it the node's fault that a child could not become its program?
+bool is_the_nodes(const Child& child, bool own_dir) {
+  switch (child.step) {
+  case Step::session:
+  case Step::cgroup:
+  case Step::limits:
+  case Step::output:
+    return true;
+  case Step::work_dir:
+    return !own_dir || is_shortage(child.error); // a fresh one is the node's to give
+  case Step::stdin_kind:
+    return false;
+  case Step::stdin_file:
+  case Step::exec:
+    break;
+  }
+  if (child.error == ENOMEM && child.limit_memory)
+    return false; // its own limit may be what is too small
+  return is_shortage(child.error);
+}
+
 std::string describe(const Child& child, const Program& program, const std::string& name) {
   const std::string words = child.error > 0 ? errno_text(child.error) : std::string();
   switch (child.step) {
@@ -262,6 +289,7 @@ void start_process(Child& child, const SpawnStack& stack, Spawned& out) {
   out.ticks_high = boot_ticks();
   if (pid < 0) {
     out.error = "cannot start a process: " + errno_text(errno);
+    out.node_trouble = true;
     return;
   }
   out.pid = pid;
@@ -320,14 +348,18 @@ std::shared_ptr<const Program> prepare(JobId job, const JobSpec& spec, const std
   program->memory_bytes = spec.resources.memory_bytes;
   program->time_limit = spec.time_limit;
   program->grace = spec.grace;
+  program->checkpoint_signal = spec.checkpoint_signal;
+  program->checkpoint_grace = spec.checkpoint_grace;
   program->output_limit = spec.output_limit;
   if (!spec.payload.data.empty()) {
     const std::string path = dir + "/payload/" + std::to_string(job.value) + "." +
                              std::to_string(next_payload.fetch_add(1));
     const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0400));
     const std::string& data = spec.payload.data;
-    if (!fd || ::write(fd.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size()))
+    if (!fd || ::write(fd.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size())) {
       program->problem = "cannot write the payload: " + errno_text(errno);
+      program->node_trouble = true;
+    }
     program->payload_file = path;
   }
   return program;
@@ -355,6 +387,7 @@ Spawned spawn(const SpawnRequest& request, const SpawnContext& context, const Sp
   out.started = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
   out.started_steady = std::chrono::steady_clock::now();
   out.error = program.problem;
+  out.node_trouble = program.node_trouble;
   if (out.error.empty())
     out.error = find_problem(request);
   if (!out.error.empty())
@@ -402,6 +435,7 @@ Spawned spawn(const SpawnRequest& request, const SpawnContext& context, const Sp
     auto dir = context.work_dirs->take();
     if (!dir) {
       out.error = dir.error().text;
+      out.node_trouble = true;
       return out;
     }
     out.work_dir = std::move(*dir);
@@ -421,14 +455,17 @@ Spawned spawn(const SpawnRequest& request, const SpawnContext& context, const Sp
   Fd child_out, child_err;
   if (!make_pipes(out, child_out, child_err)) {
     out.error = "cannot make pipes for the output: " + errno_text(errno);
+    out.node_trouble = true;
     return out;
   }
   child.out = child_out.get();
   child.err = child_err.get();
   start_process(child, stack, out);
   out.cgroup.procs.reset();
-  if (child.error != 0)
+  if (child.error != 0) {
     out.error = describe(child, program, argv[0]);
+    out.node_trouble = is_the_nodes(child, !program.cwd.empty());
+  }
   return out;
 }
 

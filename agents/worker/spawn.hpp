@@ -17,7 +17,8 @@ namespace reeve::worker {
 /// All of a job's specification that its tasks have in common, ready to use.
 struct Program {
   JobId job;
-  std::string problem; // not empty: no task of it can start, and why
+  std::string problem;       // not empty: no task of it can start, and why
+  bool node_trouble = false; // the problem is this node's, not the job's
   std::vector<std::string> argv;
   bool has_braces = false; // `{}` somewhere in argv
   std::vector<std::string>
@@ -28,6 +29,8 @@ struct Program {
   std::int64_t index_first = 0, index_step = 1;
   std::int64_t memory_bytes = 0; // 0: no limit
   Duration time_limit{0}, grace{0};
+  int checkpoint_signal = 0; // 0: none
+  Duration checkpoint_grace{0};
   std::uint32_t output_limit = 0;
   std::string dir; // the keeper's
   Incarnation keeper;
@@ -53,7 +56,8 @@ struct SpawnRequest {
 
 struct Spawned {
   std::uint64_t serial = 0;
-  std::string error; // not empty: nothing runs, and why
+  std::string error;         // not empty: nothing runs, and why
+  bool node_trouble = false; // it is this node's fault, not the task's
   pid_t pid = 0;
   Fd pidfd, out, err;
   std::uint64_t ticks_low = 0, ticks_high = 0; // bounds of the process's start time

@@ -18,6 +18,7 @@ std::unique_ptr<CommandTree> make_tree(Session& session) {
   add_submit(root, session);
   add_job_commands(root, session);
   add_task_commands(root, session);
+  add_logs(root, session);
   add_node_commands(root, session);
   add_lease_commands(root, session);
   add_queue_commands(root, session);
@@ -28,6 +29,7 @@ std::unique_ptr<CommandTree> make_tree(Session& session) {
   add_top(root, session);
   add_journal_commands(root, session);
   add_sim(root, session);
+  add_debug(root, session);
   add_completion(root, session, *tree);
   return tree;
 }

@@ -9,6 +9,8 @@ namespace reeve::cli {
 void add_submit(Command root, Session& session);
 void add_job_commands(Command root, Session& session);
 void add_task_commands(Command root, Session& session);
+void add_logs(Command root, Session& session);
+void add_debug(Command root, Session& session);
 void add_node_commands(Command root, Session& session);
 void add_lease_commands(Command root, Session& session);
 void add_queue_commands(Command root, Session& session);

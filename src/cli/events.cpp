@@ -13,10 +13,11 @@ namespace {
 constexpr Duration look_for_events = std::chrono::seconds(1);
 
 struct EventsWanted {
-  std::string from = "now", exec, place;
+  std::string from = "now", exec, post, place;
   std::size_t tries = 5;
   std::vector<std::string> filters, nodes, jobs;
   std::size_t count = 0;
+  bool past = false;
 };
 
 /// `job` and `job.` mean all kinds below, `job.ended` that kind.
@@ -95,21 +96,25 @@ Exit show_events(Session& session, const EventsWanted& o) {
     if (seen)
       options->from = seen->seq; // this one again: it may have had more parts
   }
-  const Hook hook{o.exec, o.tries};
+  const bool hooked = !o.exec.empty() || !o.post.empty();
+  const Hook hook = o.post.empty() ? Hook{o.exec, {}, o.tries} : webhook(o.post, o.tries);
   auto stream = EventStream::open(parse_endpoints(session.endpoints()), *options);
   if (!stream)
     return session.fail(stream.error());
   std::size_t shown = 0;
   while (o.count == 0 || shown < o.count) {
-    const auto left = std::chrono::ceil<Duration>(
-      std::min<Clock::duration>(look_for_events, deadline - Clock::now()));
-    if (left.count() <= 0)
+    const auto left = o.past ? Duration(0)
+                             : std::chrono::ceil<Duration>(std::min<Clock::duration>(
+                                 look_for_events, deadline - Clock::now()));
+    if (!o.past && left.count() <= 0)
       return o.count == 0 ? Exit::good
                           : session.fail(Error{Code::timed_out, "",
                                                std::to_string(shown) + " events came in time"});
     auto event = stream->next(left);
     if (!event)
       return session.fail(event.error());
+    if (!*event && o.past)
+      return Exit::good; // what was kept came before the stream was open
     if (!*event) {
       session.terminal.out.flush();
       continue;
@@ -118,7 +123,7 @@ Exit show_events(Session& session, const EventsWanted& o) {
     if (seen && std::pair(e.seq, e.part) <= std::pair(seen->seq, seen->part))
       continue;
     if (event_wanted(e, o)) {
-      if (o.exec.empty())
+      if (!hooked)
         print_event(session, e);
       else if (auto run = run_hook(session.terminal, hook, e); !run)
         return session.fail(run.error());
@@ -140,8 +145,9 @@ void add_events(Command root, Session& session) {
   auto o = std::make_shared<EventsWanted>();
   root
     .verb("events", "Prints what happens, as it happens; goes on after a restart of the master",
-          "reeve events --from start --filter job\n"
+          "reeve events --from start --past --filter job\n"
           "  reeve events --filter task.failed --filter node -o jsonl\n"
+          "  reeve events --place web.place --filter sla --post https://hooks.example.org/reeve\n"
           "  reeve events --place mail.place --filter node.lost --exec 'logger \"$REEVE_EVENT\"'",
           [&session, o] { return show_events(session, *o); })
     .text("--from", o->from, "now, start (as far back as it is kept) or the seq to begin with",
@@ -151,11 +157,15 @@ void add_events(Command root, Session& session) {
     .list("--job", o->jobs, "Only of this job; repeatable", "JOB")
     .list("--node", o->nodes, "Only of this node; repeatable", "NODE")
     .number("--count", o->count, "End after so many; 0: never")
+    .flag("--past", o->past, "End when what has happened has been printed")
     .text(
       "--exec", o->exec,
       "Run this by the shell for each, with the event as JSON in $REEVE_EVENT, instead of printing",
       "COMMAND")
-    .number("--tries", o->tries, "Of --exec, when it fails; then this ends")
+    .text("--post", o->post, "Send each to this webhook as JSON, by curl, instead of printing",
+          "URL")
+    .either("--exec", "--post")
+    .number("--tries", o->tries, "Of --exec or --post, when it fails; then this ends")
     .text("--place", o->place, "Keep the place in this file, and go on from there the next time",
           "FILE");
 }

@@ -152,8 +152,8 @@ void add_history(Command root, Session& session) {
     .text("--node", o->node, "What ran on this node", "NODE")
     .text("--job", o->job, "Of this job", "JOB")
     .number("--task", o->task, "Of this task of --job; attempts only")
-    .text("--by", o->by, "Totals of each user, queue, name, hour or day; attempts also: node",
-          "WHAT")
+    .text("--by", o->by,
+          "Totals of each user, queue, name, hour or day, or of all; attempts also: node", "WHAT")
     .number("--limit", o->limit, "At most so many; 0: all")
     .flag("--csv", o->csv, "Comma separated values with a heading; times in microseconds");
 }

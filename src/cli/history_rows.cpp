@@ -34,9 +34,9 @@ ColumnKind kind_of(std::string_view column) {
 /// For the wide table only.
 bool for_few(std::string_view column) {
   static constexpr std::array columns{
-    "queue",        "priority",     "executor",    "labels",      "cancelled",
-    "submitted_us", "started_us",   "recorded_us", "user_cpu_us", "system_cpu_us",
-    "stdout_bytes", "stderr_bytes", "incarnation", "program",     "seq"};
+    "queue",       "priority",    "executor",    "labels",        "cancelled",    "submitted_us",
+    "started_us",  "recorded_us", "user_cpu_us", "system_cpu_us", "stdout_bytes", "stderr_bytes",
+    "incarnation", "program",     "seq",         "correlation"};
   return std::find(columns.begin(), columns.end(), column) != columns.end();
 }
 

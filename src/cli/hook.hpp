@@ -8,6 +8,7 @@ namespace reeve::cli {
 
 struct Hook {
   std::string command;   // for /bin/sh -c
+  std::string url;       // for a webhook: $REEVE_HOOK_URL
   std::size_t tries = 5; // a second between the first two, doubling up to a minute
   Duration limit = std::chrono::seconds(60); // of one run; then it is killed with all it started
   Duration pause = std::chrono::seconds(1);
@@ -15,6 +16,9 @@ struct Hook {
 /// Runs it with the event as JSON in $REEVE_EVENT, and its parts in $REEVE_EVENT_KIND, _SEQ, _JOB,
 /// _NODE. Error: refused, when it failed as often as it may; timed_out when interrupted.
 Result<void> run_hook(const Terminal& terminal, const Hook& hook, const Event& event);
+
+/// A hook that POSTs the event as JSON, by curl: whatever is not a 2xx is a failure.
+Hook webhook(const std::string& url, std::size_t tries);
 
 /// Where a reader of events was, in a file, so that the next one goes on there.
 struct EventPlace {

@@ -173,12 +173,21 @@ Result<void> JobReader::env(const Json& value) {
 /// Lists whose items may be short texts, as the options of submit are; others stay as they are.
 Result<bool> JobReader::text_list(const std::string& key, const Json& value) {
   const bool near = key == "near" || key == "apart"; // no fields of the schema: texts alone
-  if (key != "after" && key != "constraints" && key != "limits" && !near)
+  if (key != "after" && key != "constraints" && key != "limits" && key != "retry" && !near)
     return false;
   const Json list = value.is_array() ? value : Json::array({value});
   Json others = Json::array();
   for (std::size_t k = 0; k < list.size(); ++k) {
     const std::string path = field(key + "[" + std::to_string(k) + "]");
+    if (list[k].is_object() && key == "retry") { // their order counts
+      auto rule = from_json<RetryRule>(list[k]);
+      if (!rule)
+        return fail(rule.error().code,
+                    path + (rule.error().field.empty() ? "" : "." + rule.error().field),
+                    rule.error().text);
+      extra_.retry.push_back(std::move(*rule));
+      continue;
+    }
     if (list[k].is_object() && !near) {
       others.push_back(list[k]);
       continue;
@@ -189,6 +198,7 @@ Result<bool> JobReader::text_list(const std::string& key, const Json& value) {
     const auto done = key == "after"         ? apply_dependency(extra_, *text, path, find_)
                       : key == "constraints" ? apply_constraint(extra_, *text, path)
                       : key == "limits"      ? apply_limit(extra_, *text, path)
+                      : key == "retry"       ? apply_retry(extra_, *text, path)
                                              : apply_affinity(extra_, *text, key == "apart", path);
     if (!done)
       return tl::unexpected<Error>(done.error());
@@ -206,7 +216,7 @@ Result<bool> JobReader::friendly(const std::string& key, const Json& value) {
   };
   if (key == "command")
     return handled(command(value));
-  if (key == "time_limit" || key == "estimate" || key == "grace")
+  if (key == "time_limit" || key == "estimate" || key == "grace" || key == "checkpoint_grace")
     return handled(duration(key, value));
   if (key == "vcores" || key == "memory" || key == "disk")
     return handled(amount(key, value));
@@ -224,6 +234,16 @@ Result<bool> JobReader::friendly(const std::string& key, const Json& value) {
                   "must be a time such as 2025-01-31 or '2025-01-31 10:00', got '" +
                     printable(*text) + "'");
     canonical_[key + "_us"] = time->time_since_epoch().count();
+    return true;
+  }
+  if (key == "checkpoint_signal") {
+    const auto text = scalar_text(value, field(key));
+    if (!text)
+      return tl::unexpected<Error>(text.error());
+    const auto signal = parse_signal(*text, field(key));
+    if (!signal)
+      return tl::unexpected<Error>(signal.error());
+    canonical_[key] = *signal;
     return true;
   }
   if (key == "stdin") {
@@ -287,6 +307,7 @@ Result<JobSpec> JobReader::read(const Json& job) {
   append(spec->constraints, extra_.constraints);
   append(spec->affinity, extra_.affinity);
   append(spec->limits, extra_.limits);
+  append(spec->retry, extra_.retry);
   if (any_resource_)
     spec->resources += extra_.resources;
   if (!vcores_)

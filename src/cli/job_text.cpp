@@ -6,6 +6,8 @@
 #include "src/util/text.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 namespace reeve::cli {
 
@@ -171,6 +173,112 @@ Result<void> apply_limit(JobSpec& spec, std::string_view text, std::string_view 
   limit.name = pair->first;
   limit.most = static_cast<std::uint32_t>(*most);
   spec.limits.push_back(std::move(limit));
+  return {};
+}
+
+Result<std::int32_t> parse_signal(std::string_view text, std::string_view field) {
+  std::string_view name = text;
+  if (name.rfind("SIG", 0) == 0)
+    name.remove_prefix(3);
+  for (std::int32_t number = 1; number <= 64; ++number)
+    if (const char* known = sigabbrev_np(number); known != nullptr && name == known)
+      return number;
+  const auto number = parse_integer(text, field, 1, 64);
+  if (!number)
+    return fail(Code::bad_field, std::string(field),
+                "must be a signal such as USR1, SIGTERM or 10, got '" + printable(text) + "'");
+  return static_cast<std::int32_t>(*number);
+}
+
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Cause>, 11> retry_causes{
+  {{"any", Cause::none},
+   {"exit", Cause::exit_code},
+   {"signal", Cause::signal},
+   {"time_limit", Cause::time_limit},
+   {"oom", Cause::out_of_memory},
+   {"out_of_memory", Cause::out_of_memory},
+   {"lost_node", Cause::lost_node},
+   {"start_failed", Cause::start_failed},
+   {"executor_error", Cause::executor_error},
+   {"preempted", Cause::preempted},
+   {"drained", Cause::drained}}};
+
+Result<CodeRange> parse_code_range(std::string_view text, Cause on, std::string_view field) {
+  const auto one = [&](std::string_view code) -> Result<std::int64_t> {
+    if (on != Cause::signal)
+      return parse_integer(code, field, 1, 255);
+    return parse_signal(code, field).map([](std::int32_t n) { return std::int64_t{n}; });
+  };
+  const std::size_t dash = text.find('-');
+  const auto first = one(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : one(text.substr(dash + 1));
+  if (!first || !last || *last < *first)
+    return fail(Code::bad_field, std::string(field),
+                (on == Cause::signal ? "signals must be such as SEGV, 9 or 1-15; got '"
+                                     : "exit codes must be such as 75 or 100-110, from 1 to 255; "
+                                       "got '") +
+                  printable(text) + "'");
+  return CodeRange{static_cast<std::int32_t>(*first), static_cast<std::int32_t>(*last)};
+}
+
+Result<void> parse_retry_option(RetryRule& rule, std::string_view option, std::string_view field) {
+  if (option == "charged") {
+    rule.charged = true;
+  } else if (option == "hold") {
+    rule.hold = true;
+  } else if (option.rfind("wait=", 0) == 0) {
+    const auto wait = parse_duration(option.substr(5), field);
+    if (!wait)
+      return tl::unexpected<Error>(wait.error());
+    rule.wait = *wait;
+  } else {
+    return fail(Code::bad_field, std::string(field),
+                "behind the number of tries stands :charged, :hold or :wait=DURATION; got '" +
+                  printable(option) + "'");
+  }
+  return {};
+}
+
+} // namespace
+
+Result<void> apply_retry(JobSpec& spec, std::string_view text, std::string_view field) {
+  const auto bad = [&](const std::string& why) {
+    return fail(Code::bad_field, std::string(field), why + "; got '" + printable(text) + "'");
+  };
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos)
+    return bad("must be such as exit:75,100-110=3, signal:SEGV=1, oom=2 or any=1:hold");
+  const std::string_view what = text.substr(0, equals);
+  const std::size_t colon = what.find(':');
+  const auto cause = std::find_if(retry_causes.begin(), retry_causes.end(), [&](const auto& known) {
+    return known.first == what.substr(0, colon);
+  });
+  if (cause == retry_causes.end())
+    return bad("must begin with exit, signal, oom, time_limit, lost_node, preempted, drained, "
+               "start_failed, executor_error or any");
+  RetryRule rule;
+  rule.on = cause->second;
+  if (colon != std::string_view::npos) {
+    if (rule.on != Cause::exit_code && rule.on != Cause::signal)
+      return bad("only exit and signal have codes");
+    for (const std::string& code : split(what.substr(colon + 1), ',')) {
+      const auto range = parse_code_range(code, rule.on, field);
+      if (!range)
+        return tl::unexpected<Error>(range.error());
+      rule.codes.push_back(*range);
+    }
+  }
+  const std::vector<std::string> parts = split(text.substr(equals + 1), ':');
+  const auto tries = parse_integer(parts.front(), field, 0, 1000);
+  if (!tries)
+    return bad("the number of further tries must be from 0 to 1000");
+  rule.tries = static_cast<std::uint32_t>(*tries);
+  for (std::size_t k = 1; k < parts.size(); ++k)
+    if (auto good = parse_retry_option(rule, parts[k], field); !good)
+      return good;
+  spec.retry.push_back(std::move(rule));
   return {};
 }
 

@@ -32,6 +32,11 @@ Result<void> apply_affinity(JobSpec& spec, std::string_view text, bool away,
                             std::string_view field);
 /// `db=4`, `db=1/node`.
 Result<void> apply_limit(JobSpec& spec, std::string_view text, std::string_view field);
+/// `exit:75,100-110=3`, `signal:SEGV=1`, `oom=2`, `time_limit=0`, `lost_node=10`, `preempted=3`,
+/// `start_failed=1`, `any=2`; behind it `:charged`, `:hold` and `:wait=30s`.
+Result<void> apply_retry(JobSpec& spec, std::string_view text, std::string_view field);
+/// `USR1`, `SIGUSR1` or `10`. Error: bad_field.
+Result<std::int32_t> parse_signal(std::string_view text, std::string_view field);
 /// `sleep` takes microseconds; people write `500ms`.
 Result<void> finish_command(JobSpec& spec, std::string_view field);
 /// The last part of the program's path, when the job has no name.

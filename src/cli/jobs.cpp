@@ -157,7 +157,10 @@ Exit job_logs(Session& session, const std::vector<std::string>& selectors, bool 
   if (!chosen)
     return fail_selector(session, chosen.error());
   if (follow) {
-    const auto followed = follow_jobs(session, *chosen->client, chosen->jobs);
+    std::vector<FollowWanted> wanted;
+    for (const JobId id : chosen->jobs)
+      wanted.push_back({id, {}, !only_err, !only_out});
+    const auto followed = follow_tasks(session, *chosen->client, wanted);
     return followed ? Exit::good : session.fail(followed.error());
   }
   for (const JobId id : chosen->jobs)
@@ -238,7 +241,7 @@ void add_job_commands(Command root, Session& session) {
       .verb("logs", "Prints what the tasks of jobs printed", "reeve job logs last --follow",
             [&session, o] { return job_logs(session, o->jobs, o->follow, o->out, o->err); })
       .words("JOB", o->jobs, about_job, Command::Need::needed)
-      .flag("--follow", o->follow, "Until all tasks have ended")
+      .flag("-f,--follow", o->follow, "Until all tasks have ended")
       .flag("--stdout", o->out, "Only standard output")
       .flag("--stderr", o->err, "Only standard error")
       .either("--stdout", "--stderr");

@@ -11,14 +11,15 @@ namespace reeve::cli {
 namespace {
 
 struct Take {
-  std::string node, owner, vcores, memory, disk, duration, key;
-  std::vector<std::string> resources;
+  std::string node, owner, queue, vcores, memory, disk, duration, key;
+  std::vector<std::string> resources, limits;
 };
 
 Result<Allocate> lease_request(const Take& o, const std::string& user) {
   Allocate request;
   request.node = o.node;
   request.owner = o.owner.empty() ? user : o.owner;
+  request.queue = o.queue;
   request.key.data = o.key;
   JobSpec spec; // a task's resources are written the same way
   std::vector<std::string> all = o.resources;
@@ -35,6 +36,10 @@ Result<Allocate> lease_request(const Take& o, const std::string& user) {
     return fail(Code::bad_field, "--vcores",
                 "say what to hold: --vcores, --memory, --disk or --resource");
   request.resources = spec.resources;
+  for (const std::string& text : o.limits)
+    if (auto good = apply_limit(spec, text, "--limit"); !good)
+      return tl::unexpected<Error>(good.error());
+  request.limits = spec.limits;
   if (!o.duration.empty()) {
     const auto duration = parse_duration(o.duration, "--for");
     if (!duration)
@@ -166,6 +171,12 @@ void add_lease_commands(Command root, Session& session) {
       .list("-r,--resource", o->resources, "Others, such as gpu=1; repeatable", "NAME=N")
       .text("--for", o->duration, "Given back by itself after so long, unless renewed", "DURATION")
       .text("--owner", o->owner, "Who holds it (else the login name)", "OWNER")
+      .text("-q,--queue", o->queue,
+            "In whose limits and shares it counts (else the one that scheduler.lease_queue names)",
+            "QUEUE")
+      .list("--limit", o->limits,
+            "Counts under this name as a task would: db=4, with --node db=1/node; repeatable",
+            "NAME=N")
       .text("--key", o->key, "The same key again takes no second lease (else a random one)", "KEY");
   }
   {

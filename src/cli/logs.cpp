@@ -31,7 +31,6 @@ struct Followed {
   LogReader out, err;
   PrefixedWriter to_out, to_err;
   int troubles = 0;
-  [[nodiscard]] bool ended() const { return out.ended() && err.ended(); }
   void finish() {
     to_out.finish();
     to_err.finish();
@@ -53,8 +52,10 @@ Result<void> drain(Client& client, LogReader& reader, PrefixedWriter& writer) {
 /// One job whose tasks are followed, in a window that moves on as they end.
 class JobFollower {
 public:
-  JobFollower(Session& session, Client& client, JobId job)
-      : session_(&session), client_(&client), job_(job) {}
+  /// `named`: lines begin with their task.
+  JobFollower(Session& session, Client& client, FollowWanted wanted, bool named)
+      : session_(&session), client_(&client), wanted_(std::move(wanted)), job_(wanted_.job),
+        named_(named) {}
   /// One look at everything. True when all has ended and been printed.
   Result<bool> look();
 
@@ -62,10 +63,12 @@ private:
   bool look_at(const TaskView& task);
   Session* session_;
   Client* client_;
+  FollowWanted wanted_;
   JobId job_;
-  TaskIndex low_ = 0;    // all before are finished
-  bool started_ = false; // total is known
-  std::uint32_t total_ = 0;
+  bool named_ = false;
+  TaskIndex low_ = 0;       // all before are finished
+  bool started_ = false;    // total is known
+  std::uint32_t total_ = 0; // tasks behind the last that is wanted
   std::map<TaskIndex, std::unique_ptr<Followed>> open_;
   std::map<TaskIndex, bool> done_; // at or after low_
 };
@@ -81,19 +84,23 @@ bool JobFollower::look_at(const TaskView& task) {
                      " starts again, attempt " + std::to_string(task.attempt));
     }
     const std::string prefix =
-      total_ > 1 ? std::to_string(job_.value) + "/" + std::to_string(task.index) + ": " : "";
+      named_ ? std::to_string(job_.value) + "/" + std::to_string(task.index) + ": " : "";
     followed = std::make_unique<Followed>(session_->terminal, task, prefix);
   }
-  auto read = drain(*client_, followed->out, followed->to_out);
-  if (read)
+  Result<void> read;
+  if (wanted_.out)
+    read = drain(*client_, followed->out, followed->to_out);
+  if (read && wanted_.err)
     read = drain(*client_, followed->err, followed->to_err);
   if (!is_final(task.state))
     return false;
   // A finished task's output may still be on its way to the archive; in the end it may be gone with
   // its node.
-  if (!followed->ended() && ++followed->troubles < patience)
+  const bool ended =
+    (!wanted_.out || followed->out.ended()) && (!wanted_.err || followed->err.ended());
+  if (!ended && ++followed->troubles < patience)
     return false;
-  if (!followed->ended() && !read)
+  if (!ended && !read)
     session_->note("output of task " + std::to_string(job_.value) + "/" +
                    std::to_string(task.index) + " is not complete: " + read.error().message());
   followed->finish();
@@ -111,6 +118,18 @@ Result<bool> JobFollower::look() {
     if (list->jobs.empty())
       return fail(Code::not_found, "JOB", "no job " + std::to_string(job_.value));
     total_ = list->jobs[0].progress.total;
+    named_ = named_ || total_ > 1;
+    if (!wanted_.tasks.empty()) {
+      std::uint64_t first = total_, last = 0;
+      for (const Span& span : wanted_.tasks) {
+        first = std::min(first, span.first);
+        last = std::max(last, span.last);
+      }
+      if (first >= total_)
+        return fail(Code::not_found, "TASK", "no such task of job " + std::to_string(job_.value));
+      low_ = static_cast<TaskIndex>(first);
+      total_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(total_, last + 1));
+    }
     started_ = true;
   }
   ListTasks query;
@@ -121,7 +140,8 @@ Result<bool> JobFollower::look() {
   if (!list)
     return tl::unexpected<Error>(list.error());
   for (const TaskView& task : list->tasks)
-    if (!done_[task.index] && look_at(task))
+    if (task.index < total_ && !done_[task.index] &&
+        (!is_chosen(wanted_.tasks, task.index) || look_at(task)))
       done_[task.index] = true;
   while (!done_.empty() && done_.begin()->first == low_ && done_.begin()->second) {
     done_.erase(done_.begin());
@@ -202,13 +222,14 @@ Result<void> print_log(Session& session, Client& client, const LogWanted& wanted
   return {};
 }
 
-Result<void> follow_jobs(Session& session, Client& client, const std::vector<JobId>& jobs) {
+Result<void> follow_tasks(Session& session, Client& client,
+                          const std::vector<FollowWanted>& wanted) {
   using Clock = std::chrono::steady_clock;
   const auto deadline =
     session.timeout.count() > 0 ? Clock::now() + session.timeout : Clock::time_point::max();
   std::vector<JobFollower> open;
-  for (const JobId job : jobs)
-    open.emplace_back(session, client, job);
+  for (const auto& one : wanted)
+    open.emplace_back(session, client, one, wanted.size() > 1);
   while (!open.empty()) {
     for (auto at = open.begin(); at != open.end();) {
       auto ended = at->look();

@@ -2,6 +2,7 @@
 // by `logs` and `submit --follow`.
 #pragma once
 
+#include "src/cli/selector.hpp"
 #include "src/cli/session.hpp"
 
 namespace reeve::cli {
@@ -44,7 +45,15 @@ struct LogWanted {
 /// Prints what there is now. With `follow`: until the task has ended.
 Result<void> print_log(Session& session, Client& client, const LogWanted& wanted,
                        const std::string& prefix, bool follow);
-/// Prints everything that the tasks of these jobs write, until all have ended.
-Result<void> follow_jobs(Session& session, Client& client, const std::vector<JobId>& jobs);
+/// Tasks of one job to be followed, those of `tasks` (empty: all).
+struct FollowWanted {
+  JobId job;
+  std::vector<Span> tasks;
+  bool out = true, err = true;
+};
+/// Prints everything that these tasks write, all at once, each line of several with its task in
+/// front, until all have ended.
+Result<void> follow_tasks(Session& session, Client& client,
+                          const std::vector<FollowWanted>& wanted);
 
 } // namespace reeve::cli

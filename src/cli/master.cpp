@@ -1,12 +1,14 @@
 // `reeve master …`: status, config, snapshot; and `reeve stats`.
 #include "src/cli/commands.hpp"
-#include "src/cli/sla.hpp"
+#include "src/history/sla.hpp"
 #include "src/util/text.hpp"
 
 #include <ostream>
 
 namespace reeve::cli {
 namespace {
+
+constexpr Duration status_patience = std::chrono::seconds(2); // for one of several masters
 
 std::string since_text(TimePoint then, TimePoint now) {
   if (then == TimePoint{})
@@ -26,29 +28,107 @@ std::string hex(std::uint64_t n) {
   return out;
 }
 
+/// One master's own answer, whether it leads or not.
+Result<MasterStatus> status_of(Session& session, const std::string& endpoint) {
+  ClientOptions options;
+  options.name = "reeve " + session.terminal.user;
+  options.interrupted = session.terminal.interrupted;
+  options.standby = true;
+  options.connect_timeout = session.timeout.count() > 0 ? session.timeout : status_patience;
+  options.timeout = options.connect_timeout;
+  auto client = Client::connect({endpoint}, options);
+  if (!client)
+    return tl::unexpected<Error>(client.error());
+  return client->ask(GetMaster{});
+}
+
+Json json_of(const MasterStatus& status) {
+  Json json = to_json(status);
+  json["state_hash"] = hex(status.state_hash); // beyond what a double holds
+  return json;
+}
+
+/// Several masters, each as it sees itself. Good when one of them leads.
+Exit show_masters(Session& session, const std::vector<std::string>& endpoints) {
+  Table table({{"ENDPOINT"},
+               {"MASTER"},
+               {"ROLE"},
+               {"EPOCH", true},
+               {"ENTRIES", true},
+               {"LAG", true},
+               {"JOURNAL"}});
+  Json list = Json::array();
+  std::vector<std::string> quiet;
+  bool led = false;
+  for (const std::string& endpoint : endpoints) {
+    const auto status = status_of(session, endpoint);
+    if (session.terminal.interrupted())
+      return Exit::interrupted;
+    if (!status) {
+      table.add(
+        {endpoint, "", Table::Cell("not reached", Colour::red), "", "", "", status.error().text});
+      list.push_back(
+        Json{{"endpoint", endpoint}, {"role", "not reached"}, {"error", status.error().text}});
+      continue;
+    }
+    const bool leads = status->role == "leader";
+    led = led || (leads && status->accepting);
+    table.add({endpoint, status->master,
+               Table::Cell(status->role, leads ? Colour::green : Colour::none),
+               std::to_string(status->epoch.value), std::to_string(status->seq.value),
+               std::to_string(status->lag), status->journal});
+    Json json = json_of(*status);
+    json["endpoint"] = endpoint;
+    list.push_back(json);
+    if (leads)
+      quiet.push_back(status->master);
+  }
+  session.show_list(Json{{"masters", list}}, "masters", table, quiet);
+  if (!led)
+    session.note("nobody leads");
+  return led ? Exit::good : Exit::no_master;
+}
+
 Exit show_status(Session& session) {
+  const auto endpoints = parse_endpoints(session.endpoints());
+  if (endpoints.size() > 1)
+    return show_masters(session, endpoints);
+  const auto status = status_of(session, endpoints.empty() ? std::string() : endpoints.front());
+  if (!status)
+    return session.fail(status.error());
+  Session::Properties properties{
+    {"Cluster", status->cluster},
+    {"Master", status->master + " (" + status->program + "), " + status->role},
+    {"Epoch", std::to_string(status->epoch.value)},
+    {"Started", since_text(status->started, session.terminal.now())},
+    {"Takes work", status->accepting ? "yes" : "no"},
+    {"Journal", status->journal},
+    {"Entries", std::to_string(status->seq.value) + ", durable to " +
+                  std::to_string(status->durable.value) +
+                  (status->snapshot ? ", snapshot at " + std::to_string(status->snapshot.value)
+                                    : ", no snapshot yet")},
+    {"State hash", hex(status->state_hash)}};
+  if (status->role != "leader") {
+    properties.emplace_back("Leader", status->leader.empty()
+                                        ? "nobody"
+                                        : status->leader + " at " + status->leader_endpoint);
+    properties.emplace_back("Behind", std::to_string(status->lag) + " entries");
+  }
+  session.show_object(json_of(*status), properties,
+                      status->role != "leader" ? status->role
+                      : status->accepting      ? "accepting"
+                                               : "refusing");
+  return Exit::good;
+}
+
+Exit step_down(Session& session) {
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
-  const auto status = (*client)->ask(GetMaster{}, session.timeout);
-  if (!status)
-    return session.fail(status.error());
-  Json json = to_json(*status);
-  json["state_hash"] = hex(status->state_hash); // beyond what a double holds
-  session.show_object(
-    json,
-    {{"Cluster", status->cluster},
-     {"Master", status->master + " (" + status->program + "), " + status->role},
-     {"Epoch", std::to_string(status->epoch.value)},
-     {"Started", since_text(status->started, session.terminal.now())},
-     {"Takes work", status->accepting ? "yes" : "no"},
-     {"Journal", status->journal},
-     {"Entries", std::to_string(status->seq.value) + ", durable to " +
-                   std::to_string(status->durable.value) +
-                   (status->snapshot ? ", snapshot at " + std::to_string(status->snapshot.value)
-                                     : ", no snapshot yet")},
-     {"State hash", hex(status->state_hash)}},
-    status->accepting ? "accepting" : "refusing");
+  const auto done = (*client)->ask(Step{MasterAction::step_down}, session.timeout);
+  if (!done)
+    return session.fail(done.error());
+  session.show_done(to_json(*done), done->text);
   return Exit::good;
 }
 
@@ -133,6 +213,30 @@ Exit take_snapshot(Session& session) {
   return Exit::good;
 }
 
+Exit sweep(Session& session, bool dry_run) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto done = (*client)->ask(Step{MasterAction::sweep, dry_run}, session.timeout);
+  if (!done)
+    return session.fail(done.error());
+  Json body = to_json(*done);
+  body["dry_run"] = dry_run;
+  session.show_done(body, (dry_run ? "would give back: " : "gives back: ") + done->text);
+  return Exit::good;
+}
+
+Exit set_log_level(Session& session, const std::string& level) {
+  auto client = session.client();
+  if (!client)
+    return session.fail(client.error());
+  const auto done = (*client)->ask(SetLogLevel{level}, session.timeout);
+  if (!done)
+    return session.fail(done.error());
+  session.show_done(Json{{"level", level}}, done->text);
+  return Exit::good;
+}
+
 Exit show_stats(Session& session, bool counters) {
   auto client = session.client();
   if (!client)
@@ -176,42 +280,22 @@ struct StatsOptions {
   std::vector<std::string> targets;
 };
 
-/// Every row: what nodes went through is needed from the beginning.
-Result<HistoryRows> all_rows(Client& client, QueryHistory query, Duration timeout) {
-  HistoryRows all;
-  query.limit = 10'000;
-  do {
-    auto page = client.ask(query, timeout);
-    if (!page)
-      return page;
-    all.columns = std::move(page->columns);
-    all.rows.insert(all.rows.end(), page->rows.begin(), page->rows.end());
-    query.before = page->next;
-  } while (query.before != 0);
-  return all;
-}
-
-Result<SlaReport> ask_report(Client& client, TimePoint since, TimePoint until, Duration timeout) {
-  QueryHistory query;
-  query.since = since;
-  query.until = until;
-  query.limit = 10'000;
-  query.by = "queue";
-  auto jobs = client.ask(query, timeout);
-  if (!jobs)
-    return tl::unexpected<Error>(jobs.error());
-  query.kind = HistoryKind::attempts;
-  query.by = "node";
-  auto attempts = client.ask(query, timeout);
-  if (!attempts)
-    return tl::unexpected<Error>(attempts.error());
-  query = {};
-  query.kind = HistoryKind::nodes;
-  query.until = until;
-  auto nodes = all_rows(client, query, timeout);
-  if (!nodes)
-    return tl::unexpected<Error>(nodes.error());
-  return sla_report(*jobs, *attempts, *nodes, since, until);
+/// What was said, else what the master's settings promise.
+Result<std::vector<history::SlaTarget>> targets_of(Session& session, Client& client,
+                                                   const StatsOptions& o) {
+  std::vector<history::SlaTarget> targets;
+  for (const auto& text : o.targets) {
+    auto target = history::parse_target(text);
+    if (!target)
+      return tl::unexpected<Error>(target.error());
+    targets.push_back(std::move(*target));
+  }
+  if (!targets.empty())
+    return targets;
+  const auto config = client.ask(GetConfig{}, session.timeout);
+  if (!config)
+    return tl::unexpected<Error>(config.error());
+  return history::targets_in(config->values);
 }
 
 std::string part_text(const std::optional<double>& part) {
@@ -228,17 +312,19 @@ Exit show_report(Session& session, const StatsOptions& o) {
   const auto until = o.until.empty() ? Result<TimePoint>(now) : parse_time(o.until, "--until", now);
   if (!since || !until)
     return session.usage(since ? until.error() : since.error());
-  std::vector<SlaTarget> targets;
-  for (const auto& text : o.targets) {
-    auto target = parse_target(text);
-    if (!target)
+  for (const auto& text : o.targets) // before anybody is asked
+    if (const auto target = history::parse_target(text); !target)
       return session.usage(target.error());
-    targets.push_back(std::move(*target));
-  }
   auto client = session.client();
   if (!client)
     return session.fail(client.error());
-  const auto r = ask_report(**client, *since, *until, session.timeout);
+  const auto targets = targets_of(session, **client, o);
+  if (!targets)
+    return session.fail(targets.error());
+  const auto ask = [&](const QueryHistory& query) {
+    return (*client)->ask(query, session.timeout);
+  };
+  const auto r = history::ask_report(ask, *since, *until);
   if (!r)
     return session.fail(r.error());
   const auto number = [](std::uint64_t n) { return std::to_string(n); };
@@ -253,7 +339,9 @@ Exit show_report(Session& session, const StatsOptions& o) {
     {"Failures", part_text(r->attempt_failures)},
     {"Nodes available", part_text(r->availability)},
     {"Average wait", format_duration(r->average_wait)},
-    {"Longest wait", format_duration(r->longest_wait)}};
+    {"Longest wait", format_duration(r->longest_wait)},
+    {"Half, 90, 99 %", "waited at most " + format_duration(r->p50_wait) + ", " +
+                         format_duration(r->p90_wait) + ", " + format_duration(r->p99_wait)}};
   Json json{{"since_us", to_json(r->since)},
             {"until_us", to_json(r->until)},
             {"jobs", r->jobs},
@@ -268,16 +356,20 @@ Exit show_report(Session& session, const StatsOptions& o) {
             {"availability", part_json(r->availability)},
             {"average_wait_us", to_json(r->average_wait)},
             {"longest_wait_us", to_json(r->longest_wait)},
+            {"p50_wait_us", to_json(r->p50_wait)},
+            {"p90_wait_us", to_json(r->p90_wait)},
+            {"p99_wait_us", to_json(r->p99_wait)},
             {"targets", Json::array()}};
   bool kept = true;
-  for (std::size_t k = 0; k < targets.size(); ++k) {
-    const auto verdict = judge(*r, targets[k]);
+  for (const auto& target : *targets) {
+    const auto verdict = history::judge(*r, target);
     kept = kept && (!verdict || verdict->kept);
-    properties.emplace_back("Target " + o.targets[k], !verdict ? "nothing to say it of"
-                                                      : verdict->kept
-                                                        ? "kept: " + verdict->measured
-                                                        : "MISSED: " + verdict->measured);
-    json["targets"].push_back(Json{{"target", o.targets[k]},
+    const std::string found = !verdict
+                                ? "nothing to say it of"
+                                : (verdict->kept ? "kept: " : "MISSED: ") + verdict->measured;
+    properties.emplace_back("Target " + target.name, target.text() + ", " + found);
+    json["targets"].push_back(Json{{"target", target.name},
+                                   {"promised", target.text()},
                                    {"measured", verdict ? Json(verdict->measured) : Json(nullptr)},
                                    {"kept", verdict ? Json(verdict->kept) : Json(nullptr)}});
   }
@@ -288,9 +380,11 @@ Exit show_report(Session& session, const StatsOptions& o) {
 } // namespace
 
 void add_master_commands(Command root, Session& session) {
-  Command noun = root.noun("master", "The master: status, config, snapshot");
-  noun.verb("status", "Shows the master, its epoch and how its journal is", "reeve master status",
-            [&session] { return show_status(session); });
+  Command noun =
+    root.noun("master", "The masters: status, config, snapshot, sweep, step-down, log-level");
+  noun.verb("status",
+            "Shows the master, or each of several: role, epoch, how far behind, how its journal is",
+            "reeve master status", [&session] { return show_status(session); });
   auto words = std::make_shared<std::vector<std::string>>();
   noun
     .verb("config", "Shows settings, or changes them while it runs",
@@ -298,9 +392,24 @@ void add_master_commands(Command root, Session& session) {
           [&session, words] { return master_config(session, *words); })
     .words("NAME", *words, "NAME or NAME.* shows; NAME=VALUE sets; NAME= goes back to the default",
            Command::Need::optional);
+  noun.verb("step-down", "Hands the reign to a standby, before the leader's machine is touched",
+            "reeve master step-down", [&session] { return step_down(session); });
   noun.verb("snapshot",
             "Writes the state to the journal now, so that the next start replays little",
             "reeve master snapshot", [&session] { return take_snapshot(session); });
+  auto dry_run = std::make_shared<bool>(false);
+  noun
+    .verb("sweep",
+          "Gives back now what nobody needs any more: leases past their time, finished jobs past "
+          "their retention, nodes that are gone",
+          "reeve master sweep --dry-run", [&session, dry_run] { return sweep(session, *dry_run); })
+    .flag("--dry-run", *dry_run, "Only say what it would give back");
+  auto level = std::make_shared<std::string>();
+  noun
+    .verb("log-level", "Changes how much the master logs, until it is started again",
+          "reeve master log-level debug",
+          [&session, level] { return set_log_level(session, *level); })
+    .word("LEVEL", *level, "trace, debug, info, warn, error or off", Command::Need::needed);
 }
 
 void add_stats(Command root, Session& session) {
@@ -320,10 +429,12 @@ void add_stats(Command root, Session& session) {
     .text("--since", o->since, "What was kept of what was promised, from then on, as in history",
           "TIME")
     .text("--until", o->until, "Not after", "TIME")
-    .list("--target", o->targets,
-          "A promise: reliability=99, availability=99.9, failures=2 (per cent), wait=5m, "
-          "longest=1h; exit code 1 when one was not kept; repeatable",
-          "NAME=VALUE");
+    .list(
+      "--target", o->targets,
+      "A promise: reliability=99, availability=99.9, failures=2 (per cent), wait=5m (on "
+      "average), longest=1h, p50, p90 or p99=5m (else the settings sla.*); exit code 1 when one "
+      "was not kept; repeatable",
+      "NAME=VALUE");
 }
 
 } // namespace reeve::cli

@@ -139,7 +139,7 @@ Exit wait_until_empty(Session& session, Client& client, const std::vector<std::s
 struct NodesAction {
   NodeAction action = NodeAction::drain;
   std::vector<std::string> words;
-  std::string reason, done, duration;
+  std::string reason, done, duration, deadline;
   bool wait = false;
 };
 
@@ -152,6 +152,12 @@ Exit act_on_nodes(Session& session, const NodesAction& o) {
     if (!duration)
       return session.usage(duration.error());
     request.duration = *duration;
+  }
+  if (!o.deadline.empty()) {
+    const auto deadline = parse_duration(o.deadline, "--deadline");
+    if (!deadline)
+      return session.usage(deadline.error());
+    request.deadline = *deadline;
   }
   std::vector<std::string> selectors;
   for (const std::string& word : o.words) {
@@ -213,7 +219,9 @@ void add_node_action(Command& noun, Session& session, NodeAction action, const s
   if (action == NodeAction::drain || action == NodeAction::quarantine)
     c.text("--reason", o->reason, "Why, for those who ask later", "TEXT");
   if (action == NodeAction::drain)
-    c.flag("-w,--wait", o->wait, "Wait until nothing runs there any more");
+    c.flag("-w,--wait", o->wait, "Wait until nothing runs there any more")
+      .text("--deadline", o->deadline,
+            "Move what still runs there after so long (0s: at once) to other nodes", "DURATION");
   if (action == NodeAction::quarantine)
     c.text("--for", o->duration, "How long; 0: lift it", "DURATION");
 }
@@ -241,9 +249,10 @@ void add_node_commands(Command root, Session& session) {
             [&session, nodes] { return show_nodes(session, *nodes); })
       .words("NODE", *nodes, about_node, Command::Need::needed);
   }
-  add_node_action(noun, session, NodeAction::drain, "drain",
-                  "Gives nodes no new work; what runs there runs on",
-                  "reeve node drain n1 --reason 'new disk' --wait", "drained");
+  add_node_action(
+    noun, session, NodeAction::drain, "drain",
+    "Gives nodes no new work; what runs there runs on, until the --deadline if one is given",
+    "reeve node drain n1 --reason 'new disk' --deadline 10m --wait", "drained");
   add_node_action(noun, session, NodeAction::undrain, "undrain", "Gives nodes work again",
                   "reeve node undrain n1", "undrained");
   add_node_action(noun, session, NodeAction::quarantine, "quarantine",

@@ -72,6 +72,12 @@ Result<std::vector<JobId>> existing(Client& client, const std::vector<Span>& spa
 
 } // namespace
 
+bool is_chosen(const std::vector<Span>& spans, std::uint64_t number) {
+  return spans.empty() || std::any_of(spans.begin(), spans.end(), [&](const Span& s) {
+           return number >= s.first && number <= s.last && (number - s.first) % s.step == 0;
+         });
+}
+
 Result<std::vector<Span>> parse_spans(std::string_view text, std::string_view field,
                                       std::uint64_t max) {
   std::vector<Span> spans;

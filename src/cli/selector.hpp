@@ -14,6 +14,9 @@ struct Span {
   [[nodiscard]] std::uint64_t size() const { return (last - first) / step + 1; }
 };
 
+/// Is it one of these? No spans: everything is.
+bool is_chosen(const std::vector<Span>& spans, std::uint64_t number);
+
 struct JobSelector {
   enum class Kind : std::uint8_t { ids, last, all, name, label };
   Kind kind = Kind::ids;

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <istream>
 #include <iterator>
+#include <random>
 
 namespace reeve::cli {
 namespace {
@@ -25,7 +26,7 @@ constexpr std::size_t one_message =
 
 struct SubmitOptions {
   JobOptions job;
-  std::string file, each_line, key;
+  std::string file, each_line, key, correlation;
   std::vector<std::string> unused; // stands in the help: the words never get here
   bool wait = false, follow = false, dry_run = false;
 };
@@ -48,6 +49,18 @@ void add_job_options(Command& c, JobOptions& o) {
     .text("--grace", o.grace, "Time between TERM and KILL (else 10s)", "DURATION")
     .number("--retries", o.retries, "Further tries after a task failed")
     .number("--lost-retries", o.lost_retries, "Further tries after a node was lost (else 5)")
+    .list(
+      "--retry-on", o.retry,
+      "Further tries by how an attempt ended, before --retries: exit:75,100-110=3, signal:SEGV=1, "
+      "oom=2, time_limit=0, lost_node=9, preempted=5, any=1; then :charged, :hold, :wait=30s; "
+      "repeatable, the first that fits counts",
+      "END=N")
+    .number("--crash-nodes", o.crash_nodes,
+            "Hold a task that was on so many nodes as they died (else retry.crash_nodes)")
+    .text("--checkpoint-signal", o.checkpoint_signal,
+          "Sent before TERM when a task is moved to another node, such as USR1", "SIGNAL")
+    .text("--checkpoint-grace", o.checkpoint_grace, "Time between that signal and TERM (else 1m)",
+          "DURATION")
     .number("--max-parallel", o.max_parallel, "At most so many tasks at once")
     .list("-e,--env", o.env, "Environment variable; repeatable", "KEY=VALUE")
     .text("--cwd", o.cwd, "Working directory on the node (else a fresh one per task)", "DIR")
@@ -239,6 +252,7 @@ void show_accepted(Session& session, const Accepted& accepted, const std::vector
     Json body;
     body["jobs"] = to_json(accepted.jobs);
     body["duplicate"] = accepted.duplicate;
+    body["correlation"] = jobs.front().correlation;
     session.terminal.out << dump_json(versioned(body)) << "\n";
   }
 }
@@ -254,9 +268,26 @@ Exit dry_run(Session& session, Client& client, const std::vector<JobSpec>& jobs)
   body["dry_run"] = true;
   body["text"] = answer->text;
   body["jobs"] = to_json(jobs);
-  session.show_done(body, answer->text.empty() ? "good; nothing was submitted"
-                                               : answer->text + " (nothing was submitted)");
+  body["texts"] = to_json(answer->texts);
+  std::string text = answer->text.empty() ? "good" : answer->text;
+  if (jobs.size() > 1 && session.human()) { // a line each
+    for (std::size_t i = 0; i < answer->texts.size() && i < jobs.size(); ++i)
+      session.terminal.out << printable(jobs[i].name + ": " + answer->texts[i]) << "\n";
+    if (answer->texts.size() < jobs.size())
+      session.terminal.out << jobs.size() - answer->texts.size() << " more were only checked\n";
+    text = "each as things stand now, without the others";
+  }
+  session.show_done(body, text + " (nothing was submitted)");
   return Exit::good;
+}
+
+std::string random_id() {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::random_device random;
+  std::string out;
+  for (int k = 0; k < 16; ++k)
+    out += digits[random() & 15U];
+  return out;
 }
 
 Exit submit(Session& session, SubmitOptions o) {
@@ -266,7 +297,7 @@ Exit submit(Session& session, SubmitOptions o) {
   if (auto found = resolve_last(session, o.job.after); !found)
     return session.fail(found.error());
   Exit blame = Exit::usage;
-  const auto jobs = make_jobs(o, *session.submit_command, session.terminal, blame);
+  auto jobs = make_jobs(o, *session.submit_command, session.terminal, blame);
   if (!jobs)
     return blame == Exit::usage ? session.usage(jobs.error()) : session.fail(jobs.error());
   auto client = session.client();
@@ -274,6 +305,12 @@ Exit submit(Session& session, SubmitOptions o) {
     return session.fail(client.error());
   if (o.dry_run)
     return dry_run(session, **client, *jobs);
+  const std::string made = random_id();
+  for (JobSpec& job : *jobs)
+    if (!o.correlation.empty())
+      job.correlation = o.correlation;
+    else if (job.correlation.empty())
+      job.correlation = made;
   const auto accepted = send(**client, *jobs, o.key, session.timeout);
   if (!accepted)
     return session.fail(accepted.error());
@@ -361,6 +398,7 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   spec.retries = o.retries.value_or(spec.retries);
   spec.lost_retries = o.lost_retries.value_or(spec.lost_retries);
   spec.max_parallel = o.max_parallel.value_or(spec.max_parallel);
+  spec.crash_nodes = o.crash_nodes.value_or(spec.crash_nodes);
   Result<void> good;
   const auto also = [&](auto parsed, auto put) {
     if (!good)
@@ -383,6 +421,12 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
     also(parse_duration(o.estimate, "--estimate"), [&](Duration d) { spec.estimate = d; });
   if (!o.grace.empty())
     also(parse_duration(o.grace, "--grace"), [&](Duration d) { spec.grace = d; });
+  if (!o.checkpoint_signal.empty())
+    also(parse_signal(o.checkpoint_signal, "--checkpoint-signal"),
+         [&](std::int32_t n) { spec.checkpoint_signal = n; });
+  if (!o.checkpoint_grace.empty())
+    also(parse_duration(o.checkpoint_grace, "--checkpoint-grace"),
+         [&](Duration d) { spec.checkpoint_grace = d; });
   if (!o.output_limit.empty())
     also(parse_size(o.output_limit, "--output-limit"), [&](std::int64_t n) {
       spec.output_limit = static_cast<std::uint32_t>(std::min<std::int64_t>(n, 16 << 20));
@@ -399,6 +443,7 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   each(o.constraints, [&](auto& t) { return apply_constraint(spec, t, "--constraint"); });
   each(o.near, [&](auto& t) { return apply_affinity(spec, t, false, "--near"); });
   each(o.apart, [&](auto& t) { return apply_affinity(spec, t, true, "--apart"); });
+  each(o.retry, [&](auto& t) { return apply_retry(spec, t, "--retry-on"); });
   each(o.limits, [&](auto& t) { return apply_limit(spec, t, "--limit"); });
   if (good)
     good = put_pairs(spec.env, o.env, "--env");
@@ -460,6 +505,8 @@ void add_submit(Command root, Session& session) {
   c.flag("-w,--wait", o->wait, "Wait until it has ended; exit code 1 when a task failed")
     .flag("--follow", o->follow, "Print what its tasks print until it has ended, then as --wait")
     .flag("--dry-run", o->dry_run, "Only check, and say where it would go")
+    .text("--correlation", o->correlation,
+          "An id that log lines, events and history of these jobs carry (else a random one)", "ID")
     .text("--key", o->key, "The same key again makes no second job (else a random one)", "KEY");
 }
 

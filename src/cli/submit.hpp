@@ -13,11 +13,11 @@ namespace reeve::cli {
 /// stands.
 struct JobOptions {
   std::string name, queue, executor, user, vcores, memory, disk, time_limit, estimate, grace, cwd,
-    stdin_file, array, output_limit, spread, deadline;
+    stdin_file, array, output_limit, spread, deadline, checkpoint_signal, checkpoint_grace;
   std::vector<std::string> resources, env, labels, node_labels, after, constraints, near, apart,
-    limits;
+    limits, retry;
   std::optional<std::int32_t> priority;
-  std::optional<std::uint32_t> retries, lost_retries, max_parallel;
+  std::optional<std::uint32_t> retries, lost_retries, max_parallel, crash_nodes;
   bool exclusive = false, gang = false, fail_fast = false, overcommit = false,
        not_preemptible = false;
 };

@@ -37,12 +37,6 @@ Result<ChosenTasks> choose_tasks(Session& session, const std::string& text) {
   return ChosenTasks{*client, jobs->front(), std::move(selector->tasks)};
 }
 
-bool is_chosen(const std::vector<Span>& spans, TaskIndex index) {
-  return spans.empty() || std::any_of(spans.begin(), spans.end(), [&](const Span& s) {
-           return index >= s.first && index <= s.last && (index - s.first) % s.step == 0;
-         });
-}
-
 /// The chosen tasks, tasks_asked by tasks_asked. `limit` 0: all.
 Result<TaskList> list_chosen(const ChosenTasks& chosen, const std::vector<TaskState>& states,
                              std::size_t limit) {
@@ -128,9 +122,20 @@ Exit explain_task(Session& session, const std::string& task) {
   Explain request;
   request.job = chosen->job;
   request.index = chosen->tasks.empty() ? 0 : static_cast<TaskIndex>(chosen->tasks.front().first);
-  const auto why = chosen->client->ask(request, session.timeout);
+  auto why = chosen->client->ask(request, session.timeout);
   if (!why)
     return session.fail(why.error());
+  // What waits for a person is not the scheduler's: the ledger knows why.
+  if (why->nodes.empty() && why->ahead == 0) {
+    ListTasks one;
+    one.job = request.job;
+    one.from = request.index;
+    one.limit = 1;
+    const auto list = chosen->client->ask(one, session.timeout);
+    if (list && !list->tasks.empty() && list->tasks.front().state == TaskState::held)
+      why->summary = "is held: " + list->tasks.front().reason + " (reeve job retry " +
+                     std::to_string(request.job.value) + " lets it go on)";
+  }
   Session::Properties properties{{"Task", task_name(request.job, request.index)},
                                  {"Why", why->summary}};
   for (const auto& [reason, nodes] : why->nodes)
@@ -174,17 +179,71 @@ Exit cancel_tasks(Session& session, const std::vector<std::string>& texts,
   return Exit::good;
 }
 
-Exit task_logs(Session& session, const std::vector<std::string>& texts, TaskLogs wanted) {
+/// Jobs or tasks, as one selector names them.
+Result<std::vector<FollowWanted>> choose_many(Session& session, const std::string& text) {
+  const auto selector = parse_task_selector(text);
+  if (!selector)
+    return tl::unexpected<Error>(selector.error());
+  const auto client = session.client();
+  if (!client)
+    return tl::unexpected<Error>(client.error());
+  const auto jobs = resolve(**client, selector->job, ResolveOptions{session.terminal.user, {}});
+  if (!jobs)
+    return tl::unexpected<Error>(jobs.error());
+  std::vector<FollowWanted> out;
+  for (const JobId job : *jobs)
+    out.push_back({job, selector->tasks, true, true});
+  return out;
+}
+
+Exit task_logs(Session& session, const std::vector<std::string>& texts, const TaskLogs& wanted) {
+  std::vector<FollowWanted> all;
   for (const std::string& text : texts) {
-    const auto chosen = choose_tasks(session, text);
+    const auto chosen = choose_many(session, text);
     if (!chosen)
       return fail_selector(session, chosen.error());
-    wanted.job = chosen->job;
-    wanted.tasks = chosen->tasks;
-    if (const Exit exit = print_task_logs(session, *chosen->client, wanted); exit != Exit::good)
+    all.insert(all.end(), chosen->begin(), chosen->end());
+  }
+  Client& client = **session.client();
+  if (wanted.follow && wanted.attempt == 0) {
+    for (auto& one : all) {
+      one.out = wanted.out;
+      one.err = wanted.err;
+    }
+    const auto followed = follow_tasks(session, client, all);
+    return followed ? Exit::good : session.fail(followed.error());
+  }
+  for (const auto& one : all) {
+    TaskLogs logs = wanted;
+    logs.job = one.job;
+    logs.tasks = one.tasks;
+    if (const Exit exit = print_task_logs(session, client, logs); exit != Exit::good)
       return exit;
   }
   return Exit::good;
+}
+
+struct LogOptions {
+  std::vector<std::string> tasks;
+  TaskLogs wanted;
+  std::optional<std::uint32_t> attempt;
+  bool out = false, err = false;
+};
+void add_logs_verb(Command at, Session& session, const std::string& example) {
+  auto o = std::make_shared<LogOptions>();
+  at.verb("logs", "Prints what tasks printed, or follows them, several at once", example,
+          [&session, o] {
+            o->wanted.out = !o->err;
+            o->wanted.err = !o->out;
+            o->wanted.attempt = o->attempt.value_or(0);
+            return task_logs(session, o->tasks, o->wanted);
+          })
+    .words("TASK", o->tasks, about_task, Command::Need::needed)
+    .flag("-f,--follow", o->wanted.follow, "Until the tasks have ended")
+    .flag("--stdout", o->out, "Only standard output")
+    .flag("--stderr", o->err, "Only standard error")
+    .either("--stdout", "--stderr")
+    .number("--attempt", o->attempt, "Of this attempt (else the last)");
 }
 
 } // namespace
@@ -248,29 +307,7 @@ void add_task_commands(Command root, Session& session) {
             [&session, task] { return explain_task(session, *task); })
       .word("TASK", *task, about_task, Command::Need::needed);
   }
-  {
-    struct Options {
-      std::vector<std::string> tasks;
-      TaskLogs wanted;
-      std::optional<std::uint32_t> attempt;
-      bool out = false, err = false;
-    };
-    auto o = std::make_shared<Options>();
-    noun
-      .verb("logs", "Prints what tasks printed", "reeve task logs 5/3 --follow",
-            [&session, o] {
-              o->wanted.out = !o->err;
-              o->wanted.err = !o->out;
-              o->wanted.attempt = o->attempt.value_or(0);
-              return task_logs(session, o->tasks, o->wanted);
-            })
-      .words("TASK", o->tasks, about_task, Command::Need::needed)
-      .flag("--follow", o->wanted.follow, "Until the task has ended")
-      .flag("--stdout", o->out, "Only standard output")
-      .flag("--stderr", o->err, "Only standard error")
-      .either("--stdout", "--stderr")
-      .number("--attempt", o->attempt, "Of this attempt (else the last)");
-  }
+  add_logs_verb(noun, session, "reeve task logs 5/3 --follow");
   {
     struct Options {
       std::vector<std::string> tasks;
@@ -283,6 +320,10 @@ void add_task_commands(Command root, Session& session) {
       .words("TASK", o->tasks, about_task, Command::Need::needed)
       .text("--reason", o->reason, "Why, for those who ask later", "TEXT");
   }
+}
+
+void add_logs(Command root, Session& session) {
+  add_logs_verb(root, session, "reeve logs -f 5/0-3 7\n  reeve logs last");
 }
 
 } // namespace reeve::cli

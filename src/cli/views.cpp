@@ -54,7 +54,8 @@ Colour colour_of(const NodeView& node) {
 }
 std::string state_text(const NodeView& node) {
   return std::string(name_of(node.state)) + (node.draining ? ", draining" : "") +
-         (set(node.quarantined) ? ", quarantined" : "") + (node.closed ? ", full" : "");
+         (set(node.quarantined) ? ", quarantined" : "") + (node.closed ? ", full" : "") +
+         (node.flags.empty() ? "" : ", departs");
 }
 
 std::string between(TimePoint begin, TimePoint end) {
@@ -206,10 +207,11 @@ Table node_table(const std::vector<NodeView>& nodes, bool wide) {
 }
 
 Table lease_table(const std::vector<LeaseView>& leases) {
-  Table table({{"LEASE", true}, {"NODE"}, {"OWNER"}, {"RESOURCES"}, {"GRANTED"}, {"EXPIRES"}});
+  Table table(
+    {{"LEASE", true}, {"NODE"}, {"OWNER"}, {"QUEUE"}, {"RESOURCES"}, {"GRANTED"}, {"EXPIRES"}});
   for (const LeaseView& lease : leases)
-    table.add({number(lease.lease.value), lease.node, lease.owner, to_text(lease.resources),
-               format_time(lease.granted),
+    table.add({number(lease.lease.value), lease.node, lease.owner, lease.queue,
+               to_text(lease.resources), format_time(lease.granted),
                set(lease.expires) ? format_time(lease.expires) : "never"});
   return table;
 }
@@ -256,6 +258,7 @@ Session::Properties job_properties(const JobView& job) {
                      format_time(job.ended) +
                        (set(job.started) ? ", after " + between(job.started, job.ended) : ""));
   out.emplace_back("Labels", labels_text(job.labels));
+  out.emplace_back("Correlation", job.correlation);
   const auto spec = decode<JobSpec>(job.spec.msgpack);
   if (job.spec.msgpack.empty() || !spec)
     return out;
@@ -313,21 +316,29 @@ Session::Properties task_properties(const TaskView& task) {
 }
 
 Session::Properties node_properties(const NodeView& node) {
-  return {{"Node", node.name},
-          {"State", state_text(node)},
-          {"Reason", node.reason},
-          {"Capacity", to_text(node.capacity)},
-          {"Available", to_text(node.available)},
-          {"Used", resources_short(node.used)},
-          {"Tasks", number(node.tasks)},
-          {"Leases", number(node.leases)},
-          {"Labels", labels_text(node.labels)},
-          {"Quarantined", set(node.quarantined) ? "until " + format_time(node.quarantined) : ""},
-          {"Overcommit",
-           node.overcommit_milli == 1000 ? "" : format_milli(node.overcommit_milli) + " times"},
-          {"Program", node.program},
-          {"Registered", format_time(node.registered)},
-          {"Last heard", format_time(node.heard)}};
+  Session::Properties out{
+    {"Node", node.name},
+    {"State", state_text(node)},
+    {"Reason", node.reason},
+    {"Capacity", to_text(node.capacity)},
+    {"Available", to_text(node.available)},
+    {"Used", resources_short(node.used)},
+    {"Tasks", number(node.tasks)},
+    {"Leases", number(node.leases)},
+    {"Labels", labels_text(node.labels)},
+    {"Drained", set(node.drain_deadline)
+                  ? "what still runs there at " + format_time(node.drain_deadline) + " is moved"
+                  : ""},
+    {"Quarantined", set(node.quarantined) ? "until " + format_time(node.quarantined) : ""},
+    {"Overcommit",
+     node.overcommit_milli == 1000 ? "" : format_milli(node.overcommit_milli) + " times"},
+    {"Work", node.pulls ? "only when it asks" : ""},
+    {"Program", node.program},
+    {"Registered", format_time(node.registered)},
+    {"Last heard", format_time(node.heard)}};
+  for (const NodeFlag& flag : node.flags)
+    out.emplace_back("Departs", flag.what + ": " + flag.text);
+  return out;
 }
 
 } // namespace reeve::cli

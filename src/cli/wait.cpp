@@ -132,7 +132,10 @@ Exit wait_for_jobs(Session& session, Client& client, const std::vector<JobId>& j
 }
 
 Exit follow_and_wait(Session& session, Client& client, const std::vector<JobId>& jobs) {
-  if (auto followed = follow_jobs(session, client, jobs); !followed)
+  std::vector<FollowWanted> wanted;
+  for (const JobId job : jobs)
+    wanted.push_back({job, {}, true, true});
+  if (auto followed = follow_tasks(session, client, wanted); !followed)
     return left_running(session, jobs, followed.error());
   // The tasks' own output is on stdout: how they ended goes beside it.
   return wait_then(session, client, jobs, false, session.terminal.err);

@@ -110,6 +110,7 @@ Result<Client> Client::connect(const std::vector<std::string>& endpoints, Client
   Hello hello;
   hello.versions.assign(spoken_versions.begin(), spoken_versions.end());
   hello.name = impl->options.name;
+  hello.standby = impl->options.standby;
   Client client(std::move(impl));
   auto welcome = client.ask(hello, client.impl_->options.connect_timeout);
   if (!welcome) {

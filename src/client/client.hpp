@@ -18,7 +18,8 @@
 namespace reeve {
 
 struct ClientOptions {
-  std::string name;                                   // who is calling, for the master's log
+  std::string name;     // who is calling, for the master's log
+  bool standby = false; // any master will do: a standby answers questions from what it knows
   Duration connect_timeout = std::chrono::seconds(5); // to find a master that answers
   Duration timeout = std::chrono::seconds(30); // of each call, unless it says otherwise; 0: none
   Duration again =

@@ -13,6 +13,7 @@ using std::chrono::milliseconds;
 
 constexpr Duration slice = milliseconds(200);              // so often `interrupted` is asked
 constexpr Duration endpoint_patience = milliseconds(1000); // until the next endpoint is tried
+constexpr Duration refused_patience = milliseconds(50);    // … when nobody listens here
 constexpr std::uint32_t unanswered_max = 2; // with several endpoints: then the next one
 constexpr int receive_burst = 4096;         // messages between two looks at the clock
 
@@ -49,6 +50,7 @@ struct Connection::Impl {
   std::uint64_t opened = 0; // how many sockets so far
   Instant last_stood;       // when the connection last stood, or the socket was opened
   bool stands = false;
+  bool refused = false; // the last try to connect failed
   bool stood_ever = false;
   bool bundles = false;     // the master understands them
   bool had_bundles = false; // the one before did: this one is asked
@@ -79,13 +81,14 @@ void Connection::Impl::open(Instant now) {
   socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(options.frame_bytes_max));
   const std::string address = "inproc://reeve-client-" + std::to_string(++opened);
   if (zmq_socket_monitor(socket.handle(), address.c_str(),
-                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0)
+                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                           ZMQ_EVENT_CONNECT_RETRIED) != 0)
     throw zmq::error_t();
   monitor = zmq::socket_t(context, zmq::socket_type::pair);
   monitor.set(zmq::sockopt::linger, 0);
   monitor.connect(address);
   socket.connect(options.endpoints[endpoint]);
-  stands = false;
+  stands = refused = false;
   last_stood = now;
 }
 
@@ -124,8 +127,11 @@ void Connection::Impl::look_at_monitor() {
     if (event_of(event) == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
       stands = true;
       stood_ever = true;
+      refused = false;
       if (std::exchange(had_bundles, false))
         ask_for_bundles();
+    } else if (event_of(event) == ZMQ_EVENT_CONNECT_RETRIED) {
+      refused = true;
     } else {
       stands = false;
       last_stood = std::chrono::steady_clock::now();
@@ -168,7 +174,8 @@ void Connection::Impl::move_on(Instant now) {
     last_stood = now;
   if (options.endpoints.size() < 2)
     return;
-  const bool absent = !stands && now - last_stood > endpoint_patience;
+  const bool absent =
+    !stands && now - last_stood > (refused ? refused_patience : endpoint_patience);
   if (!absent && !calls.sent_elsewhere() && calls.unanswered() < unanswered_max)
     return;
   close();

@@ -84,6 +84,9 @@ Result<void> EventStream::Impl::connect(Duration timeout) {
   const auto status = client->ask(GetMaster{});
   if (!status)
     return tl::unexpected<Error>(status.error());
+  if (status->role ==
+      "standby") // stepped down since it said Welcome: it tells nothing, and is behind
+    return fail(Code::not_leader, "master", status->master + " does not lead");
   durable = status->durable;
   if (!next_seq)
     next_seq = options.from ? std::max(*options.from, Seq(1)) : durable.next();
@@ -267,8 +270,13 @@ Result<std::optional<Event>> EventStream::next(Duration patience) {
     } catch (const zmq::error_t&) {
       // A socket that fails is made anew, as one whose master is gone.
     }
+    if (impl.connected && impl.options.on_link)
+      impl.options.on_link(false);
     impl.disconnect();
-    if (!impl.connect(reconnect_patience)) {
+    if (impl.connect(reconnect_patience)) {
+      if (impl.options.on_link)
+        impl.options.on_link(true);
+    } else {
       impl.disconnect();
       zmq_poll(nullptr, 0, std::chrono::ceil<std::chrono::milliseconds>(reconnect_pause).count());
     }

@@ -17,6 +17,8 @@ struct EventOptions {
   std::optional<Seq> from;
   Duration connect_timeout = std::chrono::seconds(5); // of `open`; later it tries for ever
   std::function<bool()> interrupted; // when it returns true, `next` returns timed_out
+  /// Told, within `next`, when the connection is lost (false) and when it has been made again.
+  std::function<void(bool connected)> on_link;
 };
 
 class EventStream {

@@ -1,11 +1,14 @@
 // See master_options.hpp. Exceptions of CLI11 and toml++ end here.
 #include "src/config/master_options.hpp"
 
+#include "src/util/text.hpp"
 #include "src/util/toml.hpp"
 #include "src/version.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <unistd.h>
 
 namespace reeve::config {
@@ -53,14 +56,26 @@ Result<void> check(const MasterOptions& options) {
     }
     return fail(Code::bad_field, field, "must be one of " + names + ", got '" + value + "'");
   };
-  if (auto good = one_of("--journal", options.journal, {"sqlite", "memory"}); !good)
-    return good;
+  if (!options.shared())
+    if (auto good = one_of("--journal", options.journal, {"sqlite", "memory", "etcd://…"}); !good)
+      return good;
+  if (options.etcd_cert.empty() != options.etcd_key.empty())
+    return fail(Code::bad_field, options.etcd_cert.empty() ? "--etcd-cert" : "--etcd-key",
+                "a certificate and its key go together");
+  if (options.etcd_ca.empty() && !options.etcd_cert.empty())
+    return fail(Code::bad_field, "--etcd-ca", "is needed with --etcd-cert");
   if (auto good = one_of("--log-format", options.log_format, {"text", "json"}); !good)
     return good;
   if (auto good = one_of("--log-level", options.log_level,
                          {"trace", "debug", "info", "warn", "error", "off"});
       !good)
     return good;
+  if (auto good = one_of("--history", options.history, {"sqlite", "none"}); !good)
+    return good;
+  if (auto size = parse_size(options.log_size, "--log-size"); !size)
+    return tl::unexpected(size.error());
+  if (options.log_files < 1 || options.log_files > 1'000)
+    return fail(Code::bad_field, "--log-files", "must be from 1 to 1000");
   if (options.listen.empty())
     return fail(Code::bad_field, "--listen", "must not be empty");
   if (options.cluster.empty() || options.name.empty() || options.state.empty())
@@ -101,9 +116,18 @@ Result<void> flatten(const toml::table& table, const std::string& prefix, const 
 } // namespace
 
 Result<void> read_master_file(const std::string& path, MasterOptions& options) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file && !file.eof())
+    return fail(Code::bad_field, "--config", path + ": cannot be read");
+  return read_master_text(text, path, options);
+}
+
+Result<void> read_master_text(std::string_view bytes, const std::string& path,
+                              MasterOptions& options) {
   toml::table table;
   try {
-    table = toml::parse_file(path);
+    table = toml::parse(bytes);
   } catch (const toml::parse_error& error) {
     std::string where = path;
     if (error.source().begin.line > 0)
@@ -118,6 +142,12 @@ Result<void> read_master_file(const std::string& path, MasterOptions& options) {
                                                   {"cluster", &options.cluster},
                                                   {"name", &options.name},
                                                   {"journal", &options.journal},
+                                                  {"advertise", &options.advertise},
+                                                  {"etcd-ca", &options.etcd_ca},
+                                                  {"etcd-cert", &options.etcd_cert},
+                                                  {"etcd-key", &options.etcd_key},
+                                                  {"history", &options.history},
+                                                  {"log-size", &options.log_size},
                                                   {"log-level", &options.log_level},
                                                   {"log-file", &options.log_file},
                                                   {"log-format", &options.log_format}};
@@ -133,6 +163,11 @@ Result<void> read_master_file(const std::string& path, MasterOptions& options) {
       if (!number || !node.is_integer() || *number < 0)
         return fail(Code::bad_field, name, where + ": must be a whole number, 0 or more");
       options.journal_max_bytes = static_cast<std::uint64_t>(*number);
+    } else if (name == "log-files") {
+      const auto number = node.value<std::int64_t>();
+      if (!number || !node.is_integer() || *number < 1 || *number > 1'000)
+        return fail(Code::bad_field, name, where + ": must be a whole number from 1 to 1000");
+      options.log_files = static_cast<std::uint32_t>(*number);
     } else if (name == "settings" && node.is_table()) {
       if (auto good = flatten(*node.as_table(), "", where, options.settings); !good)
         return good;
@@ -152,7 +187,7 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   app.set_version_flag("--version", "reeved " + std::string(version));
   std::map<std::string, std::pair<CLI::Option*, std::string MasterOptions::*>> flags;
   const auto text = [&](const char* flag, std::string MasterOptions::*member, const char* help) {
-    flags[flag] = {app.add_option(flag, given.*member, help), member};
+    flags[flag] = {app.add_option(flag, given.*member, help)->take_last(), member};
   };
   text("--listen", &MasterOptions::listen,
        "where agents and clients connect (default tcp://127.0.0.1:7117; port * picks one)");
@@ -163,10 +198,17 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   text("--cluster", &MasterOptions::cluster, "name of the cluster (default reeve)");
   text("--name", &MasterOptions::name, "name of this master (default: the host's name)");
   text("--journal", &MasterOptions::journal,
-       "sqlite, or memory: everything is forgotten at the end (default sqlite)");
+       "sqlite; memory: everything is forgotten at the end; or etcd://host:port,host:port/cluster: "
+       "several masters share it, one leads (default sqlite)");
+  text("--advertise", &MasterOptions::advertise,
+       "where other masters and clients reach this one, with etcd (default: where it listens)");
+  text("--etcd-ca", &MasterOptions::etcd_ca, "TLS to etcd: the authority's certificate, PEM");
+  text("--etcd-cert", &MasterOptions::etcd_cert, "TLS to etcd: this master's certificate, PEM");
+  text("--etcd-key", &MasterOptions::etcd_key, "TLS to etcd: this master's key, PEM");
   auto* max_bytes =
     app.add_option("--journal-max-bytes", given.journal_max_bytes,
-                   "refuse work when the journal would grow beyond this (default: no limit)");
+                   "refuse work when the journal would grow beyond this (default: no limit; with "
+                   "etcd, at three quarters of it: etcd's quota, default 8 GiB)");
   app.add_option("--set", settings, "a run-time setting, name=value; may be repeated")
     ->expected(1)
     ->take_all();
@@ -176,6 +218,13 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   text("--log-file", &MasterOptions::log_file,
        "write the log here instead of to stderr; SIGHUP opens it anew");
   text("--log-format", &MasterOptions::log_format, "text or json (default text)");
+  text("--log-size", &MasterOptions::log_size,
+       "a log file that would grow beyond this is put aside (default 10MiB; 0: never)");
+  CLI::Option* log_files = app.add_option("--log-files", given.log_files,
+                                          "so many log files are kept, the one being written "
+                                          "included (default 10)");
+  text("--history", &MasterOptions::history,
+       "sqlite, or none: nothing is kept for questions about what was (default sqlite)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success&) { // --help, --version
@@ -199,6 +248,8 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
       options.*entry.second = given.*entry.second;
   if (max_bytes->count() > 0)
     options.journal_max_bytes = given.journal_max_bytes;
+  if (log_files->count() > 0)
+    options.log_files = given.log_files;
   for (const auto& setting : settings)
     if (auto good = set_setting(setting, options); !good)
       return tl::unexpected(good.error());

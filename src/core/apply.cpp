@@ -62,19 +62,31 @@ void Applier::on(const ConfigChanged& f) {
   }
   changes_.push_back(ConfigUpdated{s_.config});
 }
+LeaseChanged change_of(const Lease& lease) {
+  return {lease.id,        lease.node,  lease.expires, lease.owner,
+          lease.resources, lease.queue, lease.limits,  lease.key};
+}
+void Applier::on(const PromiseJudged& f) {
+  if (f.kept)
+    s_.broken.erase(f.promise);
+  else
+    s_.broken.insert(f.promise);
+}
 void Applier::on(const LeaseGranted& f) {
   Node& node = *s_.node(f.node);
   node.booked += f.resources;
   ++node.leases;
   s_.newest_lease = f.lease;
-  s_.leases.emplace(f.lease, Lease{f.lease, f.node, f.owner, f.resources, now_, f.expires, f.key});
-  changes_.push_back(LeaseChanged{f.lease, f.node, f.expires, f.owner, f.resources});
+  const auto [at, fresh] =
+    s_.leases.emplace(f.lease, Lease{f.lease, f.node, f.owner, f.resources, now_, f.expires, f.key,
+                                     f.queue, f.limits});
+  changes_.push_back(change_of(at->second));
   touched_.push_back(f.node);
 }
 void Applier::on(const LeaseRenewed& f) {
   Lease& lease = s_.leases.at(f.lease);
   lease.expires = f.expires;
-  changes_.push_back(LeaseChanged{f.lease, lease.node, f.expires, lease.owner, lease.resources});
+  changes_.push_back(change_of(lease));
 }
 void Applier::on(const LeasesEnded& f) {
   for (const LeaseId id : f.leases) {
@@ -95,9 +107,9 @@ void Applier::on(const LeasesEnded& f) {
 // -----------------------------------------------------------------------------------------------------------------
 
 NodeChanged change_of(const Node& n) {
-  return {n.id,          n.name,   n.state,     n.draining, n.incarnation,      n.capacity,
-          n.available(), n.labels, n.executors, n.since,    n.overcommit_milli, n.closed,
-          n.quarantined};
+  return {n.id,          n.name,   n.state,          n.draining, n.incarnation,      n.capacity,
+          n.available(), n.labels, n.executors,      n.since,    n.overcommit_milli, n.closed,
+          n.quarantined, n.flags,  n.drain_deadline, n.pulls};
 }
 void Applier::node_changed(const Node& n) {
   changes_.push_back(change_of(n));
@@ -138,6 +150,7 @@ void Applier::on(const NodeRegistered& f) {
   node.labels = overlay(f.labels, node.set_labels);
   node.executors = f.executors;
   node.program = f.program;
+  node.pulls = f.pulls;
   node_changed(node);
 }
 
@@ -160,6 +173,8 @@ void Applier::on(const NodesDrained& f) {
     if (Node* node = s_.node(id)) {
       node->draining = f.drain;
       node->reason = f.drain ? f.reason : "";
+      node->drain_deadline = f.drain ? f.deadline : TimePoint{};
+      node->drained_by_check = f.drain && f.by_check;
       node_changed(*node);
     }
 }
@@ -196,6 +211,13 @@ void Applier::on(const NodesQuarantined& f) {
         node->reason = f.until == TimePoint{} ? "" : f.reason;
       node_changed(*node);
     }
+}
+
+void Applier::on(const NodeFlagged& f) {
+  if (Node* node = s_.node(f.node)) {
+    node->flags = f.flags;
+    node_changed(*node);
+  }
 }
 
 void Applier::interrupt_all(Node& node, Cause cause) {
@@ -321,7 +343,7 @@ void Applier::place(const Placement& p) {
       extra.marks.each_in(run.first, run.count,
                           [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
       for (auto& [first, mark] : marked) {
-        if (mark.attempt == 0 && mark.failures == 0 && mark.losses == 0) {
+        if (mark.attempt == 0 && mark.tally() == Tally{}) {
           extra.marks.erase(first, mark.count);
         } else {
           mark.state = TaskState::assigned;
@@ -357,7 +379,8 @@ void Applier::place(const Placement& p) {
   s_.totals.placed += n;
   count_state(before, job.state());
   changes_.push_back(TasksTaken{p});
-  changes_.push_back(FlightChanged{p.node, p.job, allocation.in_flight, allocation.slots});
+  changes_.push_back(
+    FlightChanged{p.node, p.job, allocation.in_flight, allocation.slots, job.kind->kind});
   touched_.push_back(p.node);
 }
 
@@ -382,7 +405,8 @@ std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun
       job.kind->kind->resources * (static_cast<std::int64_t>(allocation.slots) - slots);
     allocation.slots = slots;
   }
-  changes_.push_back(FlightChanged{node.id, id, allocation.in_flight, allocation.slots});
+  changes_.push_back(
+    FlightChanged{node.id, id, allocation.in_flight, allocation.slots, job.kind->kind});
   touched_.push_back(node.id);
   if (allocation.in_flight == 0) {
     job.extra->allocations.erase(at);
@@ -401,6 +425,8 @@ void Applier::succeeded(Job& job, JobId, const TaskRun& run) {
     take_from(extra.stopping, TaskRun{run.first, run.count, 1});
   if (!extra.yielding.empty())
     take_from(extra.yielding, TaskRun{run.first, run.count, 1});
+  if (!extra.moving.empty())
+    take_from(extra.moving, TaskRun{run.first, run.count, 1});
   extra.succeeded += run.count;
   s_.totals.succeeded += run.count;
 }
@@ -409,11 +435,14 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
                           const TaskResult& result) {
   JobExtra& extra = *job.extra;
   Cause cause = result.cause;
+  const bool moved =
+    !extra.moving.empty() && !take_from(extra.moving, TaskRun{run.first, run.count, 1}).empty();
   if (!extra.yielding.empty() &&
       !take_from(extra.yielding, TaskRun{run.first, run.count, 1}).empty() &&
       cause == Cause::cancelled)
-    cause = Cause::preempted; // as it was asked to
+    cause = moved ? Cause::drained : Cause::preempted; // as it was asked to
   const std::int32_t code = result.cause == Cause::exit_code ? result.exit_code : result.signal;
+  const Kind& kind = *job.kind->kind;
   // Tasks of one run may have different pasts: take it apart by what was marked.
   std::vector<std::pair<TaskRun, Mark>> parts;
   std::uint64_t at = run.first;
@@ -437,8 +466,7 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
                      : take_from(extra.stopping, TaskRun{part.first, part.count, 1});
     Mark mark;
     mark.attempt = run.attempt;
-    mark.failures = past.failures;
-    mark.losses = past.losses;
+    mark.put(past.tally());
     mark.cause = cause;
     mark.exit_code = code;
     mark.reason = result.text;
@@ -454,22 +482,22 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
     std::vector<TaskRun> rest{part};
     for (const TaskRun& stop : stopped)
       take_from(rest, TaskRun{stop.first, stop.count, part.attempt});
-    const bool lost = cause == Cause::lost_node;
-    const bool free_of_charge =
-      cause == Cause::drained || cause == Cause::cancelled || cause == Cause::preempted;
+    Tally tally = past.tally();
+    count(tally, kind, cause, code, node);
+    mark.put(tally);
+    const auto rule = rule_for(kind, cause, code);
+    const bool over =
+      is_own(cause) && !tries_left(tally, kind, cause, code) && !(rule && kind.retry[*rule].hold);
     for (const TaskRun& r : rest) {
-      const std::uint32_t failures = past.failures + (lost || free_of_charge ? 0 : 1);
-      const std::uint32_t losses = past.losses + (lost ? 1 : 0);
-      if (lost || free_of_charge || failures <= job.kind->kind->retries) {
-        interrupted(job, id, node, r, cause, failures, losses, code, result.text);
-        if (job.kind->kind->gang)
+      if (!over) {
+        interrupted(job, id, node, r, mark);
+        if (kind.gang)
           yield_gang(job, id);
         continue;
       }
       Mark failed = mark;
       failed.count = r.count;
       failed.state = TaskState::failed;
-      failed.failures = failures;
       extra.marks.set(r.first, std::move(failed));
       if (extra.failed == 0) {
         extra.exit_code = result.cause == Cause::exit_code ? result.exit_code
@@ -479,35 +507,26 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
       }
       extra.failed += r.count;
       s_.totals.failed += r.count;
-      if (job.kind->kind->on_failure == FailurePolicy::fail_fast)
+      if (kind.on_failure == FailurePolicy::fail_fast)
         fail_fast_.emplace_back(id, "task " + std::to_string(r.first) + " failed: " + result.text);
     }
   }
 }
 
-void Applier::interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause,
-                          std::uint32_t failures, std::uint32_t losses, std::int32_t exit_code,
-                          const std::string& reason) {
-  Mark mark;
+void Applier::interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Mark mark) {
   mark.count = run.count;
   mark.state = TaskState::interrupted;
-  mark.attempt = run.attempt;
-  mark.failures = failures;
-  mark.losses = losses;
-  mark.cause = cause;
-  mark.exit_code = exit_code;
-  mark.reason = reason;
+  TasksInterrupted change{id, job.kind->kind, {run}, node, mark.cause, mark.tally(), now_};
   job.extra->marks.set(run.first, std::move(mark));
   job.extra->interrupted += run.count;
   if (!changes_.empty()) // neighbours of one loss are told together
     if (auto* last = std::get_if<TasksInterrupted>(&changes_.back());
-        last && last->job == id && last->node == node && last->cause == cause &&
-        last->failures == failures && last->losses == losses) {
+        last && last->job == id && last->node == node && last->cause == change.cause &&
+        *last->tally == *change.tally) {
       last->runs.push_back(run);
       return;
     }
-  changes_.push_back(
-    TasksInterrupted{id, job.kind->kind, {run}, node, cause, failures, losses, now_});
+  changes_.push_back(std::move(change));
 }
 
 void Applier::on(const TasksFinished& f) {
@@ -698,8 +717,12 @@ void Applier::on(const TasksPreempted& f) {
   for (const TaskRun& run : f.runs) {
     take_from(job.extra->yielding, TaskRun{run.first, run.count, 1});
     add_to(job.extra->yielding, TaskRun{run.first, run.count, 1});
+    if (f.cause == Cause::drained) {
+      take_from(job.extra->moving, TaskRun{run.first, run.count, 1});
+      add_to(job.extra->moving, TaskRun{run.first, run.count, 1});
+    }
   }
-  changes_.push_back(TasksToStop{f.node, f.job, f.runs, f.reason});
+  changes_.push_back(TasksToStop{f.node, f.job, f.runs, f.reason, true});
 }
 
 void Applier::on(const TasksRetried& f) {

@@ -5,6 +5,7 @@
 
 #include "messages/entries.hpp"
 #include "messages/protocol.hpp"
+#include "src/core/retry.hpp"
 
 #include <memory>
 
@@ -29,9 +30,24 @@ struct Kind {
   bool exclusive = false, gang = false, overcommit = false, preemptible = true;
   TimePoint deadline;
   std::vector<Limit> limits;
+  std::vector<RetryRule> retry;
+  std::uint32_t crash_nodes = 0; // 0: as the cluster's setting says
+  bool checkpoints = false;      // it has a checkpoint signal: moving it loses little
   bool operator==(const Kind&) const = default;
 };
 using KindPtr = std::shared_ptr<const Kind>;
+
+/// A value of which few come: as wide as a pointer in a Change, because a million others stand
+/// beside it.
+template<class T> class Boxed {
+public:
+  Boxed(T value) : value_(std::make_shared<const T>(std::move(value))) {}
+  [[nodiscard]] const T& operator*() const { return *value_; }
+  [[nodiscard]] const T* operator->() const { return value_.get(); }
+
+private:
+  std::shared_ptr<const T> value_; // never null
+};
 
 /// A node is new, or anything but its bookings changed. Work may go there when `state` is up and it
 /// is not draining.
@@ -48,6 +64,9 @@ struct NodeChanged {
   std::uint32_t overcommit_milli = 1000; // vcores and memory, for kinds that allow it
   bool closed = false;                   // above its high mark: no new work
   TimePoint quarantined;                 // no new work until then
+  std::vector<NodeFlag> flags = {};      // how it departs from the rest
+  TimePoint drain_deadline = {};         // what runs there then is moved away; 0: it runs on
+  bool pulls = false;                    // no new work unless it asks
 };
 struct NodeForgotten {
   NodeId node;
@@ -97,16 +116,17 @@ struct FlightChanged {
   NodeId node;
   JobId job;
   std::uint32_t in_flight = 0, slots = 0;
+  KindPtr kind = {};
 };
 /// Attempts that ended without a result that counts as final: recovery decides what becomes of
-/// them. All of `runs` share the counts.
+/// them. All of `runs` share the tally.
 struct TasksInterrupted {
   JobId job;
   KindPtr kind;
   std::vector<TaskRun> runs; // `attempt` is the one that ended
   NodeId node;
   Cause cause = Cause::lost_node;
-  std::uint32_t failures = 0, losses = 0; // so far, this one included
+  Boxed<Tally> tally = Tally{}; // so far, this one included
   TimePoint at;
 };
 /// The node must stop these. Followed by a result, which decides how they count.
@@ -115,6 +135,21 @@ struct TasksToStop {
   JobId job;
   std::vector<TaskRun> runs;
   std::string reason;
+  bool move = false; // to run again elsewhere: its checkpoint signal comes first
+};
+/// Text that most changes lack: half as wide as a string, shared by copies.
+class SharedText {
+public:
+  SharedText() = default;
+  SharedText(std::string text)
+      : text_(text.empty() ? nullptr : std::make_shared<const std::string>(std::move(text))) {}
+  SharedText(const char* text) : SharedText(std::string(text)) {}
+  operator std::string_view() const {
+    return text_ ? std::string_view(*text_) : std::string_view();
+  }
+
+private:
+  std::shared_ptr<const std::string> text_; // null: empty
 };
 struct JobEnded {
   JobId job;
@@ -124,7 +159,8 @@ struct JobEnded {
   TimePoint started = {}; // its first task was placed; 0: none was
   std::uint32_t succeeded = 0, failed = 0, cancelled = 0;
   std::int32_t exit_code = 0;
-  std::string reason = {}; // of the first failure, or of the cancellation
+  SharedText reason = {};      // of the first failure, or of the cancellation
+  SharedText correlation = {}; // as submitted
 };
 /// An ended job runs again (retried). Carries what JobArrived did: nobody needs to remember ended
 /// jobs.
@@ -143,23 +179,15 @@ struct LeaseChanged {
   TimePoint expires; // 0: until released
   std::string owner = {};
   Resources resources = {};
+  std::string queue = {}; // empty: that of scheduler.lease_queue
+  std::vector<Limit> limits = {};
+  Bytes key = {};
 };
 struct LeaseEnded {
   LeaseId lease;
 };
 struct ConfigUpdated {
   std::map<std::string, std::string> values; // all that differ from the defaults
-};
-
-/// A value of which few come: as wide as a pointer in a Change, because a million others stand
-/// beside it.
-template<class T> class Boxed {
-public:
-  Boxed(T value) : value_(std::make_shared<const T>(std::move(value))) {}
-  [[nodiscard]] const T& operator*() const { return *value_; }
-
-private:
-  std::shared_ptr<const T> value_; // never null
 };
 
 using Change = std::variant<Boxed<NodeChanged>, NodeForgotten, NodeAvailable, JobArrived,

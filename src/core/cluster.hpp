@@ -9,6 +9,7 @@
 #include "src/core/job.hpp"
 #include "src/core/node.hpp"
 
+#include <set>
 #include <span>
 #include <unordered_map>
 
@@ -39,6 +40,7 @@ struct Reconciled {
   std::vector<JobRuns> stop;
   std::vector<Placement> resend;
   std::vector<JobRuns> cancel;
+  std::vector<JobRuns> move; // to run again elsewhere
 };
 
 class Cluster {
@@ -65,6 +67,8 @@ public:
   [[nodiscard]] const std::map<NodeId, Node>& nodes() const;
   [[nodiscard]] const std::map<LeaseId, Lease>& leases() const;
   [[nodiscard]] const std::map<std::string, std::string>& config() const;
+  /// Promises (settings `sla.*`) that were judged not to be kept.
+  [[nodiscard]] const std::set<std::string>& broken_promises() const;
   [[nodiscard]] JobId newest_job() const;
   [[nodiscard]] JobId oldest_job() const;
   [[nodiscard]] const Kind& kind_of(const Job& job) const;
@@ -74,6 +78,13 @@ public:
     NodeId node;         // where it is in flight; 0: it is not
   };
   [[nodiscard]] Placed placed(const Job& job, TaskIndex index) const;
+  /// What a task still waits for of other jobs, as "waits for job 5 to succeed (running)"; empty:
+  /// nothing.
+  [[nodiscard]] std::string waits_for(const Job& job, TaskIndex index) const;
+  /// Would these jobs be taken? Changes nothing. Returns what each would wait for of other jobs, in
+  /// words; empty: nothing. Errors: as execute would have.
+  [[nodiscard]] Result<std::vector<std::string>> would_take(const SubmitJobs& command,
+                                                            TimePoint now) const;
 
   [[nodiscard]] Result<JobProgress> progress(JobId id) const;
   [[nodiscard]] JobList list(const ListJobs& query) const;

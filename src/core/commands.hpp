@@ -27,10 +27,26 @@ using ChangeConfig = ConfigChanged;
 using Preempt = TasksPreempted; // attempts that are not in flight there are left out
 using Tune = NodeTuned;
 using Quarantine = NodesQuarantined;
+using Flag = NodeFlagged;
+/// Nothing is journalled when it was kept, or broken, before.
+using JudgePromise = PromiseJudged;
 
 struct DrainNodes { // or undrain
   std::vector<std::string> nodes;
   bool drain = true;
+  std::string reason;
+  std::optional<Duration> deadline = {}; // what still runs after so long is moved away
+};
+/// What a node's own check script found. Empty: all is well, and a drain that it asked for ends.
+struct CheckNode {
+  NodeId node;
+  std::string trouble;
+};
+/// Moves what a job has in flight on a node away from there.
+struct MoveOff {
+  NodeId node;
+  JobId job;
+  bool gently = true; // only if it has a checkpoint signal and may be preempted
   std::string reason;
 };
 struct QuarantineNodes { // by an operator; duration 0: lift it
@@ -52,6 +68,8 @@ struct GrantLease {
   Resources resources;
   Duration duration{0};
   Bytes key;
+  std::string queue = {};
+  std::vector<Limit> limits = {};
 };
 struct RenewLease {
   LeaseId lease;
@@ -65,6 +83,7 @@ struct ReleaseLeases {
 using Command =
   std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs,
                Place, Finish, Requeue, GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease,
-               ReleaseLeases, EndLeases, ChangeConfig, Preempt, Tune, Quarantine, QuarantineNodes>;
+               ReleaseLeases, EndLeases, ChangeConfig, Preempt, Tune, Quarantine, QuarantineNodes,
+               CheckNode, Flag, MoveOff, JudgePromise>;
 
 } // namespace reeve::core

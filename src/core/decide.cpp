@@ -116,6 +116,17 @@ public:
     return std::move(out_);
   }
 
+  /// Of a submission; see Cluster::would_take.
+  Result<std::vector<std::string>> check(const SubmitJobs& c) {
+    const auto drafts = drafted(c);
+    if (!drafts)
+      return tl::unexpected<Error>(*out_.error);
+    std::vector<std::string> waits;
+    for (const JobDraft& draft : *drafts)
+      waits.push_back(waits_for(s_, draft.after, {}, &*drafts));
+    return waits;
+  }
+
 private:
   template<class F> void accept(F fact, std::uint64_t changed) {
     apply_.fact(Fact(fact));
@@ -163,7 +174,7 @@ private:
     if (const Node* node = s_.node(fact.node);
         node && node->state == NodeState::up && node->incarnation == c.incarnation &&
         node->capacity == c.capacity && node->program == c.program &&
-        node->executors == c.executors && same_labels(*node, c.labels))
+        node->executors == c.executors && node->pulls == c.pulls && same_labels(*node, c.labels))
       return; // it only reconnected
     accept(std::move(fact), 1);
   }
@@ -192,12 +203,40 @@ private:
     auto ids = named(c.nodes);
     if (!ids)
       return;
-    NodesDrained fact{{}, c.drain, c.reason};
-    for (const NodeId id : *ids)
-      if (s_.node(id)->draining != c.drain)
+    NodesDrained fact{{}, c.drain, c.reason, {}, false};
+    if (c.drain && c.deadline)
+      fact.deadline = now_ + *c.deadline;
+    for (const NodeId id : *ids) {
+      const Node& node = *s_.node(id);
+      // A drain by hand stays when the node's own check is well again; a new deadline counts.
+      if (node.draining != c.drain ||
+          (c.drain && (node.drained_by_check || fact.deadline != TimePoint{})))
         fact.nodes.push_back(id);
+    }
     if (!fact.nodes.empty())
       accept(fact, fact.nodes.size());
+  }
+  void on(const CheckNode& c) {
+    const Node* node = s_.node(c.node);
+    if (!node)
+      return refuse(Code::not_found, "node", "no such node");
+    const bool bad = !c.trouble.empty();
+    if (node->draining ? !node->drained_by_check || (bad && node->reason == c.trouble) : !bad)
+      return; // drained by a person, or as it was
+    accept(NodesDrained{{c.node}, bad, c.trouble, {}, true}, 1);
+  }
+  void on(const MoveOff& c) {
+    Job* job = known(c.job);
+    if (!job || !job->extra)
+      return;
+    const auto at = job->extra->allocations.find(c.node);
+    if (at == job->extra->allocations.end())
+      return;
+    const Kind& kind = *job->kind->kind;
+    if (c.gently && !(kind.checkpoints && kind.preemptible))
+      return refuse(Code::refused, "job",
+                    "job " + number(c.job.value) + " has no checkpoint signal to be moved by");
+    on(Preempt{c.node, c.job, std::vector<TaskRun>(at->second.runs), Cause::drained, c.reason});
   }
   void on(const LabelNodes& c) {
     auto ids = named(c.nodes);
@@ -236,6 +275,18 @@ private:
                "this key was used for a submission of " + number(job.batch) + " jobs");
       return;
     }
+    auto drafts = drafted(c);
+    if (!drafts)
+      return;
+    JobsSubmitted fact{s_.jobs.newest().next(), c.key, c.specs};
+    out_.first_job = fact.first;
+    out_.jobs = static_cast<std::uint32_t>(drafts->size());
+    out_.changed = drafts->size();
+    apply_.submit(fact, std::move(*drafts));
+    out_.entry = Entry{now_, std::move(fact)};
+  }
+  /// The jobs taken apart, or nothing and the error is set.
+  std::optional<std::vector<JobDraft>> drafted(const SubmitJobs& c) {
     std::vector<JobDraft> drafts;
     drafts.reserve(c.specs.size());
     Drafter drafter(s_.kinds);
@@ -243,22 +294,20 @@ private:
       auto draft = drafter.draft(c.specs[i]);
       if (!draft) {
         const std::string path = "jobs[" + number(i) + "]";
-        return refuse(draft.error().code,
-                      draft.error().field.empty() ? path : path + "." + draft.error().field,
-                      draft.error().text);
+        refuse(draft.error().code,
+               draft.error().field.empty() ? path : path + "." + draft.error().field,
+               draft.error().text);
+        return {};
       }
       drafts.push_back(std::move(*draft));
     }
-    if (auto error = dependency_refusal(drafts))
-      return refuse(std::move(*error));
-    if (auto error = submit_limit_refusal(drafts))
-      return refuse(std::move(*error));
-    JobsSubmitted fact{s_.jobs.newest().next(), c.key, c.specs};
-    out_.first_job = fact.first;
-    out_.jobs = static_cast<std::uint32_t>(drafts.size());
-    out_.changed = drafts.size();
-    apply_.submit(fact, std::move(drafts));
-    out_.entry = Entry{now_, std::move(fact)};
+    auto error = dependency_refusal(drafts);
+    if (!error)
+      error = submit_limit_refusal(drafts);
+    if (!error)
+      return drafts;
+    refuse(std::move(*error));
+    return {};
   }
 
   std::optional<Error> dependency_refusal(const std::vector<JobDraft>& drafts) {
@@ -596,7 +645,9 @@ private:
                             c.owner,
                             c.resources,
                             c.duration.count() > 0 ? now_ + c.duration : TimePoint{},
-                            c.key};
+                            c.key,
+                            c.queue,
+                            c.limits};
     out_.lease = fact.lease;
     out_.node = fact.node;
     accept(fact, 1);
@@ -699,6 +750,13 @@ private:
     if (!fact.nodes.empty())
       accept(fact, fact.nodes.size());
   }
+  void on(const Flag& c) {
+    const Node* node = s_.node(c.node);
+    if (!node)
+      return refuse(Code::not_found, "node", "no such node");
+    if (node->flags != c.flags)
+      accept(c, 1);
+  }
   void on(const QuarantineNodes& c) {
     if (auto ids = named(c.nodes))
       on(Quarantine{*ids, c.duration.count() > 0 ? now_ + c.duration : TimePoint{}, c.reason});
@@ -713,12 +771,22 @@ private:
     if (!fact.values.empty())
       accept(fact, fact.values.size());
   }
+  void on(const JudgePromise& c) {
+    if (c.kept == s_.broken.contains(c.promise))
+      accept(c, 1);
+  }
 
   Cluster::State& s_;
   TimePoint now_;
   Applier apply_;
   Outcome out_;
 };
+
+Result<std::vector<std::string>> Cluster::would_take(const SubmitJobs& command,
+                                                     TimePoint now) const {
+  Changes none;
+  return Decider(*state_, now, none).check(command);
+}
 
 Outcome Cluster::execute(const Command& command, TimePoint now, Changes& changes) {
   return Decider(*state_, now, changes).run(command);

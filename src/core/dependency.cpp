@@ -75,6 +75,50 @@ Sorted sort_each(DependencyKind kind, const Job& other, const std::vector<TaskRu
 
 } // namespace
 
+std::string waits_for(const Cluster::State& s, const std::vector<Dependency>& after,
+                      std::optional<TaskIndex> index, const std::vector<JobDraft>* drafts) {
+  constexpr std::size_t named = 5;
+  std::size_t waiting = 0;
+  std::string out, never;
+  for (const Dependency& d : after) {
+    const std::string end = d.kind == DependencyKind::ok     ? "to succeed"
+                            : d.kind == DependencyKind::fail ? "to fail"
+                                                             : "to end";
+    std::string who, state;
+    if (!d.job && drafts) {
+      who = (*drafts)[d.place].name();
+      who = "job " + (who.empty() ? "number " + std::to_string(d.place) : who);
+      if (d.each)
+        who = "the same task of " + who;
+      state = "submitted with it";
+    } else {
+      const Job* other = s.jobs.find(d.job);
+      Verdict verdict = judge_whole(d.kind, other);
+      who = "job " + std::to_string(d.job.value);
+      if (other && d.each && index && *index < other->count) {
+        Sorted parts = sort_each(d.kind, *other, {{*index, 1, 1}});
+        verdict = !parts.doom.empty()   ? Verdict::doom
+                  : !parts.wait.empty() ? Verdict::wait
+                                        : Verdict::go;
+        who = "task " + std::to_string(d.job.value) + "/" + std::to_string(*index);
+      } else if (d.each) {
+        who = "the same task of " + who;
+      }
+      if (verdict == Verdict::go)
+        continue;
+      state = other ? std::string(name_of(other->state())) : "forgotten";
+      if (verdict == Verdict::doom)
+        never = who + " is " + state;
+    }
+    if (++waiting > named)
+      continue;
+    out += (out.empty() ? "waits for " : ", ") + who + " " + end + " (" + state + ")";
+  }
+  if (waiting > named)
+    out += " and " + std::to_string(waiting - named) + " more";
+  return never.empty() ? out : out + ", which can not happen any more";
+}
+
 void Applier::moved(JobId id) {
   if (!s_.dependents.empty() && s_.dependents.contains(id))
     moved_.push_back(id);
@@ -156,7 +200,7 @@ void Applier::settle(JobId id) {
 /// One task of a gang does not run any more: the others are stopped, to start together again.
 void Applier::yield_gang(Job& job, JobId id) {
   for (const auto& [node, allocation] : job.extra->allocations) {
-    TasksToStop stop{node, id, {}, "its gang starts again"};
+    TasksToStop stop{node, id, {}, "its gang starts again", true};
     for (const TaskRun& run : allocation.runs) {
       std::vector<TaskRun> fresh{{run.first, run.count, 1}};
       for (const TaskRun& known : job.extra->yielding)

@@ -8,7 +8,8 @@ namespace {
 
 /// Fields that say nothing about where, when and how long a task runs.
 constexpr std::string_view own_fields[] = {
-  "cwd", "env", "stdin_file", "payload", "index_first", "index_step", "grace_us", "output_limit"};
+  "cwd",      "env",          "stdin_file",          "payload",    "index_first", "index_step",
+  "grace_us", "output_limit", "checkpoint_grace_us", "correlation"};
 
 /// The name with every number in it as '#': "frame-0017" and "frame-0018" are of one family.
 void put_family(std::string& out, std::string_view name) {
@@ -48,6 +49,9 @@ KindPtr kind_of(const JobSpec& spec) {
   kind->preemptible = spec.preemptible;
   kind->deadline = spec.deadline;
   kind->limits = spec.limits;
+  kind->retry = spec.retry;
+  kind->crash_nodes = spec.crash_nodes;
+  kind->checkpoints = spec.checkpoint_signal != 0;
   return kind;
 }
 
@@ -132,6 +136,12 @@ bool scan(std::string_view bytes, std::string& key, std::uint32_t& count) {
 }
 
 } // namespace
+
+std::string family_of(std::string_view name) {
+  std::string out;
+  put_family(out, name);
+  return out;
+}
 
 std::string JobDraft::name() const {
   const auto decoded = decode<JobSpec>(blob(), stored_limits);

@@ -9,6 +9,9 @@ namespace reeve::core {
 
 using KindTable = std::unordered_map<std::string, KindEntry>; // by `JobDraft::key`
 
+/// A job's name with every number in it as '#': what is likely to run alike has the same.
+std::string family_of(std::string_view name);
+
 struct JobDraft {
   std::string_view spec;      // encoded, as it was submitted
   std::string without_items;  // the same, encoded again, when it had items

@@ -37,6 +37,9 @@ std::string_view SpecBlob::view() const {
 std::string Job::encoded_spec() const {
   return spec_restored(kind->sample, spec.view());
 }
+std::string Job::correlation() const {
+  return codec::text_in(encoded_spec(), "correlation");
+}
 
 KeyPrint print_of(const Bytes& key) {
   if (key.data.empty())

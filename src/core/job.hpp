@@ -28,6 +28,7 @@ struct JobExtra {
   std::int32_t exit_code = 0;
   std::vector<TaskRun> stopping; // in flight and to be stopped; attempt is ignored
   std::vector<TaskRun> yielding; // in flight and to be stopped, to wait again; attempt is ignored
+  std::vector<TaskRun> moving;   // those of `yielding` that are moved off their node
   std::vector<Dependency> after; // `job` filled in
   std::vector<TaskRun> blocked;  // not placed before what they wait for; attempt is 1
   std::vector<std::string> items;
@@ -90,6 +91,7 @@ struct Job {
   }
   [[nodiscard]] JobState state() const;
   [[nodiscard]] std::string encoded_spec() const; // JobSpec without items
+  [[nodiscard]] std::string correlation() const;  // as in that
 };
 static_assert(sizeof(Job) <= 64, "a pending job must stay small");
 

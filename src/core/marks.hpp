@@ -4,7 +4,7 @@
 // Knows no cluster.
 #pragma once
 
-#include "messages/types.hpp"
+#include "src/core/retry.hpp"
 
 namespace reeve::core {
 
@@ -17,11 +17,25 @@ struct Mark {
   std::int32_t exit_code = 0; // or the signal's number
   TimePoint not_before;
   std::string reason;
+  std::uint32_t troubles = 0; // this and the next two: as in Tally
+  std::vector<std::uint32_t> uses;
+  std::vector<NodeId> crashes;
 
+  [[nodiscard]] Tally tally() const {
+    return {failures, losses, troubles, uses, crashes, exit_code};
+  }
+  void put(const Tally& tally) {
+    failures = tally.failures;
+    losses = tally.losses;
+    troubles = tally.troubles;
+    uses = tally.uses;
+    crashes = tally.crashes;
+  }
   [[nodiscard]] bool same_but_count(const Mark& o) const {
     return state == o.state && attempt == o.attempt && failures == o.failures &&
            losses == o.losses && cause == o.cause && exit_code == o.exit_code &&
-           not_before == o.not_before && reason == o.reason;
+           not_before == o.not_before && reason == o.reason && troubles == o.troubles &&
+           uses == o.uses && crashes == o.crashes;
   }
   bool operator==(const Mark&) const = default;
   template<class V> static void fields(V& v) {
@@ -34,6 +48,9 @@ struct Mark {
     v("exit_code", &Mark::exit_code);
     v("not_before_us", &Mark::not_before);
     v("reason", &Mark::reason);
+    v("troubles", &Mark::troubles);
+    v("uses", &Mark::uses);
+    v("crashes", &Mark::crashes);
   }
   static constexpr bool as_array = true;
 };

@@ -24,8 +24,12 @@ struct Node {
   std::uint32_t tasks = 0, leases = 0;
   JobId exclusive; // has the node for itself; 0: none
   std::uint32_t overcommit_milli = 1000;
-  bool closed = false;   // above its high mark
-  TimePoint quarantined; // until then
+  bool closed = false;           // above its high mark
+  TimePoint quarantined;         // until then
+  TimePoint drain_deadline;      // what runs here then is moved away; 0: it runs on
+  std::vector<NodeFlag> flags;   // how it departs from the rest
+  bool drained_by_check = false; // its own check script asked for it
+  bool pulls = false;            // gets work only when it asks; which the scheduler sees to
 
   [[nodiscard]] Resources available() const { return capacity - booked; }
   /// What a job may still be given; with its overcommit factor for jobs that allow it.
@@ -52,6 +56,8 @@ struct Lease {
   Resources resources;
   TimePoint granted, expires; // expires 0: until released
   Bytes key;
+  std::string queue; // in whose limits it counts; empty: that of scheduler.lease_queue
+  std::vector<Limit> limits;
 };
 
 } // namespace reeve::core

@@ -141,7 +141,15 @@ Check check(const Cluster::State& s, const NodeTuned& f) {
 Check check(const Cluster::State& s, const NodesQuarantined& f) {
   return nodes_known(s, f.nodes);
 }
+Check check(const Cluster::State& s, const NodeFlagged& f) {
+  return nodes_known(s, {f.node});
+}
 Check check(const Cluster::State&, const ConfigChanged&) {
+  return {};
+}
+Check check(const Cluster::State& s, const PromiseJudged& f) {
+  if (f.kept != s.broken.contains(f.promise))
+    return f.promise + (f.kept ? " was not broken" : " was broken already");
   return {};
 }
 

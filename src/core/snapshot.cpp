@@ -23,6 +23,7 @@ struct Head {
   std::map<std::string, std::string> config;
   Totals totals;
   std::uint64_t kinds = 0, nodes = 0, leases = 0, jobs = 0;
+  std::vector<std::string> broken;
   template<class V> static void fields(V& v) {
     v("version", &Head::version, {.required = true});
     v("seq", &Head::seq);
@@ -37,6 +38,7 @@ struct Head {
     v("nodes", &Head::nodes);
     v("leases", &Head::leases);
     v("jobs", &Head::jobs);
+    v("broken", &Head::broken);
   }
 };
 struct StoredNode {
@@ -54,6 +56,10 @@ struct StoredNode {
   TimePoint registered, since, quarantined;
   std::uint32_t overcommit_milli = 1000;
   bool closed = false;
+  TimePoint drain_deadline;
+  bool drained_by_check = false;
+  std::vector<NodeFlag> flags;
+  bool pulls = false;
   template<class V> static void fields(V& v) {
     v("id", &StoredNode::id);
     v("name", &StoredNode::name);
@@ -71,6 +77,10 @@ struct StoredNode {
     v("quarantined", &StoredNode::quarantined);
     v("overcommit_milli", &StoredNode::overcommit_milli);
     v("closed", &StoredNode::closed);
+    v("drain_deadline", &StoredNode::drain_deadline);
+    v("drained_by_check", &StoredNode::drained_by_check);
+    v("flags", &StoredNode::flags);
+    v("pulls", &StoredNode::pulls);
   }
 };
 struct StoredLease {
@@ -81,6 +91,8 @@ struct StoredLease {
   Resources resources;
   TimePoint granted, expires;
   Bytes key;
+  std::string queue;
+  std::vector<Limit> limits;
   template<class V> static void fields(V& v) {
     v("id", &StoredLease::id);
     v("node", &StoredLease::node);
@@ -89,6 +101,8 @@ struct StoredLease {
     v("granted", &StoredLease::granted);
     v("expires", &StoredLease::expires);
     v("key", &StoredLease::key);
+    v("queue", &StoredLease::queue);
+    v("limits", &StoredLease::limits);
   }
 };
 struct StoredMark {
@@ -134,6 +148,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
   std::string reason;
   std::vector<TaskRun> yielding, blocked;
   std::vector<Dependency> after;
+  std::vector<TaskRun> moving;
   template<class V> static void fields(V& v) {
     v("id", &StoredJob::id);
     v("kind", &StoredJob::kind);
@@ -159,6 +174,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
     v("yielding", &StoredJob::yielding);
     v("blocked", &StoredJob::blocked);
     v("after", &StoredJob::after);
+    v("moving", &StoredJob::moving);
   }
 };
 
@@ -200,9 +216,13 @@ std::string Cluster::snapshot() const {
   std::map<std::string_view, const KindEntry*> kinds; // in the order of their encoded form
   for (const auto& [key, entry] : s.kinds)
     kinds.emplace(key, &entry);
-  Head head{snapshot_version, s.seq,           s.epoch,      s.master, s.newest_node,
-            s.jobs.newest(),  s.newest_lease,  s.config,     s.totals, kinds.size(),
-            s.nodes.size(),   s.leases.size(), s.jobs.size()};
+  Head head{snapshot_version, s.seq,
+            s.epoch,          s.master,
+            s.newest_node,    s.jobs.newest(),
+            s.newest_lease,   s.config,
+            s.totals,         kinds.size(),
+            s.nodes.size(),   s.leases.size(),
+            s.jobs.size(),    {s.broken.begin(), s.broken.end()}};
   put(out, head);
   std::unordered_map<const KindEntry*, std::uint32_t> index;
   for (const auto& [key, entry] : kinds) {
@@ -210,11 +230,16 @@ std::string Cluster::snapshot() const {
     put(out, Bytes{entry->sample});
   }
   for (const auto& [id, n] : s.nodes)
-    put(out, StoredNode{id, n.name, n.state, n.draining, n.reason, n.incarnation, n.capacity,
-                        n.labels, n.set_labels, n.executors, n.program, n.registered, n.since,
-                        n.quarantined, n.overcommit_milli, n.closed});
+    put(out, StoredNode{id,          n.name,           n.state,
+                        n.draining,  n.reason,         n.incarnation,
+                        n.capacity,  n.labels,         n.set_labels,
+                        n.executors, n.program,        n.registered,
+                        n.since,     n.quarantined,    n.overcommit_milli,
+                        n.closed,    n.drain_deadline, n.drained_by_check,
+                        n.flags,     n.pulls});
   for (const auto& [id, l] : s.leases)
-    put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key});
+    put(out, StoredLease{id, l.node, l.owner, l.resources, l.granted, l.expires, l.key, l.queue,
+                         l.limits});
   s.jobs.each([&](JobId id, const Job& job) {
     StoredJob stored;
     stored.id = id;
@@ -244,6 +269,7 @@ std::string Cluster::snapshot() const {
       stored.yielding = extra->yielding;
       stored.blocked = extra->blocked;
       stored.after = extra->after;
+      stored.moving = extra->moving;
     }
     put(out, stored);
   });
@@ -273,6 +299,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
   s.newest_lease = head->newest_lease;
   s.config = head->config;
   s.totals = head->totals;
+  s.broken = {head->broken.begin(), head->broken.end()};
   std::vector<KindEntry*> kinds;
   for (std::uint64_t i = 0; i < head->kinds; ++i) {
     const auto sample = in.take<Bytes>();
@@ -306,6 +333,10 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     node.quarantined = n->quarantined;
     node.overcommit_milli = n->overcommit_milli;
     node.closed = n->closed;
+    node.drain_deadline = n->drain_deadline;
+    node.drained_by_check = n->drained_by_check;
+    node.flags = n->flags;
+    node.pulls = n->pulls;
     s.node_names[n->name] = n->id;
   }
   for (std::uint64_t i = 0; i < head->leases; ++i) {
@@ -317,8 +348,8 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
       return fail(Code::corrupt, "snapshot", "a lease names an unknown node");
     node->booked += l->resources;
     ++node->leases;
-    s.leases.emplace(l->id,
-                     Lease{l->id, l->node, l->owner, l->resources, l->granted, l->expires, l->key});
+    s.leases.emplace(l->id, Lease{l->id, l->node, l->owner, l->resources, l->granted, l->expires,
+                                  l->key, l->queue, l->limits});
   }
   JobId last;
   for (std::uint64_t i = 0; i < head->jobs; ++i) {
@@ -378,6 +409,7 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     extra.yielding = std::move(stored->yielding);
     extra.blocked = std::move(stored->blocked);
     extra.after = std::move(stored->after);
+    extra.moving = std::move(stored->moving);
     if (!extra.blocked.empty())
       for (const Dependency& d : extra.after)
         s.dependents[d.job].push_back({stored->id, d.each});

@@ -43,6 +43,7 @@ struct Cluster::State {
   std::map<LeaseId, Lease> leases;
   LeaseId newest_lease;
   std::map<std::string, std::string> config;
+  std::set<std::string> broken; // promises that are not kept now
   Totals totals;
   struct Dependent {
     JobId job;
@@ -59,6 +60,7 @@ struct Cluster::State {
 };
 
 NodeChanged change_of(const Node& node);
+LeaseChanged change_of(const Lease& lease);
 
 /// What would have to change for an allocation to hold `more` tasks further and `slots` slots.
 struct Growth {
@@ -102,6 +104,8 @@ private:
   void on(const TasksPreempted&);
   void on(const NodeTuned&);
   void on(const NodesQuarantined&);
+  void on(const NodeFlagged&);
+  void on(const PromiseJudged&);
 
   void cancel(JobId id, const std::vector<TaskRun>& runs, Cause cause, const std::string& reason);
   // dependency.cpp
@@ -118,9 +122,7 @@ private:
   std::vector<TaskRun> land(Job& job, JobId id, Node& node, const TaskRun& run);
   void succeeded(Job& job, JobId id, const TaskRun& run);
   void ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, const TaskResult& result);
-  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Cause cause,
-                   std::uint32_t failures, std::uint32_t losses, std::int32_t exit_code,
-                   const std::string& reason);
+  void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Mark mark);
   void close_if_over(Job& job, JobId id);
   void reopen(Job& job, JobId id);
   void count_state(JobState before, JobState after);
@@ -133,6 +135,13 @@ private:
   std::vector<JobId> moved_;                             // others may wait for these
   std::vector<std::pair<JobId, std::string>> fail_fast_; // to be cancelled, and why
 };
+
+/// What of `after` has not come true yet, or never can, in words; empty: all has. `index`: of the
+/// task that waits, where task waits for task; none: of the whole job. `drafts`: the submission
+/// that it is part of.
+std::string waits_for(const Cluster::State& state, const std::vector<Dependency>& after,
+                      std::optional<TaskIndex> index = {},
+                      const std::vector<JobDraft>* drafts = nullptr);
 
 /// A circle among the dependencies inside one submission, as "a -> b -> a"; empty: none.
 std::string circle_in(const std::vector<JobDraft>& drafts);

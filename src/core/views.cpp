@@ -32,6 +32,9 @@ const std::map<LeaseId, Lease>& Cluster::leases() const {
 const std::map<std::string, std::string>& Cluster::config() const {
   return state_->config;
 }
+const std::set<std::string>& Cluster::broken_promises() const {
+  return state_->broken;
+}
 JobId Cluster::newest_job() const {
   return state_->jobs.newest();
 }
@@ -106,6 +109,12 @@ Cluster::Placed Cluster::placed(const Job& job, TaskIndex index) const {
   return {index < job.next ? Attempt{1} : Attempt{0}, {}};
 }
 
+std::string Cluster::waits_for(const Job& job, TaskIndex index) const {
+  if (!job.extra || !holds(job.extra->blocked, index))
+    return {};
+  return core::waits_for(*state_, job.extra->after, index);
+}
+
 Result<JobProgress> Cluster::progress(JobId id) const {
   const Job* job = state_->jobs.find(id);
   if (!job)
@@ -114,14 +123,17 @@ Result<JobProgress> Cluster::progress(JobId id) const {
 }
 
 namespace {
-std::string waits_for(const Job& job) {
-  std::string out;
-  for (const Dependency& d : job.extra->after)
-    out += (out.empty() ? "waits for job " : ", ") + std::to_string(d.job.value);
-  return out;
+/// What waits for a person says so; of all alike, the first.
+std::string held_reason(const Job& job) {
+  for (const auto& [first, mark] : job.extra->marks.map())
+    if (mark.state == TaskState::held)
+      return std::to_string(job.extra->held) + (job.extra->held == 1 ? " task is" : " tasks are") +
+             " held; task " + std::to_string(first) + ": " + mark.reason;
+  return {};
 }
 
-JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
+JobView view_of(const Cluster::State& state, JobId id, const Job& job, const JobSpec& spec,
+                bool with_spec) {
   JobView v;
   v.progress = progress_of(id, job);
   v.name = spec.name;
@@ -129,13 +141,16 @@ JobView view_of(JobId id, const Job& job, const JobSpec& spec, bool with_spec) {
   v.queue = spec.queue;
   v.priority = spec.priority;
   v.labels = spec.labels;
+  v.correlation = spec.correlation;
   v.submitted = job.submitted;
   if (job.extra) {
     v.started = job.extra->started;
     v.ended = job.extra->ended;
     v.reason = job.extra->reason;
+    if (job.extra->held > 0 && !job.held)
+      v.reason = held_reason(job);
     if (v.reason.empty() && !job.extra->blocked.empty())
-      v.reason = waits_for(job);
+      v.reason = core::waits_for(state, job.extra->after);
   }
   if (with_spec)
     v.spec.msgpack = job.encoded_spec();
@@ -175,15 +190,25 @@ JobList Cluster::list(const ListJobs& q) const {
       out.more = true;
       return false;
     }
-    out.jobs.push_back(view_of(id, *job, decoded(), q.spec));
+    out.jobs.push_back(view_of(*state_, id, *job, decoded(), q.spec));
     return true;
   };
   if (!q.jobs.empty()) {
     std::vector<JobId> ids = q.jobs;
-    std::sort(ids.rbegin(), ids.rend());
+    if (q.oldest_first)
+      std::sort(ids.begin(), ids.end());
+    else
+      std::sort(ids.rbegin(), ids.rend());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     for (const JobId id : ids)
-      if ((!q.before || id < q.before) && !consider(id))
+      if ((!q.before || (q.oldest_first ? q.before < id : id < q.before)) && !consider(id))
+        break;
+    return out;
+  }
+  if (q.oldest_first) {
+    for (JobId id = std::max(state_->jobs.oldest(), q.before.next()); id <= state_->jobs.newest();
+         id = id.next())
+      if (!consider(id))
         break;
     return out;
   }
@@ -239,14 +264,14 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         v.not_before = mark.not_before;
         v.ended = mark.attempt > 0 && state != TaskState::assigned;
         v.last.index = index;
-        v.last.attempt = mark.attempt;
+        v.last.attempt = std::max<Attempt>(1, mark.attempt); // cancelled before it was placed: 0
         v.last.cause = mark.cause;
         (mark.cause == Cause::exit_code ? v.last.exit_code : v.last.signal) = mark.exit_code;
         v.last.text = mark.reason;
       }
     if (job->extra && state == TaskState::pending && v.reason.empty() &&
         holds(job->extra->blocked, index))
-      v.reason = waits_for(*job);
+      v.reason = waits_for(*job, index);
     if (job->held && state == TaskState::pending)
       v.reason =
         "the job is held" +
@@ -277,6 +302,9 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
     v.quarantined = n.quarantined;
     v.overcommit_milli = n.overcommit_milli;
     v.closed = n.closed;
+    v.drain_deadline = n.drain_deadline;
+    v.flags = n.flags;
+    v.pulls = n.pulls;
     out.nodes.push_back(std::move(v));
   };
   if (q.names.empty())
@@ -293,8 +321,8 @@ Result<NodeList> Cluster::list(const ListNodes& q) const {
 
 LeaseView Cluster::view(const Lease& lease) const {
   const Node* node = state_->node(lease.node);
-  return {lease.id,        node ? node->name : "", lease.owner,
-          lease.resources, lease.granted,          lease.expires};
+  return {lease.id,      node ? node->name : "", lease.owner, lease.resources,
+          lease.granted, lease.expires,          lease.queue, lease.limits};
 }
 LeaseList Cluster::list(const ListLeases&) const {
   LeaseList out;
@@ -372,15 +400,12 @@ std::vector<std::string> Cluster::peers_of(JobId id) const {
 }
 
 namespace {
-std::vector<TaskRun> to_stop(const Job& job, const Allocation& allocation) {
-  if (job.cancelling)
-    return allocation.runs;
+std::vector<TaskRun> flying_of(const std::vector<TaskRun>& wanted, const Allocation& allocation) {
   std::vector<TaskRun> out;
-  for (const auto* wanted : {&job.extra->stopping, &job.extra->yielding})
-    if (!wanted->empty())
-      for (const TaskRun& flying : allocation.runs)
-        for (const TaskRun& part : common(*wanted, TaskRun{flying.first, flying.count, 1}))
-          out.push_back({part.first, part.count, flying.attempt});
+  if (!wanted.empty())
+    for (const TaskRun& flying : allocation.runs)
+      for (const TaskRun& part : common(wanted, TaskRun{flying.first, flying.count, 1}))
+        out.push_back({part.first, part.count, flying.attempt});
   return out;
 }
 } // namespace
@@ -416,8 +441,16 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
     const Allocation& allocation = job.extra->allocations.at(id);
     if (!runs.empty())
       out.resend.push_back({id, job_id, allocation.slots, std::move(runs)});
-    if (JobRuns cancel{job_id, to_stop(job, allocation)}; !cancel.runs.empty())
+    JobRuns cancel{job_id,
+                   job.cancelling ? allocation.runs : flying_of(job.extra->stopping, allocation)};
+    JobRuns move{job_id, job.cancelling ? std::vector<TaskRun>{}
+                                        : flying_of(job.extra->yielding, allocation)};
+    for (const TaskRun& run : cancel.runs) // cancelled while it is moved: no more than cancelled
+      take_from(move.runs, run);
+    if (!cancel.runs.empty())
       out.cancel.push_back(std::move(cancel));
+    if (!move.runs.empty())
+      out.move.push_back(std::move(move));
   }
   return out;
 }
@@ -425,8 +458,8 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
 JobEnded end_of(const Job& job, JobId id) {
   const JobExtra& extra = *job.extra;
   return {
-    id,           job.state(),     job.count,       extra.ended, extra.started, extra.succeeded,
-    extra.failed, extra.cancelled, extra.exit_code, extra.reason};
+    id,           job.state(),     job.count,       extra.ended,  extra.started,    extra.succeeded,
+    extra.failed, extra.cancelled, extra.exit_code, extra.reason, job.correlation()};
 }
 
 void Cluster::describe(Changes& changes) const {
@@ -434,7 +467,7 @@ void Cluster::describe(Changes& changes) const {
   for (const auto& [id, node] : state_->nodes)
     changes.push_back(change_of(node));
   for (const auto& [id, lease] : state_->leases)
-    changes.push_back(LeaseChanged{id, lease.node, lease.expires, lease.owner, lease.resources});
+    changes.push_back(change_of(lease));
   state_->jobs.each([&](JobId id, const Job& job) {
     if (job.ended) {
       changes.push_back(end_of(job, id));
@@ -457,12 +490,12 @@ void Cluster::describe(Changes& changes) const {
                                            {{first, mark.count, mark.attempt}},
                                            {},
                                            mark.cause,
-                                           mark.failures,
-                                           mark.losses,
+                                           mark.tally(),
                                            {}});
     }
     for (const auto& [node, allocation] : job.extra->allocations) {
-      changes.push_back(FlightChanged{node, id, allocation.in_flight, allocation.slots});
+      changes.push_back(
+        FlightChanged{node, id, allocation.in_flight, allocation.slots, job.kind->kind});
     }
   });
 }

@@ -11,7 +11,8 @@ constexpr unsigned doublings_max = 20;
 
 bool is_the_nodes(Cause cause) {
   return cause == Cause::exit_code || cause == Cause::signal || cause == Cause::start_failed ||
-         cause == Cause::executor_error || cause == Cause::unknown_executor;
+         cause == Cause::executor_error || cause == Cause::unknown_executor ||
+         cause == Cause::node_trouble;
 }
 
 std::string percent(double share) {

@@ -14,7 +14,7 @@ namespace reeve::deciders {
 /// for 10 min. What it is given then is a probe: the first failure puts it back, for twice as long
 /// (at most a day), a success clears it. At most a fifth of the nodes, or one, are put away so:
 /// when more of them fail, the fault is more likely in the work. Counted as failures of a node are
-/// exit codes, signals, tasks that cannot start and executors' errors.
+/// exit codes, signals, tasks that cannot start, executors' errors and the node's own trouble.
 class Quarantines {
 public:
   void reset() { nodes_.clear(); }

@@ -59,11 +59,17 @@ std::string times(std::uint32_t n) {
   return n == 1 ? "once" : std::to_string(n) + " times";
 }
 
+std::string tries(std::uint32_t n) {
+  return n == 1 ? "1 further try" : std::to_string(n) + " further tries";
+}
+
 } // namespace
 
 void Recovery::reset(const core::Changes& changes) {
   names_.clear();
   quarantines_.reset();
+  migration_.reset();
+  anomalies_.reset();
   decided_.clear();
   refused_.clear();
   unavailable_ = false;
@@ -77,19 +83,29 @@ void Recovery::apply(const core::Changes& changes) {
     else if (const auto* node = core::get_if<core::NodeChanged>(change)) {
       names_[node->node] = node->name;
       quarantines_.on(*node);
+      migration_.on(*node);
+      anomalies_.on(*node);
     } else if (const auto* gone = std::get_if<core::NodeForgotten>(&change)) {
       names_.erase(gone->node);
       quarantines_.forget(gone->node);
-    } else if (const auto* ended = std::get_if<core::JobEnded>(&change))
-      crashes_.erase(ended->job);
-    else if (const auto* forgotten = std::get_if<core::JobForgotten>(&change))
-      crashes_.erase(forgotten->job);
+      migration_.forget(gone->node);
+      anomalies_.forget(gone->node);
+    } else if (const auto* flight = std::get_if<core::FlightChanged>(&change)) {
+      migration_.on(*flight);
+      anomalies_.on(*flight);
+    } else if (const auto* room = std::get_if<core::NodeAvailable>(&change))
+      anomalies_.on(*room);
+    else if (const auto* ended = std::get_if<core::JobEnded>(&change))
+      anomalies_.on(*ended);
     else if (const auto* config = std::get_if<core::ConfigUpdated>(&change))
       settings_ = settings_from(config->values);
   }
 }
 
 void Recovery::apply(const core::Committed& batch) {
+  for (const Entry& entry : batch.entries)
+    if (const auto* finished = std::get_if<TasksFinished>(&entry.fact))
+      anomalies_.learn(*finished, entry.time);
   apply(batch.changes);
   for (const Entry& entry : batch.entries)
     if (const auto* finished = std::get_if<TasksFinished>(&entry.fact))
@@ -102,61 +118,91 @@ std::string Recovery::name_of_node(NodeId node) const {
 }
 
 void Recovery::on(const core::TasksInterrupted& interrupted) {
-  if (interrupted.cause != Cause::lost_node || !interrupted.node) {
-    for (const TaskRun& run : interrupted.runs)
-      judge(interrupted, run, {});
-    return;
-  }
-  RunMap<Crashes>& crashes = crashes_[interrupted.job];
-  for (const TaskRun& run : interrupted.runs)
-    crashes.update(
-      run.first, run.count,
-      [&](Crashes& nodes) {
-        if (std::find(nodes.begin(), nodes.end(), interrupted.node) == nodes.end())
-          nodes.push_back(interrupted.node);
-      },
-      [&](TaskIndex first, std::uint32_t count, const Crashes& nodes) {
-        judge(interrupted, {first, count, run.attempt}, nodes);
-      });
+  auto& runs = decided_[judge(interrupted)];
+  runs.insert(runs.end(), interrupted.runs.begin(), interrupted.runs.end());
 }
 
 /// Doubles from the first try on.
-Duration Recovery::backoff(std::uint32_t tries) const {
-  Duration wait = settings_.retry_first;
-  for (std::uint32_t i = 1; i < tries && wait < settings_.retry_longest; ++i)
+Duration Recovery::backoff(std::uint32_t tries, Duration first) const {
+  const Duration longest = std::max(settings_.retry_longest, first);
+  Duration wait = first;
+  for (std::uint32_t i = 1; i < tries && wait < longest; ++i)
     wait *= 2;
-  return std::min(wait, settings_.retry_longest);
+  return std::min(wait, longest);
 }
 
-void Recovery::judge(const core::TasksInterrupted& i, const TaskRun& run, const Crashes& crashes) {
+/// In words, how an attempt ended: "exit code 3", "node n1 was lost".
+std::string Recovery::end_text(const core::TasksInterrupted& i) const {
+  switch (i.cause) {
+  case Cause::lost_node:
+    return i.node ? "node " + name_of_node(i.node) + " was lost" : "its node was lost";
+  case Cause::exit_code:
+    return "exit code " + std::to_string(i.tally->code);
+  case Cause::signal:
+    return "signal " + std::to_string(i.tally->code);
+  case Cause::node_trouble:
+    return i.node ? "node " + name_of_node(i.node) + " could not start it"
+                  : "its node could not start it";
+  default:
+    return std::string(name_of(i.cause));
+  }
+}
+
+Recovery::Fate Recovery::judge(const core::TasksInterrupted& i) const {
   Fate fate;
   fate.job = i.job;
   fate.cause = i.cause;
-  if (i.cause == Cause::lost_node) {
-    const std::string lost =
-      i.node ? "node " + name_of_node(i.node) + " was lost" : "its node was lost";
-    const auto crash_nodes = static_cast<std::size_t>(settings_.retry_crash_nodes);
-    if (i.losses > i.kind->lost_retries) {
-      fate.again = false;
-      fate.reason = lost + ", as has happened " + times(i.losses) + "; lost_retries is " +
-                    std::to_string(i.kind->lost_retries);
-    } else if (crash_nodes > 0 && crashes.size() >= crash_nodes) {
-      fate.again = false;
-      fate.hold = true;
-      fate.reason = "was on " + std::to_string(crashes.size()) + " nodes as they died: ";
-      for (std::size_t n = 0; n < crashes.size(); ++n)
-        fate.reason += (n == 0 ? "" : ", ") + name_of_node(crashes[n]);
-    } else {
-      fate.wait = i.losses > 1 ? backoff(i.losses - 1) : Duration(0);
-      fate.reason = lost;
-    }
-  } else if (i.cause != Cause::drained && i.cause != Cause::cancelled &&
-             i.cause != Cause::preempted) {
-    fate.wait = backoff(i.failures);
-    fate.reason = "failed " + times(i.failures) + " (" + std::string(name_of(i.cause)) +
-                  "); retries is " + std::to_string(i.kind->retries);
+  const core::Kind& kind = *i.kind;
+  const core::Tally& tally = *i.tally;
+  const bool lost = i.cause == Cause::lost_node;
+  const auto at = core::rule_for(kind, i.cause, i.tally->code);
+  const RetryRule* rule = at ? &kind.retry[*at] : nullptr;
+  const std::string end = end_text(i);
+  if (!core::tries_left(tally, kind, i.cause, i.tally->code)) {
+    fate.again = false;
+    fate.hold = rule != nullptr && rule->hold;
+    if (rule != nullptr && tally.uses_of(*at) > rule->tries)
+      fate.reason = end + ", as has happened " + times(tally.uses_of(*at)) +
+                    "; its retry rule allows " + tries(rule->tries);
+    else if (rule != nullptr || !lost)
+      fate.reason =
+        end + "; failed " + times(tally.failures) + ", retries is " + std::to_string(kind.retries);
+    else
+      fate.reason = end + ", as has happened " + times(tally.losses) + "; lost_retries is " +
+                    std::to_string(kind.lost_retries);
+    return fate;
   }
-  decided_[fate].push_back(run);
+  const auto crash_nodes =
+    kind.crash_nodes > 0 ? kind.crash_nodes : static_cast<std::size_t>(settings_.retry_crash_nodes);
+  if (lost && crash_nodes > 0 && tally.crashes.size() >= crash_nodes) {
+    fate.again = false;
+    fate.hold = true;
+    fate.reason = "was on " + std::to_string(tally.crashes.size()) +
+                  (tally.crashes.size() == 1 ? " node as it died: " : " nodes as they died: ");
+    for (std::size_t n = 0; n < tally.crashes.size(); ++n)
+      fate.reason += (n == 0 ? "" : ", ") + name_of_node(tally.crashes[n]);
+    return fate;
+  }
+  if (rule != nullptr) {
+    const std::uint32_t used = tally.uses_of(*at);
+    fate.reason = end + "; try " + std::to_string(used) + " of " + std::to_string(rule->tries) +
+                  " by its retry rule";
+    if (rule->wait > Duration(0))
+      fate.wait = backoff(used, rule->wait);
+    else if (core::is_own(i.cause) || used > 1)
+      fate.wait = backoff(core::is_own(i.cause) ? used : used - 1, settings_.retry_first);
+  } else if (lost) {
+    fate.reason = end;
+    fate.wait = tally.losses > 1 ? backoff(tally.losses - 1, settings_.retry_first) : Duration(0);
+  } else if (i.cause == Cause::node_trouble) {
+    fate.reason = end + ", which is not its fault";
+    fate.wait = backoff(tally.troubles, settings_.retry_first);
+  } else if (core::is_own(i.cause)) {
+    fate.reason = "failed " + times(tally.failures) + " (" + end + "); retries is " +
+                  std::to_string(kind.retries);
+    fate.wait = backoff(tally.failures, settings_.retry_first);
+  }
+  return fate;
 }
 
 std::vector<core::Command> Recovery::decide(TimePoint now) {
@@ -168,14 +214,14 @@ std::vector<core::Command> Recovery::decide(TimePoint now) {
   std::vector<core::Command> commands = std::exchange(refused_, {});
   for (core::Command& command : quarantines_.decide(now, settings_))
     commands.push_back(std::move(command));
+  for (core::Command& command : migration_.decide(now, settings_))
+    commands.push_back(std::move(command));
+  for (core::Command& command : anomalies_.decide(now, settings_))
+    commands.push_back(std::move(command));
   for (auto& [fate, runs] : std::exchange(decided_, {})) {
     if (REEVE_MUTANT(lost_work_forgotten) && fate.cause == Cause::lost_node)
       continue;
     if (!fate.again) {
-      if (fate.hold) // whoever releases it says that all was well
-        for (const TaskRun& run : runs)
-          if (const auto at = crashes_.find(fate.job); at != crashes_.end())
-            at->second.erase(run.first, run.count);
       commands.emplace_back(
         core::GiveUp{fate.job, tidied(std::move(runs)), fate.hold, fate.cause, fate.reason});
       continue;
@@ -218,6 +264,12 @@ void Recovery::refused(const core::Command& command, const Error& error) {
   else if (const auto* quarantine = std::get_if<core::Quarantine>(&command)) {
     unavailable_ |= error.code == Code::unavailable;
     quarantines_.refused(*quarantine);
+  } else if (const auto* flag = std::get_if<core::Flag>(&command)) {
+    unavailable_ |= error.code == Code::unavailable;
+    anomalies_.refused(*flag);
+  } else if (const auto* move = std::get_if<core::MoveOff>(&command)) {
+    unavailable_ |= error.code == Code::unavailable;
+    migration_.refused(*move, error);
   }
 }
 

@@ -102,6 +102,8 @@ Result<void> Registry::check(const ActOnNodes& message) const {
     return fail(Code::bad_field, "labels", "give at least one label");
   if (message.action != NodeAction::label && !message.labels.empty())
     return fail(Code::bad_field, "labels", "belong to the action label only");
+  if (message.deadline && message.action != NodeAction::drain)
+    return fail(Code::bad_field, "deadline_us", "belongs to the action drain only");
   if (auto good = check_text(message.reason, 1024, "reason"); !good)
     return good;
   return check_labels(message.labels);

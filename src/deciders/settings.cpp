@@ -15,6 +15,8 @@ constexpr std::int64_t ms = 1'000, second = 1'000'000, minute = 60 * second, hou
 using S = Settings;
 
 constexpr std::array table{
+  Setting{"anomaly.every", "30s", &S::anomaly_every, 0, day,
+          "how often nodes are compared, to flag those that depart from the rest; 0s: never"},
   Setting{"heartbeat.interval", "1s", &S::heartbeat_interval, 50 * ms, minute,
           "how often an agent says that it lives"},
   Setting{"heartbeat.rate", "2000", &S::heartbeat_rate, 1, 1'000'000,
@@ -39,6 +41,11 @@ constexpr std::array table{
           "a node of this suspicion is lost: the chance to be wrong is 1 in 10^n"},
   Setting{"liveness.suspect_phi", "5", &S::suspect_phi, 1, 100,
           "a node of this suspicion gets no new work"},
+  Setting{"migration.overloaded_after", "2m", &S::migration_overloaded, 0, 30 * day,
+          "a node above its high mark for so long gives up a job that can save its state, and "
+          "another one each time so much later; 0s: never"},
+  Setting{"migration.quarantined_after", "10s", &S::migration_quarantined, 0, 30 * day,
+          "from a node in quarantine for so long goes all work that can save its state; 0s: never"},
   Setting{"quarantine.failures", "5", &S::quarantine_failures, 0, 1'000,
           "a node where so many different jobs failed, far more than elsewhere, gets no work for a "
           "while; 0: never"},
@@ -47,10 +54,14 @@ constexpr std::array table{
   Setting{"quarantine.longest", "1d", &S::quarantine_longest, second, 30 * day, "how long at most"},
   Setting{"quarantine.window", "10m", &S::quarantine_window, second, day,
           "over which time failures count"},
+  Setting{"retention.held", "0s", &S::retention_held, 0, 3'650 * day,
+          "a job held for so long is abandoned: it is cancelled; 0s: never"},
   Setting{"retention.history", "30d", &S::retention_history, hour, 36'500 * day,
           "how long rows of the history are kept"},
   Setting{"retention.jobs", "1h", &S::retention_jobs, 0, 3'650 * day,
           "how long a finished job is kept in memory"},
+  Setting{"retention.leases", "0s", &S::retention_leases, 0, 3'650 * day,
+          "a lease without an end that was not renewed for so long is taken back; 0s: never"},
   Setting{"retention.nodes", "1d", &S::retention_nodes, minute, 3'650 * day,
           "how long a node that is lost or gone is remembered"},
   Setting{"retention.tasks", "100000", &S::retention_tasks, 0, 1'000'000'000,
@@ -63,6 +74,27 @@ constexpr std::array table{
           "by how much that time varies up and down"},
   Setting{"retry.longest", "5m", &S::retry_longest, 0, 30 * day,
           "how long a task waits at most before a retry"},
+  Setting{"sla.availability", "0", &S::sla_availability, 0, 100'000,
+          "promised: nodes are up for at least this share of the time they belong to the cluster; "
+          "0: nothing"},
+  Setting{"sla.check_every", "1m", &S::sla_check_every, second, day,
+          "how often the promises are compared with the history; a breach is an event"},
+  Setting{"sla.failures", "100", &S::sla_failures, 0, 100'000,
+          "promised: at most this share of all attempts fails; 100: nothing"},
+  Setting{"sla.longest", "0s", &S::sla_longest, 0, 365 * day,
+          "promised: no job waits longer for its first task; 0s: nothing"},
+  Setting{"sla.p50", "0s", &S::sla_p50, 0, 365 * day,
+          "promised: half of all jobs wait no longer; 0s: nothing"},
+  Setting{"sla.p90", "0s", &S::sla_p90, 0, 365 * day,
+          "promised: 90 % of all jobs wait no longer; 0s: nothing"},
+  Setting{"sla.p99", "0s", &S::sla_p99, 0, 365 * day,
+          "promised: 99 % of all jobs wait no longer; 0s: nothing"},
+  Setting{"sla.reliability", "0", &S::sla_reliability, 0, 100'000,
+          "promised: at least this share of the jobs that are not cancelled succeeds; 0: nothing"},
+  Setting{"sla.wait", "0s", &S::sla_wait, 0, 365 * day,
+          "promised: jobs wait no longer on average; 0s: nothing"},
+  Setting{"sla.window", "7d", &S::sla_window, minute, 365 * day,
+          "over which time, up to now, the promises are judged"},
   Setting{"sweep.every", "5m", &S::sweep_every, second, day,
           "how often everything is looked through for what nobody needs any more"},
 };
@@ -83,6 +115,9 @@ std::string in_one_unit(std::int64_t microseconds) {
   return std::to_string(microseconds) + (microseconds == 0 ? "s" : "us");
 }
 
+bool is_percent(const Setting& setting) {
+  return std::holds_alternative<Percent Settings::*>(setting.member);
+}
 bool is_duration(const Setting& setting) {
   return std::holds_alternative<Duration Settings::*>(setting.member);
 }
@@ -93,6 +128,8 @@ Result<std::int64_t> parse(const Setting& setting, const std::string& text,
   if (is_duration(setting)) {
     auto duration = parse_duration(text, field);
     value = duration ? Result<std::int64_t>(duration->count()) : fail(Code::bad_field, field, "");
+  } else if (is_percent(setting)) {
+    value = parse_milli(text, field);
   } else {
     value = parse_integer(text, field, setting.min, setting.max);
   }
@@ -105,6 +142,8 @@ Result<std::int64_t> parse(const Setting& setting, const std::string& text,
 void store(const Setting& setting, std::int64_t value, Settings& settings) {
   if (const auto* duration = std::get_if<Duration Settings::*>(&setting.member))
     settings.*(*duration) = Duration(value);
+  else if (const auto* percent = std::get_if<Percent Settings::*>(&setting.member))
+    settings.*(*percent) = Percent{value};
   else
     settings.*std::get<std::int64_t Settings::*>(setting.member) = value;
 }
@@ -136,6 +175,8 @@ Result<void> check_pairs(const Settings& s, const std::string& prefix) {
 std::string Setting::allowed() const {
   if (is_duration(*this))
     return "a duration from " + in_one_unit(min) + " to " + in_one_unit(max);
+  if (is_percent(*this))
+    return "per cent, such as 99.9";
   return "a whole number from " + std::to_string(min) + " to " + std::to_string(max);
 }
 

@@ -13,20 +13,31 @@
 
 namespace reeve::deciders {
 
+/// In thousandths of a per cent.
+struct Percent {
+  std::int64_t milli = 0;
+};
+
 /// The values in force. `settings_from` makes one; a default-made one has nothing in it.
 struct Settings {
+  Duration anomaly_every{0};
   Duration heartbeat_interval{0};
   std::int64_t heartbeat_rate = 0;
   std::int64_t suspect_phi = 0, lost_phi = 0;
   Duration lost_min{0}, lost_max{0}, amnesty{0};
   std::int64_t flood_nodes = 0, flood_percent = 0, flood_stop_percent = 0;
   Duration flood_window{0}, flood_patience{0};
+  Duration migration_overloaded{0}, migration_quarantined{0};
   std::int64_t quarantine_failures = 0;
   Duration quarantine_first{0}, quarantine_longest{0}, quarantine_window{0};
   Duration retry_first{0}, retry_longest{0};
   std::int64_t retry_jitter_percent = 0, retry_crash_nodes = 0;
-  Duration retention_jobs{0}, retention_nodes{0}, retention_history{0};
+  Duration retention_jobs{0}, retention_nodes{0}, retention_history{0}, retention_held{0},
+    retention_leases{0};
   std::int64_t retention_tasks = 0;
+  Percent sla_availability, sla_failures, sla_reliability;
+  Duration sla_wait{0}, sla_longest{0}, sla_p50{0}, sla_p90{0}, sla_p99{0};
+  Duration sla_window{0}, sla_check_every{0};
   Duration sweep_every{0};
 };
 
@@ -35,8 +46,8 @@ constexpr Duration unavailable_patience = std::chrono::seconds(1);
 
 struct Setting {
   std::string_view name, default_text;
-  std::variant<Duration Settings::*, std::int64_t Settings::*> member;
-  std::int64_t min = 0, max = 0; // durations: microseconds
+  std::variant<Duration Settings::*, std::int64_t Settings::*, Percent Settings::*> member;
+  std::int64_t min = 0, max = 0; // durations: microseconds; parts: thousandths of a per cent
   std::string_view help;
   /// "a duration from 1s to 1h"
   [[nodiscard]] std::string allowed() const;

@@ -81,8 +81,13 @@ struct FactTeller {
       at_node(fact.left ? "node.left" : "node.lost", node, fact.reason);
   }
   void operator()(const NodesDrained& fact) {
-    for (const NodeId node : fact.nodes)
-      at_node(fact.drain ? "node.drained" : "node.undrained", node, fact.reason);
+    for (const NodeId node : fact.nodes) {
+      Event& event = at_node(fact.drain ? "node.drained" : "node.undrained", node, fact.reason);
+      if (fact.deadline != TimePoint{})
+        event.numbers["deadline_us"] = fact.deadline.time_since_epoch().count();
+      if (fact.by_check)
+        event.name = "check";
+    }
   }
   void operator()(const NodesLabelled& fact) {
     for (const NodeId node : fact.nodes)
@@ -97,6 +102,8 @@ struct FactTeller {
     event.numbers["jobs"] = static_cast<std::int64_t>(fact.specs.size());
     if (fact.specs.size() == 1)
       event.name = name_in(fact.specs.front());
+    if (!fact.specs.empty()) // those of one submission share it
+      event.correlation = codec::text_in(fact.specs.front().msgpack, "correlation");
   }
   void operator()(const TasksPlaced& fact) {
     for (const auto& placement : fact.placements) {
@@ -179,6 +186,12 @@ struct FactTeller {
         static_cast<std::int64_t>(lease.value);
   }
   void operator()(const ConfigChanged& fact) { add("config.changed").text = joined(fact.values); }
+  void operator()(const PromiseJudged& fact) {
+    Event& event = add(fact.kept ? "sla.recovered" : "sla.breached");
+    event.name = fact.promise;
+    event.text = fact.measured + ", promised " + fact.promised;
+    event.numbers["since_us"] = fact.since.time_since_epoch().count();
+  }
   void operator()(const TasksPreempted& fact) {
     Event& event = tasks("task.preempted", fact.job, fact.runs, fact.reason);
     event.node = teller.name(fact.node);
@@ -187,6 +200,15 @@ struct FactTeller {
   void operator()(const NodeTuned& fact) {
     Event& event = at_node(fact.closed ? "node.closed" : "node.tuned", fact.node, fact.reason);
     event.numbers["overcommit_milli"] = fact.overcommit_milli;
+  }
+  void operator()(const NodeFlagged& fact) {
+    if (fact.flags.empty())
+      at_node("node.unflagged", fact.node);
+    for (const NodeFlag& flag : fact.flags) {
+      Event& event = at_node("node.flagged", fact.node, flag.text);
+      event.name = flag.what;
+      event.numbers = {{"value_milli", flag.value_milli}, {"usual_milli", flag.usual_milli}};
+    }
   }
   void operator()(const NodesQuarantined& fact) {
     const bool lifted = fact.until == TimePoint();
@@ -240,6 +262,7 @@ std::vector<Event> Teller::tell(const core::Committed& batch) {
       event.time = ended->at;
       event.name = name_of(ended->state);
       event.numbers["tasks"] = ended->tasks;
+      event.correlation = ended->correlation;
     }
   }
   return events;

@@ -117,6 +117,7 @@ void Gateway::carry_out(ledger::StopOnNode effect, TimePoint, Outbox& out) {
   StopTasks stop;
   stop.tasks.push_back(std::move(effect.tasks));
   stop.reason = std::move(effect.reason);
+  stop.move = effect.move;
   send(session->peer, stop, 0, out);
 }
 
@@ -153,6 +154,14 @@ void Gateway::carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out) {
 
 void Gateway::carry_out(ledger::CompleteTasks effect, TimePoint, Outbox& out) {
   out.archivist.emplace_back(Origin{effect.peer, effect.correlation}, std::move(effect.list));
+}
+
+void Gateway::carry_out(ledger::AskScheduler effect, TimePoint, Outbox& out) {
+  const Origin from{effect.peer, effect.correlation};
+  if (const auto* explain = std::get_if<Explain>(&effect.question))
+    out.scheduler.push_back({from, *explain});
+  else
+    out.scheduler.push_back({from, std::move(std::get<ledger::DryRun>(effect.question))});
 }
 
 } // namespace reeve::gateway

@@ -4,6 +4,7 @@
 #include "src/gateway/checks.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace reeve::gateway {
 namespace {
@@ -113,6 +114,8 @@ void Gateway::on_known_version(const Call& call) {
     return take<GetConfig>(call);
   case MessageType::step:
     return take<Step>(call);
+  case MessageType::set_log_level:
+    return take<SetLogLevel>(call);
   case MessageType::list_jobs:
     return take<ListJobs>(call);
   case MessageType::list_tasks:
@@ -164,6 +167,18 @@ template<class M> void Gateway::take(const Call& call) {
   handle(call, std::move(*message));
 }
 
+const char* Gateway::too_busy(const Call& call, const PeerState& peer) const {
+  if (peer.outstanding.size() >= limits_.outstanding_of_peer)
+    return "too many requests of this connection await their answer";
+  if (pressure_.queued >= limits_.queued)
+    return "too many requests are waiting";
+  if (pressure_.undurable >= limits_.undurable)
+    return "the journal is behind";
+  if (pressure_.full && call.header.type == MessageType::submit)
+    return "the journal is nearly full: no jobs are taken until it has been compacted";
+  return nullptr;
+}
+
 bool Gateway::admit(const Call& call) {
   if (stopping_) {
     refuse(call, {Code::unavailable, {}, "this master is shutting down"}, std::chrono::seconds(1));
@@ -172,14 +187,7 @@ bool Gateway::admit(const Call& call) {
   PeerState& peer = peers_.at(call.peer);
   if (peer.outstanding.contains(call.header.correlation))
     return false; // sent again because we are slow: the answer is on its way
-  const char* why = nullptr;
-  if (peer.outstanding.size() >= limits_.outstanding_of_peer)
-    why = "too many requests of this connection await their answer";
-  else if (pressure_.queued >= limits_.queued)
-    why = "too many requests are waiting";
-  else if (pressure_.undurable >= limits_.undurable)
-    why = "the journal is behind";
-  if (why != nullptr) {
+  if (const char* why = too_busy(call, peer)) {
     ++counters_.busy;
     refuse(call, {Code::busy, {}, why}, limits_.retry_after);
     return false;
@@ -226,13 +234,8 @@ void Gateway::handle(const Call& call, Submit message) {
     if (!message.dry_run)
       request.specs.push_back(Raw{encode(spec)});
   }
-  if (message.dry_run) {
-    if (admit(call))
-      call.out.scheduler.push_back(
-        {call.origin(), WouldGo{std::move(message.jobs.front()),
-                                static_cast<std::uint32_t>(message.jobs.size())}});
-    return;
-  }
+  if (message.dry_run)
+    return ask_ledger(call, std::move(message));
   request.key = std::move(message.key);
   ask_ledger(call, std::move(request));
 }
@@ -260,6 +263,11 @@ void Gateway::handle(const Call& call, Wait message) {
 void Gateway::handle(const Call& call, Allocate message) {
   if (auto good = validate(message.resources, "resources"); !good)
     return refuse(call, good.error());
+  for (std::size_t i = 0; i < message.limits.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (message.limits[i].name == message.limits[k].name)
+        return refuse(call, {Code::bad_field, "limits[" + std::to_string(i) + "].name",
+                             message.limits[i].name + " is there twice"});
   if (admit(call))
     call.out.scheduler.push_back({call.origin(), std::move(message)});
 }
@@ -275,18 +283,28 @@ void Gateway::handle(const Call& call, SetConfig message) {
 }
 
 void Gateway::handle(const Call& call, Step message) {
-  if (admit(call))
+  if (message.dry_run && message.action != MasterAction::sweep)
+    return refuse(call, {Code::bad_field, "dry_run", "belongs to the action sweep only"});
+  if (!admit(call))
+    return;
+  if (message.action == MasterAction::sweep)
+    call.out.sweeper.push_back({call.origin(), message.dry_run});
+  else
     call.out.ledger.emplace_back(Stepped{call.origin(), message.action});
+}
+
+void Gateway::handle(const Call& call, SetLogLevel message) {
+  constexpr std::array levels{"trace", "debug", "info", "warn", "error", "off"};
+  if (std::find(levels.begin(), levels.end(), message.level) == levels.end())
+    return refuse(
+      call, {Code::bad_field, "level", "must be one of trace, debug, info, warn, error, off"});
+  call.out.log_level = message.level;
+  send(call.peer, Done{1, "log level is " + message.level}, call.header.correlation, call.out);
 }
 
 void Gateway::handle(const Call& call, QueryHistory message) {
   if (admit(call))
     call.out.archivist.emplace_back(call.origin(), std::move(message));
-}
-
-void Gateway::handle(const Call& call, Explain message) {
-  if (admit(call))
-    call.out.scheduler.push_back({call.origin(), message});
 }
 
 void Gateway::handle(const Call& call, RegisterNode message) {
@@ -330,8 +348,10 @@ void Gateway::handle(const Call& call, Heartbeat message) {
     ++counters_.bad_messages;
     return refuse(call, good.error());
   }
+  call.out.recovery.push_back({session->node, message.used, call.now});
   call.out.scheduler.push_back({call.origin(), Measured{session->node, message.used, call.now}});
-  call.out.ledger.emplace_back(Measured{session->node, std::move(message.used), call.now});
+  call.out.ledger.emplace_back(
+    Measured{session->node, std::move(message.used), call.now, std::move(message.trouble)});
   if (Sessions::assign_is_lost(*session, message.assign_seen))
     register_again(call.peer, "work was lost on the way", call.now, call.out);
 }

@@ -17,6 +17,7 @@ struct Greeting { // what Hello is answered with
 struct Pressure {
   std::uint64_t queued = 0;    // handed to the ledger, not yet looked at
   std::uint64_t undurable = 0; // decided, not yet durable
+  bool full = false;           // the journal has little room left: no more jobs
 };
 struct Limits {
   std::uint32_t outstanding_of_peer = 10'000;
@@ -72,8 +73,8 @@ private:
   void handle(const Call& call, ActOnNodes message);
   void handle(const Call& call, SetConfig message);
   void handle(const Call& call, Step message);
+  void handle(const Call& call, SetLogLevel message);
   void handle(const Call& call, QueryHistory message);
-  void handle(const Call& call, Explain message);
   template<class M>
   void handle(const Call& call, M message); // everything else goes to the ledger as it is
 
@@ -89,6 +90,7 @@ private:
   /// False: the request was answered with busy or unavailable, or repeats one that awaits its
   /// answer.
   bool admit(const Call& call);
+  [[nodiscard]] const char* too_busy(const Call& call, const PeerState& peer) const;
   void register_again(Peer peer, const std::string& reason, TimePoint now, Outbox& out);
   void refuse(const Call& call, const Error& error, Duration retry_after = {});
 
@@ -106,6 +108,7 @@ private:
   void carry_out(ledger::ToAllNodes effect, TimePoint now, Outbox& out);
   void carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out);
   void carry_out(ledger::CompleteTasks effect, TimePoint now, Outbox& out);
+  void carry_out(ledger::AskScheduler effect, TimePoint now, Outbox& out);
 
   Greeting greeting_;
   Limits limits_;

@@ -39,6 +39,7 @@ struct Measured {
   NodeId node;
   Resources used;
   TimePoint heard;
+  std::string trouble = {}; // of the node's own check
 };
 using ForLedger = std::variant<Asked, GotResults, Left, PeerGone, Stepped, Measured>;
 
@@ -75,18 +76,20 @@ struct ForArchivist {
 };
 
 // ---- to the scheduler
-struct WouldGo { // a dry run: the first of its jobs
-  JobSpec first;
-  std::uint32_t jobs = 1;
-};
 struct Pulled { // a node asks for work; nobody waits for an answer
   NodeId node;
 };
 struct ForScheduler {
   using Question =
-    std::variant<Explain, WouldGo, Allocate, Pulled, Measured>; // Allocate: to be checked
+    std::variant<Explain, ledger::DryRun, Allocate, Pulled, Measured>; // Allocate: to be checked
   Origin from;
   Question question;
+};
+
+// ---- to the sweeper
+struct SweepAsked {
+  Origin from;
+  bool dry_run = false;
 };
 
 struct Outbox {
@@ -95,7 +98,10 @@ struct Outbox {
   std::vector<ForWatchdog> watchdog;
   std::vector<ForArchivist> archivist;
   std::vector<ForScheduler> scheduler;
+  std::vector<Measured> recovery;
+  std::vector<SweepAsked> sweeper;
   std::vector<net::Message> send;
+  std::string log_level; // of this program from now on; empty: as it was
 };
 
 } // namespace reeve::gateway

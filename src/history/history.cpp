@@ -1,6 +1,7 @@
 // Writing. Questions are in query.cpp. See history.hpp.
 #include "src/history/history.hpp"
 
+#include "src/history/percentile.hpp"
 #include "src/history/schema.hpp"
 
 #include <algorithm>
@@ -48,6 +49,8 @@ Result<std::unique_ptr<History>> History::open(const std::string& path) {
 }
 
 Result<void> History::start() {
+  if (auto added = add_percentile(db_); !added)
+    return added;
   const struct {
     sqlite::Statement* statement;
     const char* sql;
@@ -79,7 +82,7 @@ Result<void> History::start() {
       return tl::unexpected<Error>(std::move(prepared).error());
     *statement = std::move(*prepared);
   }
-  const Result<void> bulks[] = {jobs_.prepare(db_, "INSERT OR IGNORE INTO job_rows", 15),
+  const Result<void> bulks[] = {jobs_.prepare(db_, "INSERT OR IGNORE INTO job_rows", 16),
                                 runs_.prepare(db_, "INSERT INTO attempt_runs", 20)};
   for (const auto& bulk : bulks)
     if (!bulk)
@@ -215,6 +218,7 @@ Result<void> History::insert_job(const JobRow& row, const End* last) {
       .integer(end->exit_code)
       .text(end->reason);
   }
+  values.text(row.spec->correlation);
   return jobs_.add(db_);
 }
 

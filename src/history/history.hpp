@@ -44,6 +44,13 @@ public:
   /// Nothing when no such attempt has ended.
   Result<std::optional<Log>> log(const ReadLog& question);
 
+  struct RunTime {
+    std::string user, executor, name; // of the job
+    Duration time{0};
+  };
+  /// How long the newest runs of named jobs took that went well, oldest first.
+  Result<std::vector<RunTime>> run_times(std::uint32_t most);
+
   /// Deletes rows from before `cutoff`, at most some thousand. True: there are more.
   Result<bool> sweep(TimePoint cutoff);
 

@@ -178,13 +178,37 @@ Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
   }
 }
 
+Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
+  auto statement = db_.prepare(
+    "SELECT k.user, k.executor, k.name, (r.ended_us - r.started_us) / max(1, r.count) FROM "
+    "attempt_runs r JOIN job_rows j ON j.job=r.job JOIN kinds k ON k.kind=j.kind WHERE r.cause=0 "
+    "AND r.started_us IS NOT NULL AND k.name<>'' ORDER BY r.id DESC LIMIT ?",
+    false);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  statement->integer(1, std::int64_t{most});
+  std::vector<RunTime> out;
+  for (;;) {
+    auto row = statement->next(db_.path());
+    if (!row)
+      return tl::unexpected<Error>(std::move(row).error());
+    if (!*row)
+      break;
+    out.push_back({std::string(statement->text_at(0)), std::string(statement->text_at(1)),
+                   std::string(statement->text_at(2)), Duration(statement->integer_at(3))});
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
 Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
   Sql sql("SELECT j.end_id, j.job AS job, k.name AS name, k.user AS user, k.queue AS queue, s.name "
           "AS state, coalesce(j.tasks, j.succeeded + j.failed + j.cancelled) AS tasks, j.succeeded "
           "AS succeeded, j.failed AS failed, j.cancelled AS cancelled, j.exit_code AS exit_code, "
           "j.submitted_us AS submitted_us, j.started_us AS started_us, j.ended_us AS ended_us, "
           "j.ended_us - j.started_us AS ran_us, j.priority AS priority, k.executor AS executor, "
-          "j.reason AS reason, j.labels AS labels FROM job_rows j LEFT JOIN kinds k ON "
+          "j.reason AS reason, j.labels AS labels, j.correlation AS correlation FROM job_rows j "
+          "LEFT JOIN kinds k ON "
           "k.kind=j.kind LEFT JOIN job_states s ON s.state=j.state");
   std::string ids;
   if (auto bounded = bound_ids(q, "end_id", ids_.end, "j.end_id", ids); !bounded)
@@ -335,6 +359,8 @@ std::optional<std::string> group_of(const QueryHistory& q, const std::string& ti
     return "k." + q.by + " AS " + q.by;
   if (q.by == "node" && q.kind == HistoryKind::attempts)
     return "m.name AS node";
+  if (q.by == "all")
+    return "'all' AS of_what";
   if (q.by == "hour")
     return time + " / 3600000000 * 3600000000 AS hour_us";
   if (q.by == "day")
@@ -352,7 +378,7 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
   const auto group = group_of(q, jobs ? "j.ended_us" : "r.recorded_us");
   if (!group)
     return fail(Code::bad_field, "by",
-                std::string("must be one of user, queue, name, hour, day") +
+                std::string("must be one of user, queue, name, hour, day, all") +
                   (jobs ? "" : ", node") + ", got '" + q.by + "'");
   if (q.before > 0)
     return fail(Code::bad_field, "before", "totals have one page");
@@ -367,8 +393,12 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
                 state + bad + ") AS failed, " + state + ended +
                 ") AS cancelled, sum(coalesce(j.tasks, j.succeeded + j.failed + j.cancelled)) AS "
                 "tasks, cast(avg(j.started_us - j.submitted_us) AS INTEGER) AS average_wait_us, "
-                "max(j.started_us - j.submitted_us) AS longest_wait_us, sum(j.ended_us - "
-                "j.started_us) AS sum_ran_us FROM job_rows j LEFT JOIN kinds k ON k.kind=j.kind"
+                "max(j.started_us - j.submitted_us) AS longest_wait_us, "
+                "part_below(j.started_us - j.submitted_us, 50) AS p50_wait_us, "
+                "part_below(j.started_us - j.submitted_us, 90) AS p90_wait_us, "
+                "part_below(j.started_us - j.submitted_us, 99) AS p99_wait_us, "
+                "sum(j.ended_us - j.started_us) AS sum_ran_us FROM job_rows j LEFT JOIN kinds k ON "
+                "k.kind=j.kind"
             : "SELECT 0, " + *group +
                 ", sum(r.count) AS attempts, sum(r.count*(r.cause=0)) AS succeeded, "
                 "sum(r.count*(r.cause<>0 AND r.cause NOT IN " +

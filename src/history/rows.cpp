@@ -33,6 +33,7 @@ SpecInfoPtr Specs::read(const Raw& raw) {
     info->tasks = spec->count;
     info->priority = spec->priority;
     info->labels = labels_text(spec->labels);
+    info->correlation = spec->correlation;
   }
   if (raw.msgpack.size() <= spec_bytes_max) {
     if (known_.size() >= specs_max)
@@ -105,6 +106,12 @@ struct RowBuilder::FactReader {
   void operator()(const NodesQuarantined& f) const {
     nodes(f.nodes, f.until == TimePoint{} ? "released" : "quarantined", f.reason);
   }
+  void operator()(const NodeFlagged& f) const {
+    std::string reason;
+    for (const NodeFlag& flag : f.flags)
+      reason += (reason.empty() ? "" : "; ") + flag.text;
+    nodes({f.node}, f.flags.empty() ? "unflagged" : "flagged", reason);
+  }
   void operator()(const ConfigChanged& f) const {
     for (const auto& [name, value] : f.values)
       to.rows_.config.push_back({seq, time, name, value});
@@ -159,8 +166,7 @@ void RowBuilder::add_interrupted(const core::Committed& batch,
       for (const JobResults& job : finished->jobs)
         if (job.job == change.job)
           for (const TaskResult& result : job.tasks)
-            if (result.cause == change.cause)
-              reported.emplace(result.index, result.attempt);
+            reported.emplace(result.index, result.attempt);
   for (const TaskRun& run : change.runs) {
     if (run.count == 1 && reported.contains({run.first, run.attempt}))
       continue;

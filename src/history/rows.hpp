@@ -20,6 +20,7 @@ struct SpecInfo {
   std::uint32_t tasks = 1;
   std::int32_t priority = 0;
   std::string labels; // a JSON object; empty: none
+  std::string correlation;
 };
 using SpecInfoPtr = std::shared_ptr<const SpecInfo>;
 

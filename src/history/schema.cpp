@@ -23,7 +23,7 @@ CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL, user TEXT NOT N
 CREATE TABLE job_rows(job INTEGER PRIMARY KEY, kind INTEGER, tasks INTEGER, priority INTEGER,
   submitted_us INTEGER, labels TEXT, end_id INTEGER, state INTEGER, started_us INTEGER,
   ended_us INTEGER, succeeded INTEGER, failed INTEGER, cancelled INTEGER, exit_code INTEGER,
-  reason TEXT);
+  reason TEXT, correlation TEXT);
 CREATE UNIQUE INDEX job_rows_end ON job_rows(end_id) WHERE end_id IS NOT NULL;
 CREATE INDEX job_rows_kind ON job_rows(kind, end_id) WHERE end_id IS NOT NULL;
 CREATE INDEX job_rows_unusual ON job_rows(state, end_id) WHERE end_id IS NOT NULL AND state <> 2;
@@ -53,11 +53,13 @@ CREATE TABLE causes(cause INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE numbers(n INTEGER PRIMARY KEY);
 )";
 
-constexpr const char* views = R"(
+constexpr const char* jobs_view = R"(
 CREATE VIEW jobs AS SELECT j.job, k.name, k.user, k.queue, k.executor, s.name AS state, j.tasks,
   j.succeeded, j.failed, j.cancelled, j.exit_code, j.priority, j.submitted_us, j.started_us,
-  j.ended_us, j.reason, j.labels
+  j.ended_us, j.reason, j.labels, j.correlation
   FROM job_rows j LEFT JOIN kinds k ON k.kind = j.kind LEFT JOIN job_states s ON s.state = j.state;
+)";
+constexpr const char* views = R"(
 CREATE VIEW attempts AS SELECT r.job, r.first + n.n AS task, r.attempt, m.name AS node,
   c.name AS cause, r.exit_code, r.signal, r.recorded_us, r.started_us, r.ended_us, r.wall_us,
   r.user_cpu_us, r.system_cpu_us, r.max_rss_bytes, r.stdout_bytes, r.stderr_bytes, r.text, r.result
@@ -92,7 +94,7 @@ Result<void> make(sqlite::Database& db) {
   const std::string numbers = "INSERT INTO numbers WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL "
                               "SELECT n + 1 FROM c WHERE n < " +
                               std::to_string(block_tasks - 1) + ") SELECT n FROM c;";
-  const std::string sql = std::string("BEGIN IMMEDIATE;") + tables + views + numbers +
+  const std::string sql = std::string("BEGIN IMMEDIATE;") + tables + jobs_view + views + numbers +
                           "PRAGMA application_id=" + std::to_string(application_id) +
                           ";PRAGMA user_version=" + std::to_string(layout_version) + ";COMMIT;";
   // auto_vacuum only takes effect before the first page exists.
@@ -102,6 +104,18 @@ Result<void> make(sqlite::Database& db) {
   if (!made)
     db.roll_back();
   return made;
+}
+
+/// Layout 1 had no correlation.
+Result<void> upgrade_from_1(sqlite::Database& db) {
+  const std::string sql =
+    std::string("BEGIN IMMEDIATE; ALTER TABLE job_rows ADD COLUMN correlation TEXT; DROP VIEW "
+                "jobs;") +
+    jobs_view + "PRAGMA user_version=2; COMMIT;";
+  auto done = db.run(sql.c_str());
+  if (!done)
+    db.roll_back();
+  return done;
 }
 
 } // namespace
@@ -119,6 +133,9 @@ Result<void> prepare_layout(sqlite::Database& db) {
       return made;
   } else if (application->value_or(0) != application_id) {
     return fail(Code::refused, {}, db.path() + ": not a history of reeve, but another database");
+  } else if (version->value_or(0) == 1) {
+    if (auto upgraded = upgrade_from_1(db); !upgraded)
+      return upgraded;
   } else if (version->value_or(0) != layout_version) {
     return fail(Code::unknown_version, {},
                 db.path() + ": layout " + std::to_string(version->value_or(0)) +

@@ -1,11 +1,12 @@
 // The journal: where facts become durable, in one order. The ledger's writer thread appends;
-// recovery and tools read. Backends: `sqlite` (one machine), `etcd` (several masters, later),
-// `memory` (tests). Opaque bytes in, opaque bytes out: what is in a batch is messages/entries.hpp's
-// business. Must never acknowledge what a power cut could take back.
+// recovery and tools read. Backends: `sqlite` (one machine), `etcd` (several masters:
+// etcd_journal.hpp), `memory` (tests). Opaque bytes in, opaque bytes out: what is in a batch is
+// messages/entries.hpp's business. Must never acknowledge what a power cut could take back.
 #pragma once
 
 #include "messages/entries.hpp"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <span>
@@ -35,6 +36,14 @@ struct Health {
   std::uint64_t bytes = 0; // on disk
 };
 
+/// How the reign over a journal that several masters share is. Any thread may look.
+struct Pulse {
+  std::atomic<std::int64_t> confirmed_us{0}; // when the journal last confirmed it: steady clock
+  std::atomic<bool> deposed{false};          // another master reigns
+  std::atomic<bool> full{false}; // three quarters of the room are used: take no new work
+  std::atomic<bool> stop{false}; // set from outside: an append that waits gives up
+};
+
 /// One thread at a time calls a journal (the ledger's writer), except `read` and `load_snapshot`,
 /// which may run beside it on a reader of their own (`reader()`).
 class Journal {
@@ -50,7 +59,7 @@ public:
   /// Makes the batches durable, in order and all or none, before it returns. batches.front().first
   /// must be last() + 1. Errors: unavailable (disk full: nothing was stored, may be tried again
   /// later), io (the outcome is settled before returning: nothing was stored), stale_epoch (fenced:
-  /// step down).
+  /// step down). etcd: after an error, some of the first batches may be stored; last() tells.
   virtual Result<void> append(std::span<const Batch> batches) = 0;
   /// Newest durable seq; 0 when empty.
   [[nodiscard]] virtual Seq last() const = 0;
@@ -66,9 +75,18 @@ public:
   /// Deletes entries with seq <= upto (never beyond the newest snapshot) and all but the newest two
   /// snapshots.
   virtual Result<void> truncate(Seq upto) = 0;
+  /// An empty journal begins behind this snapshot, as the one it was taken from did. Errors:
+  /// refused (not empty), and those of save_snapshot.
+  virtual Result<void> seed(const Snapshot&) {
+    return fail(Code::refused, {}, "this journal cannot be filled");
+  }
   virtual Result<Health> verify() = 0;
   /// A second, read-only way into the same journal, for another thread.
   virtual Result<std::unique_ptr<Journal>> reader() = 0;
+  /// Gives the reign up, so that another master begins at once. Nothing can be appended after it.
+  virtual Result<void> release() { return {}; }
+  /// Null: nobody else can take the reign while this process lives.
+  [[nodiscard]] virtual std::shared_ptr<Pulse> pulse() const { return nullptr; }
 };
 
 struct SqliteOptions {

@@ -112,6 +112,17 @@ public:
     store_->snapshots.insert(place, snapshot);
     return {};
   }
+  Result<void> seed(const Snapshot& snapshot) override {
+    {
+      const std::scoped_lock lock(store_->mutex);
+      if (auto may = check_reign("filling it"); !may)
+        return may;
+      if (store_->last())
+        return fail(Code::refused, {}, "memory journal: is not empty");
+      store_->truncated = snapshot.seq;
+    }
+    return save_snapshot(snapshot);
+  }
   Result<void> truncate(Seq upto) override {
     const std::scoped_lock lock(store_->mutex);
     if (auto may = check_reign("truncating"); !may)

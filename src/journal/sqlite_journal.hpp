@@ -30,6 +30,7 @@ public:
   Result<Snapshot> load_snapshot() override;
   Result<void> save_snapshot(const Snapshot& snapshot) override;
   Result<void> truncate(Seq upto) override;
+  Result<void> seed(const Snapshot& snapshot) override;
   Result<Health> verify() override;
   Result<std::unique_ptr<Journal>> reader() override;
 

@@ -115,6 +115,20 @@ Result<void> SqliteJournal::save_snapshot(const Snapshot& snapshot) {
   return saved;
 }
 
+Result<void> SqliteJournal::seed(const Snapshot& snapshot) {
+  if (options_.read_only || !reign_)
+    return fail(Code::refused, {}, db_.path() + ": no epoch was acquired for filling it");
+  if (last_)
+    return fail(Code::refused, {}, db_.path() + ": is not empty");
+  // The mark first: without the snapshot the journal is then plainly unusable.
+  return in_transaction(
+           [&] { return set_meta("truncated", static_cast<std::int64_t>(snapshot.seq.value)); })
+    .and_then([&] {
+      last_ = snapshot.seq;
+      return write_snapshot(snapshot);
+    });
+}
+
 Result<void> SqliteJournal::write_snapshot(const Snapshot& snapshot) {
   const std::string seq = std::to_string(snapshot.seq.value);
   auto cleared = in_transaction([&] {

@@ -42,6 +42,7 @@ struct StopOnNode {
   NodeId node;
   JobRuns tasks;
   std::string reason;
+  bool move = false; // they will run again elsewhere
 };
 struct ToAllNodes { // the gateway fills in `state` and `draining` of each reader from `states`
   Beacon beacon;
@@ -62,7 +63,19 @@ struct CompleteTasks {
   TaskList list;
 };
 
+/// A dry run of jobs that could be submitted.
+struct DryRun {
+  std::vector<JobSpec> jobs;
+  std::vector<std::string> waits; // what each waits for of other jobs; empty: nothing
+};
+/// The scheduler answers the peer.
+struct AskScheduler {
+  Peer peer = 0;
+  std::uint64_t correlation = 0;
+  std::variant<Explain, DryRun> question;
+};
+
 using Effect = std::variant<ToPeer, NodeBound, NodeUnbound, AssignToNode, StopOnNode, ToAllNodes,
-                            AskForLog, CompleteTasks>;
+                            AskForLog, CompleteTasks, AskScheduler>;
 
 } // namespace reeve::ledger

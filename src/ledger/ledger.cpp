@@ -28,6 +28,8 @@ Failed failed(const Error& error, Duration again) {
 }
 
 Error refusal_of(const Trouble& trouble) {
+  if (trouble.error.code == Code::not_leader || trouble.error.code == Code::stale_epoch)
+    return {Code::not_leader, {}, trouble.error.text}; // the next leader may be asked at once
   return {Code::unavailable, {}, "the journal takes no entries now: " + trouble.error.message()};
 }
 
@@ -56,6 +58,8 @@ std::pair<Peer, std::uint64_t> asker(const Effect& effect) {
     return {log->peer, log->correlation};
   if (const auto* tasks = std::get_if<CompleteTasks>(&effect))
     return {tasks->peer, tasks->correlation};
+  if (const auto* asked = std::get_if<AskScheduler>(&effect))
+    return {asked->peer, asked->correlation};
   return {};
 }
 
@@ -108,7 +112,7 @@ void Ledger::after_changes(std::size_t first_change) {
     } else if (const auto* flight = std::get_if<core::FlightChanged>(&change)) {
       moved(flight->job);
     } else if (const auto* stop = std::get_if<core::TasksToStop>(&change)) {
-      effect(StopOnNode{stop->node, {stop->job, stop->runs}, stop->reason});
+      effect(StopOnNode{stop->node, {stop->job, stop->runs}, stop->reason, stop->move});
       stopping_[stop->node] = {};
     } else if (const auto* ended = std::get_if<core::JobEnded>(&change)) {
       if (waited)
@@ -207,11 +211,12 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
                                                   message.capacity,
                                                   message.labels,
                                                   message.executors,
-                                                  message.program},
+                                                  message.program,
+                                                  message.pulls},
                                now);
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);
-  auto [stop, resend, cancel] = cluster_.reconcile(outcome.node, message.attempts);
+  auto [stop, resend, cancel, move] = cluster_.reconcile(outcome.node, message.attempts);
   std::erase_if(bound_, [&](const auto& entry) { return entry.second == peer; });
   bound_[outcome.node] = peer;
   effect(NodeBound{peer,
@@ -221,10 +226,17 @@ void Ledger::register_node(Peer peer, std::uint64_t correlation, const RegisterN
                    {outcome.node, message.session, heartbeat, std::move(stop)}});
   for (const Placement& placement : resend)
     dispatch(placement, placement.slots, true);
-  if (!cancel.empty())
+  if (tell_stops(outcome.node, std::move(cancel), std::move(move)))
     stopping_[outcome.node] = now;
+}
+
+bool Ledger::tell_stops(NodeId node, std::vector<JobRuns> cancel, std::vector<JobRuns> move) {
+  const bool any = !cancel.empty() || !move.empty();
   for (JobRuns& tasks : cancel)
-    effect(StopOnNode{outcome.node, std::move(tasks), "cancelled"});
+    effect(StopOnNode{node, std::move(tasks), "cancelled"});
+  for (JobRuns& tasks : move)
+    effect(StopOnNode{node, std::move(tasks), "moved", true});
+  return any;
 }
 
 void Ledger::results(Peer peer, NodeId node, Results message, TimePoint now) {
@@ -262,6 +274,12 @@ void Ledger::measured(NodeId node, const Resources& used, TimePoint heard) {
   if (last.heard != TimePoint{})
     heartbeat_gap_.took(heard - last.heard);
   last = {used, heard};
+}
+
+void Ledger::checked(NodeId id, const std::string& trouble, TimePoint now) {
+  const core::Node* node = cluster_.find_node(id);
+  if (node && (!trouble.empty() || node->drained_by_check) && !trouble_)
+    execute(core::CheckNode{id, trouble}, now);
 }
 
 /// How long tasks waited, told by what has become durable. `started` is by the node's clock.
@@ -312,11 +330,9 @@ void Ledger::tell_stops_again(TimePoint now) {
       continue;
     }
     told = now;
-    auto cancel = cluster_.reconcile(node, {}).cancel;
-    const bool over = cancel.empty();
-    for (JobRuns& tasks : cancel)
-      effect(StopOnNode{node, std::move(tasks), "cancelled"});
-    at = over ? stopping_.erase(at) : std::next(at);
+    auto left = cluster_.reconcile(node, {});
+    at = tell_stops(node, std::move(left.cancel), std::move(left.move)) ? std::next(at)
+                                                                        : stopping_.erase(at);
   }
 }
 

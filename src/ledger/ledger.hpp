@@ -17,15 +17,16 @@
 
 namespace reeve::ledger {
 
-/// SubmitJobs: specs have been validated and encoded by the gateway.
-using Request =
-  std::variant<core::SubmitJobs, ActOnJobs, Wait, Allocate, Release, Renew, ActOnNodes, SetConfig,
-               GetConfig, ListJobs, ListTasks, ListNodes, GetStats, GetMaster, ListLeases, ReadLog>;
+/// SubmitJobs: specs have been validated and encoded by the gateway. Submit: a dry run.
+using Request = std::variant<core::SubmitJobs, ActOnJobs, Wait, Allocate, Release, Renew,
+                             ActOnNodes, SetConfig, GetConfig, ListJobs, ListTasks, ListNodes,
+                             GetStats, GetMaster, ListLeases, ReadLog, Submit, Explain>;
 
 struct Identity {
   std::string cluster, master, program;
   TimePoint started;
   std::map<std::string, std::string> defaults = {}; // of every run-time setting, to be shown
+  std::string endpoint = {};                        // where other masters and clients reach it
 };
 
 /// Why the journal takes no entries at the moment.
@@ -64,6 +65,8 @@ public:
   void peer_gone(Peer peer);
   /// What heartbeats measured; shown in NodeView, part of no entry.
   void measured(NodeId node, const Resources& used, TimePoint heard);
+  /// What a node's own check says, heartbeat by heartbeat: it drains the node and undrains it.
+  void checked(NodeId node, const std::string& trouble, TimePoint now);
   /// All nodes that may be dead, as the watchdog sees it; shown in views, part of no entry.
   void suspect(std::vector<NodeId> nodes) { suspects_ = {nodes.begin(), nodes.end()}; }
   /// Progress for those who wait, waits that were not renewed; stops that may have been lost.
@@ -96,6 +99,8 @@ public:
   undurable() const; // entries decided and not yet durable: the gateway's measure for Busy
   void note_snapshot(Seq seq) { snapshot_ = seq; }
   void note_journal(std::string health) { journal_health_ = std::move(health); }
+  /// How long ago the shared journal last confirmed the reign.
+  void note_confirmed(Duration ago) { confirmed_ = ago; }
   void count(const std::string& name, std::int64_t value) {
     counters_[name] = value;
   } // shown by stats
@@ -125,6 +130,8 @@ private:
   void dispatch(const Placement& placement, std::uint32_t slots, bool with_spec);
   void unbind(NodeId node, const std::string& reason);
   void tell_stops_again(TimePoint now);
+  /// False: there is nothing to stop.
+  bool tell_stops(NodeId node, std::vector<JobRuns> cancel, std::vector<JobRuns> move);
   void close_batch();
   void measure(const core::Committed& batch);
   [[nodiscard]] JobProgress progress_of(JobId job) const;
@@ -146,11 +153,14 @@ private:
   void handle(Peer, std::uint64_t, const GetMaster&, TimePoint);
   void handle(Peer, std::uint64_t, const ListLeases&, TimePoint);
   void handle(Peer, std::uint64_t, const ReadLog&, TimePoint);
+  void handle(Peer, std::uint64_t, const Submit&, TimePoint);
+  void handle(Peer, std::uint64_t, const Explain&, TimePoint);
 
   Identity identity_;
   core::Cluster cluster_;
   Seq durable_, snapshot_;
   std::string journal_health_ = "healthy";
+  Duration confirmed_{0};
   std::optional<Trouble> trouble_;
 
   core::Committed open_;      // entries decided since the last batch was closed

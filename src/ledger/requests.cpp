@@ -200,12 +200,58 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const ReadLog& message
   effect(AskForLog{peer, correlation, node, log});
 }
 
+// ---- what would become of it, and why does it wait
+
+void Ledger::handle(Peer peer, std::uint64_t correlation, const Submit& dry_run, TimePoint now) {
+  core::SubmitJobs command;
+  for (const JobSpec& spec : dry_run.jobs)
+    command.specs.push_back(Raw{encode(spec)});
+  auto waits = cluster_.would_take(command, now);
+  if (!waits)
+    return reply_error(peer, correlation, waits.error());
+  effect(AskScheduler{peer, correlation, DryRun{dry_run.jobs, std::move(*waits)}});
+}
+
+/// What the ledger knows it says; of a task that waits for a node, or has one, the scheduler does.
+void Ledger::handle(Peer peer, std::uint64_t correlation, const Explain& question, TimePoint) {
+  const auto list = cluster_.list(ListTasks{question.job, question.index, {}, 1});
+  if (!list)
+    return reply_error(peer, correlation, list.error());
+  const TaskView& task = list->tasks.front();
+  const core::Job& job = *cluster_.find_job(question.job);
+  Explained out;
+  const std::string why = task.reason.empty() ? "" : ": " + task.reason;
+  switch (task.state) {
+  case TaskState::pending:
+    out.summary = cluster_.waits_for(job, question.index);
+    if (!out.summary.empty() && job.held)
+      out.notes.push_back(task.reason);
+    break;
+  case TaskState::assigned:
+    break;
+  case TaskState::interrupted:
+    out.summary = "was interrupted" + why + "; it is about to wait again or to be given up";
+    break;
+  case TaskState::held:
+    out.summary = "is held" + why + "; `reeve job retry` lets it go on";
+    break;
+  case TaskState::succeeded:
+  case TaskState::failed:
+  case TaskState::cancelled:
+    out.summary = "is over: " + std::string(name_of(task.state)) + why;
+  }
+  if (out.summary.empty())
+    return effect(AskScheduler{peer, correlation, question});
+  reply(peer, correlation, out);
+}
+
 // ---- leases
 
 void Ledger::handle(Peer peer, std::uint64_t correlation, const Allocate& message, TimePoint now) {
-  const auto outcome = execute(
-    core::GrantLease{message.node, message.owner, message.resources, message.duration, message.key},
-    now);
+  const auto outcome =
+    execute(core::GrantLease{message.node, message.owner, message.resources, message.duration,
+                             message.key, message.queue, message.limits},
+            now);
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);
   const core::Lease& lease = cluster_.leases().at(outcome.lease);
@@ -253,8 +299,9 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnNodes& mess
   } else if (message.action == NodeAction::quarantine) {
     outcome = execute(core::QuarantineNodes{message.nodes, message.duration, message.reason}, now);
   } else {
-    outcome = execute(
-      core::DrainNodes{message.nodes, message.action == NodeAction::drain, message.reason}, now);
+    outcome = execute(core::DrainNodes{message.nodes, message.action == NodeAction::drain,
+                                       message.reason, message.deadline},
+                      now);
   }
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);
@@ -296,6 +343,13 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetStats&, TimeP
     }
   stats.uptime = now - identity_.started;
   stats.counters = counters_;
+  for (const char* what : {"run_time", "failures", "heartbeat", "use"})
+    stats.counters["departing." + std::string(what)] = 0;
+  for (const auto& [id, node] : cluster_.nodes())
+    for (const NodeFlag& flag : node.flags)
+      ++stats.counters["departing." + flag.what];
+  for (const auto& promise : cluster_.broken_promises())
+    stats.counters["sla.broken." + promise] = 1;
   stats.histograms = histograms_;
   stats.histograms["submit_to_placed"] = submit_to_placed_.histogram();
   stats.histograms["submit_to_start"] = submit_to_start_.histogram();
@@ -316,10 +370,14 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetMaster&, Time
   status.journal = journal_health_;
   status.accepting = !trouble_;
   status.started = identity_.started;
+  status.leader = identity_.master;
+  status.leader_endpoint = identity_.endpoint;
+  status.confirmed = confirmed_;
   // The hash takes the whole state: of a large one it would hold everybody up.
   if (!trouble_ && cluster_.stats().jobs <= hashed_jobs_max)
     status.state_hash = cluster_.state_hash();
-  reply(peer, correlation, status);
+  // At once, and not only when everything decided is durable: it tells both.
+  released_.emplace_back(ToPeer{peer, MasterStatus::type, correlation, encode(status)});
 }
 
 } // namespace reeve::ledger

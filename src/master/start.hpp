@@ -5,6 +5,7 @@
 #include "src/config/master_options.hpp"
 #include "src/ledger/ledger.hpp"
 #include "src/ledger/recover.hpp"
+#include "src/standby/standby.hpp"
 
 namespace reeve::master {
 
@@ -18,6 +19,20 @@ struct Begun {
 
 /// Makes the folder. Errors: io, refused (another master has it), corrupt, unknown_version.
 Result<std::unique_ptr<journal::Journal>> open_journal(const config::MasterOptions& options);
+
+/// The journal that masters share; waits for etcd until `stop` says so (null then).
+Result<std::unique_ptr<journal::EtcdJournal>> open_shared(const config::MasterOptions& options,
+                                                          const std::string& endpoint,
+                                                          const std::function<bool()>& stop);
+/// What the others may know this master by: `--advertise`, else where it listens.
+std::string endpoint_of(const config::MasterOptions& options, const std::string& bound);
+
+/// Begins a reign with the state that the standby holds. Nothing when another master was quicker.
+/// Errors: as below.
+Result<std::optional<Begun>> take_over(std::unique_ptr<journal::EtcdJournal>& journal,
+                                       standby::Standby& standby,
+                                       const config::MasterOptions& options,
+                                       const std::string& endpoint, TimePoint now);
 
 /// Recovers and begins a reign; initial settings are decided in it. Errors: corrupt naming the seq,
 /// unavailable (disk full), bad_field (a setting).

@@ -19,8 +19,8 @@ std::uint32_t Scheduler::State::ahead(const SchedJob& job) const {
   // What was learned counts more than what was said: a wrong promise would hold tasks back here
   // that could run elsewhere.
   std::optional<Duration> time;
-  if (more && more->estimate)
-    time = more->estimate->median();
+  if (more && more->rare && more->rare->estimate)
+    time = more->rare->estimate->median();
   if (!time && measure.estimate)
     time = measure.estimate->median();
   if (!time && measure.kind->estimate > Duration(0))
@@ -53,7 +53,7 @@ void Scheduler::State::give_ahead() {
   const GlobalSettings& s = lots.settings().global();
   for (const FlightId f : std::exchange(touched, {})) {
     flights[f].touched = false;
-    if (!flights[f].job || wishes >= wishes_max)
+    if (!flights[f].job || flights.wishes() >= wishes_max)
       continue;
     SchedJob& job = *jobs.find(flights[f].job);
     if (!job.listed)

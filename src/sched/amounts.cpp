@@ -62,12 +62,13 @@ Amounts Columns::of(const Resources& r, std::int64_t rest) const {
     case What::cpu_over:
     case What::memory_over:
     case What::tasks:
+    case What::open:
       break;
     }
   return out;
 }
 
-Amounts Columns::need_of(const core::Kind& kind) const {
+Amounts Columns::need_of(const core::Kind& kind, bool use_reserve) const {
   Amounts out = of(kind.resources, 0);
   for (std::size_t i = 0; i < columns_.size(); ++i)
     switch (columns_[i].what) {
@@ -91,6 +92,13 @@ Amounts Columns::need_of(const core::Kind& kind) const {
     case What::tasks:
       out[i] = 1;
       break;
+    case What::open: {
+      // With overcommit the columns for that have the reserve taken off.
+      const bool over =
+        kind.overcommit && (columns_[i].name == "vcores" || columns_[i].name == "memory");
+      out[i] = use_reserve || over ? 0 : amount_of(kind.resources, columns_[i].name);
+      break;
+    }
     case What::disk:
     case What::named:
       break;
@@ -112,7 +120,9 @@ Amounts Columns::booking_of(const core::Kind& kind) const {
       out[i] = kind.resources.cpu_milli;
     else if (columns_[i].what == What::memory_over)
       out[i] = kind.resources.memory_bytes;
-  out[room] = need_of(kind)[room];
+    else if (columns_[i].what == What::open)
+      out[i] = amount_of(kind.resources, columns_[i].name);
+  out[room] = need_of(kind, true)[room];
   return out;
 }
 
@@ -137,10 +147,22 @@ std::string Columns::name_of(std::size_t column) const {
     return "an empty node";
   case What::tasks:
     return "tasks";
+  case What::open:
   case What::named:
     break;
   }
   return columns_[column].name;
+}
+
+std::int64_t amount_of(const Resources& r, const std::string& name) {
+  if (name == "vcores")
+    return r.cpu_milli;
+  if (name == "memory")
+    return r.memory_bytes;
+  if (name == "disk")
+    return r.disk_bytes;
+  const auto at = r.named_milli.find(name);
+  return at == r.named_milli.end() ? 0 : at->second;
 }
 
 std::int64_t times_in(std::span<const std::int64_t> have, const Amounts& need, std::int64_t most) {

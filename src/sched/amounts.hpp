@@ -25,9 +25,10 @@ struct Column {
     cpu_over,    // with the node's overcommit factor
     memory_over, // the same
     tasks,       // nodes have plenty, quotas count them
+    open,        // of the resource `name`, what is not kept for those who may use the reserve
     named,
   } what;
-  std::string name; // of a named resource
+  std::string name; // of a named resource; open: "vcores", "memory", "disk" or such a name
   bool operator==(const Column&) const = default;
 };
 
@@ -47,7 +48,8 @@ public:
   bool add(const Column& column);
 
   /// What one task needs of each column; 0: nothing.
-  [[nodiscard]] Amounts need_of(const core::Kind& kind) const;
+  /// `use_reserve`: it may have what is kept.
+  [[nodiscard]] Amounts need_of(const core::Kind& kind, bool use_reserve) const;
   /// The same for quotas and shares: what it is given, overcommit or not, and 1 task.
   [[nodiscard]] Amounts cost_of(const core::Kind& kind) const;
   /// What a node has less of when one task of the kind is booked on it.
@@ -61,6 +63,9 @@ public:
 private:
   std::vector<Column> columns_;
 };
+
+/// How much of the resource that a quota calls by this name.
+std::int64_t amount_of(const Resources& resources, const std::string& name);
 
 /// Every column of `need` is covered.
 inline bool covers(std::span<const std::int64_t> have, const Amounts& need) {

@@ -1,6 +1,8 @@
 // See estimate.hpp.
 #include "src/sched/estimate.hpp"
 
+#include "src/core/draft.hpp"
+
 #include <algorithm>
 
 namespace reeve::sched {
@@ -24,7 +26,29 @@ std::optional<Duration> Estimate::median() const {
 EstimatePtr Families::of(const core::Kind& kind) {
   if (kind.family.empty())
     return nullptr;
-  const std::string name = kind.user + '\0' + kind.executor + '\0' + kind.family;
+  return of(kind.user, kind.executor, kind.family);
+}
+
+std::set<std::string> Families::remember(std::span<const RunTime> past) {
+  std::set<std::string> families;
+  std::set<Estimate*> taught; // by the past, not by what has ended since
+  for (const RunTime& run : past) {
+    const std::string family = core::family_of(run.name);
+    if (family.empty())
+      continue;
+    Estimate* estimate = of(run.user, run.executor, family).get();
+    if (estimate->median() && !taught.contains(estimate))
+      continue;
+    taught.insert(estimate);
+    estimate->learn(run.time);
+    families.insert(family);
+  }
+  return families;
+}
+
+EstimatePtr Families::of(const std::string& user, const std::string& executor,
+                         const std::string& family) {
+  const std::string name = user + '\0' + executor + '\0' + family;
   if (const auto at = young_.find(name); at != young_.end())
     return at->second;
   if (young_.size() >= kept)

@@ -6,6 +6,8 @@
 
 #include <array>
 #include <optional>
+#include <set>
+#include <span>
 #include <unordered_map>
 
 namespace reeve::sched {
@@ -28,14 +30,22 @@ using EstimatePtr = std::shared_ptr<Estimate>;
 
 /// Estimates by user, executor and job name (numbers in it left out). Those that nobody has asked
 /// for are forgotten in the end: names are the users' to invent.
+struct RunTime { // of a task that ended well, before this scheduler began
+  std::string user, executor, name;
+  Duration time{0};
+};
+
 class Families {
 public:
   /// Null when the kind has no name: its jobs need not be alike.
   EstimatePtr of(const core::Kind& kind);
+  /// Takes the past for true of what nothing is known of yet; oldest first. Returns the families.
+  std::set<std::string> remember(std::span<const RunTime> past);
 
 private:
   static constexpr std::size_t kept = 10'000;
   using Table = std::unordered_map<std::string, EstimatePtr>;
+  EstimatePtr of(const std::string& user, const std::string& executor, const std::string& family);
   Table young_, old_;
 };
 

@@ -1,19 +1,203 @@
 // Why a task waits, or why it is where it is. Asked by people, now and then: looks at every node
-// once, and changes nothing. See state.hpp.
+// once, at a bounded number of jobs, and changes nothing. See state.hpp.
 #include "src/core/match.hpp"
 #include "src/sched/state.hpp"
 #include "src/util/text.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace reeve::sched {
 namespace {
-constexpr std::uint64_t counted = 1'000'000; // jobs looked at for the place in the queue
+constexpr std::uint64_t counted = 100'000; // jobs looked at for the place in the queue
 
 std::string plural(std::uint64_t n, const std::string& what) {
   return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
+/// "3 vcores", "1.5 GiB memory", "0.5 gpu".
+std::string amount_text(const Columns& columns, std::size_t column, std::int64_t amount) {
+  const std::string name = columns.name_of(column);
+  const std::string number = name == "memory" || name == "disk"            ? format_size(amount)
+                             : columns[column].what == Column::What::tasks ? std::to_string(amount)
+                                                                           : format_milli(amount);
+  return number + " " + name;
+}
+bool is_amount(const Columns& columns, std::size_t column) {
+  const auto what = columns[column].what;
+  return columns.is_resource(column) || what == Column::What::open ||
+         what == Column::What::cpu_over || what == Column::What::memory_over;
+}
 } // namespace
+
+void Scheduler::State::explain_flight(const Flight& flight, Explained& out) const {
+  const Lot& lot = lot_of(*jobs.find(flight.job));
+  const Measure& m = *lot.measure;
+  const core::NodeChanged& facts = nodes[flight.at].facts;
+  out.summary = "is on node " + facts.name;
+  const std::string ranking(name_of(lots.queues()[lot.queue].settings.ranking));
+  switch (flight.why) {
+  case Why::before:
+    out.notes.push_back("it was there when this master began to reign");
+    break;
+  case Why::ranked:
+    out.notes.push_back("the queue " + lot.kind().queue + " ranks nodes by " + ranking +
+                        ": this was the first that had room");
+    break;
+  case Why::kept:
+    out.notes.push_back("a place had been kept for it there, as it could start there first");
+    break;
+  case Why::filled:
+    out.notes.push_back("it should be over before a place kept there for another is needed");
+    break;
+  }
+  std::uint32_t fit = 0;
+  for (At at = 0; at < nodes.places(); ++at)
+    fit += nodes[at].known && nodes.in_pool(m.pool, at) && covers(nodes.whole(at), m.need) ? 1 : 0;
+  out.notes.push_back(std::to_string(fit) + " of " + plural(nodes.count(), "node") +
+                      " could run it, by executor, labels and size");
+  out.notes.push_back("its job holds " + plural(flight.expected.slots, "slot") + " there for " +
+                      plural(flight.expected.tasks, "task"));
+  if (flight.expected.tasks > flight.expected.slots)
+    out.notes.push_back("it may wait there for a slot: short tasks are given ahead of need");
+}
+
+std::string Scheduler::State::held_back(JobId, const SchedJob& job,
+                                        std::vector<std::string>& notes) const {
+  const Lot& lot = lot_of(job);
+  const Measure& m = *lot.measure;
+  const core::Kind& kind = lot.kind();
+  const JobMore* more = jobs.more_of(job);
+  if (job.held)
+    return "its job is held";
+  for (ShelfId s = lot.shelf; s != nobody; s = lots.shelf(s).above)
+    if (const std::uint32_t q = lots.shelf(s).queue;
+        q != nobody && lots.queues()[q].settings.paused)
+      return "the queue " + lots.queues()[q].name + " is paused";
+  if (kind.max_parallel > 0 && more && more->tasks >= kind.max_parallel)
+    return "its job runs " + plural(more->tasks, "task") + ", as many as it may at once";
+  if (const ShelfId short_of = lots.short_quota(job.lot); short_of != nobody) {
+    const Shelf& shelf = lots.shelf(short_of);
+    const std::string who = (shelf.of_user ? "user " : "queue ") + shelf.name;
+    for (std::size_t c = 0; c < m.cost.size(); ++c)
+      if (m.cost[c] > 0 && m.cost[c] > shelf.left[c]) {
+        notes.push_back(who + " holds " + amount_text(nodes.columns(), c, shelf.usage[c]) +
+                        " and may hold " +
+                        amount_text(nodes.columns(), c, shelf.usage[c] + shelf.left[c]));
+        return who + " may hold no more " + nodes.columns().name_of(c);
+      }
+  }
+  for (const Limit& limit : kind.limits)
+    if (const auto at = limits.find(limit.name);
+        !limit.per_node && at != limits.end() && at->second >= limit.most)
+      return "the limit " + limit.name + " lets " + plural(limit.most, "task") + " run at once";
+  return {};
+}
+
+std::string Scheduler::State::refusal_of(At at, const Lot& lot, JobId id, bool& large) const {
+  const Node& node = nodes[at];
+  const Measure& m = *lot.measure;
+  const core::Kind& kind = lot.kind();
+  const core::NodeChanged& facts = node.facts;
+  const Columns& names = nodes.columns();
+  large = false;
+  if (facts.state != NodeState::up)
+    return std::string(name_of(facts.state));
+  if (node.suspect)
+    return "suspect: it may be dead";
+  if (facts.draining)
+    return "draining";
+  if (facts.quarantined > clock)
+    return "quarantined";
+  if (facts.closed)
+    return "above its high mark";
+  if (std::ranges::find(facts.executors, kind.executor) == facts.executors.end())
+    return "no executor " + kind.executor;
+  if (std::string unmet = core::unmet(kind, facts.labels); !unmet.empty())
+    return unmet;
+  for (std::size_t c = 0; c < m.need.size(); ++c)
+    if (m.need[c] > 0 && m.need[c] > nodes.whole(at)[c])
+      return (names[c].what == Column::What::open ? "too small beside the reserve: "
+                                                  : "too small: ") +
+             names.name_of(c);
+  large = true;
+  if (node.exclusive && node.exclusive != id)
+    return "another job has it alone";
+  if (!acceptable(lot, at, false))
+    return "affinity or a limit per node";
+  for (std::size_t c = 0; c < m.need.size(); ++c)
+    if (m.need[c] > 0 && m.need[c] > nodes.free(at)[c])
+      return (names[c].what == Column::What::open ? "reserved share: " : "busy: ") +
+             names.name_of(c);
+  if (node.listed && !covers(nodes.seen(at), m.need) &&
+      reservation_of(static_cast<LotId>(jobs.find(id)->lot), id) == nobody)
+    return "kept for a task that waits longer";
+  if (node.sulking > clock)
+    return "refused something a moment ago";
+  if (facts.pulls && !node.asks)
+    return "takes work only when it asks";
+  return {};
+}
+
+Scheduler::State::Ahead Scheduler::State::count_ahead(JobId id, const SchedJob& job,
+                                                      TaskIndex index) const {
+  Ahead out;
+  const Lot& lot = lot_of(job);
+  const bool fair = lots.queue_of(job.lot).settings.order == Order::fair;
+  const std::uint64_t rank = lots.rank_of(job.lot);
+  const auto add = [&](const Lot& them, std::uint64_t n) {
+    out.tasks += n;
+    if (n == 0)
+      return;
+    const auto time = run_time(*them.measure);
+    if (!time || !out.work) {
+      out.work.reset();
+      return;
+    }
+    double share = 0; // of the cluster, for one task
+    for (std::size_t c = 0; c < them.measure->cost.size(); ++c)
+      if (nodes.columns().is_resource(c) && nodes.total()[c] > 0)
+        share = std::max(share, static_cast<double>(them.measure->cost[c]) /
+                                  static_cast<double>(nodes.total()[c]));
+    const double more = share * static_cast<double>(n) * static_cast<double>(time->count());
+    *out.work += Duration(std::llround(std::min(more, 1e15)));
+  };
+  std::uint64_t looked = 0;
+  for (LotId other = 0; other < lots.places(); ++other) {
+    const Lot& them = lots[other];
+    if (!them.measure || them.queue != lot.queue || !them.shelved)
+      continue;
+    const bool by_share = fair && them.shelf != lot.shelf; // else one line
+    const std::uint64_t theirs = lots.rank_of(other);
+    if (by_share ? !lots.before(other, job.lot) : theirs > rank)
+      continue;
+    std::uint64_t n = 0;
+    them.jobs.each([&](JobId j) {
+      if (++looked > counted) {
+        out.all = false;
+        return;
+      }
+      if (!by_share && theirs == rank && j >= id)
+        return;
+      const SchedJob* waiting = jobs.find(j);
+      if (waiting && waiting->lot == other && waiting->listed)
+        n += ready(*waiting);
+    });
+    add(them, n);
+  }
+  std::uint64_t& own = out.own;
+  if (const JobMore* more = jobs.more_of(job))
+    for (const TaskRun& run : more->ready)
+      if (run.first < index)
+        own += std::min<std::uint32_t>(run.count, index - run.first);
+  if (job.count > 0 && index >= job.first && index - job.first < job.count)
+    own += index - job.first;
+  add(lot, own);
+  const auto time = run_time(*lot.measure);
+  if (const std::uint32_t most = lot.kind().max_parallel; most > 0 && time && out.work)
+    *out.work = std::max(
+      *out.work, *time * static_cast<std::int64_t>(std::min<std::uint64_t>(own / most, 1'000'000)));
+  return out;
+}
 
 Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
   const SchedJob* job = jobs.find(id);
@@ -23,9 +207,7 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
   nodes.settle(clock);
   const Lot& lot = lot_of(*job);
   const Measure& m = *lot.measure;
-  const core::Kind& kind = lot.kind();
-  const Queue& queue = lots.queue_of(job->lot);
-  const QueueSettings& settings = queue.settings;
+  const Columns& names = nodes.columns();
   const JobMore* more = jobs.more_of(*job);
   Explained out;
   const auto within = [index](const TaskRun& run) {
@@ -33,118 +215,70 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
   };
   const bool fresh = job->count > 0 && within({job->first, job->count, 1});
   if (!fresh && (!more || std::ranges::none_of(more->ready, within))) {
-    if (more)
-      for (const auto& [time, run] : more->delayed)
+    if (more && more->rare)
+      for (const auto& [time, run] : more->rare->delayed)
         if (within(run)) {
           out.summary =
             "waits for its next try, in " + format_duration(std::max(Duration(0), time - clock));
           out.start = time;
           return out;
         }
-    for (const FlightId f : more ? more->flights : std::vector<FlightId>()) {
-      const Flight& flight = flights[f];
-      const std::string& node = nodes[flight.at].facts.name;
-      bool here = std::ranges::any_of(flight.runs, within);
-      for (const Wish& wish : flight.wishes)
-        here |= std::ranges::any_of(wish.runs, within);
-      if (!here)
-        continue;
-      out.summary = "is on node " + node;
-      out.notes.push_back("the queue " + kind.queue + " ranks nodes by " +
-                          std::string(name_of(settings.ranking)));
-      out.notes.push_back("its job holds " + plural(flight.expected.slots, "slot") + " there for " +
-                          plural(flight.expected.tasks, "task"));
-      if (flight.expected.tasks > flight.expected.slots)
-        out.notes.push_back("it may wait there for a slot: short tasks are "
-                            "given ahead of need");
+    const auto held = more ? more->flights.all() : std::span<const FlightId>();
+    for (const FlightId f : held) {
+      bool here = std::ranges::any_of(flights[f].runs, within);
+      flights.each_wish(flights[f],
+                        [&](const Wish& wish) { here |= std::ranges::any_of(wish.runs, within); });
+      if (here) {
+        explain_flight(flights[f], out);
+        return out;
+      }
+    }
+    // Of what was there when the view was built only numbers are known.
+    std::vector<FlightId> unknown;
+    for (const FlightId f : held)
+      if (tasks_in(flights[f].runs) < flights[f].confirmed.tasks)
+        unknown.push_back(f);
+    if (unknown.size() == 1) {
+      explain_flight(flights[unknown.front()], out);
       return out;
     }
-    if (job->blocked)
+    if (!unknown.empty()) {
+      for (const FlightId f : unknown)
+        out.summary += (out.summary.empty() ? "is on one of the nodes " : ", ") +
+                       nodes[flights[f].at].facts.name;
+      out.notes.push_back("it was there when this master began to reign");
+    } else if (job->blocked)
       out.summary = "waits for other jobs";
     else
       out.summary = "does not wait for a node: it is in flight, over, held, or "
                     "between two tries";
     return out;
   }
-
-  // What keeps it from being placed anywhere.
-  const std::string quota_name = [&]() -> std::string {
-    const ShelfId short_of = lots.short_quota(job->lot);
-    if (short_of == nobody)
-      return {};
-    const Shelf& shelf = lots.shelf(short_of);
-    for (std::size_t c = 0; c < m.cost.size(); ++c)
-      if (m.cost[c] > 0 && m.cost[c] > shelf.left[c])
-        return (shelf.of_user ? "user " : "queue ") + shelf.name + " may hold no more " +
-               nodes.columns().name_of(c);
-    return {};
-  }();
-  if (job->held)
-    out.summary = "its job is held";
-  else if (settings.paused)
-    out.summary = "the queue " + kind.queue + " is paused";
-  else if (kind.max_parallel > 0 && more && more->tasks >= kind.max_parallel)
-    out.summary = "its job runs " + plural(more->tasks, "task") + ", as many as it may at once";
-  else if (!quota_name.empty())
-    out.summary = quota_name;
-  for (const Limit& limit : kind.limits)
-    if (const auto at = limits.find(limit.name);
-        !limit.per_node && at != limits.end() && at->second >= limit.most && out.summary.empty())
-      out.summary =
-        "the limit " + limit.name + " lets " + plural(limit.most, "task") + " run at once";
+  out.summary = held_back(id, *job, out.notes);
+  const bool held = !out.summary.empty();
 
   // Node by node, each with its first reason.
   std::uint32_t roomy = 0, large = 0;
-  std::vector<std::int64_t> nearest; // the least shortage of each column, over nodes that are large
-  nearest.assign(m.need.size(), plenty);
+  std::vector<std::int64_t> nearest(m.need.size(), plenty); // shortage, over nodes that are large
+  std::vector<std::int64_t> largest(m.need.size(), 0);      // node, of those that fit otherwise
   for (At at = 0; at < nodes.places(); ++at) {
-    const Node& node = nodes[at];
-    if (!node.known)
+    if (!nodes[at].known)
       continue;
-    std::string reason;
-    const core::NodeChanged& facts = node.facts;
-    if (facts.state != NodeState::up)
-      reason = std::string(name_of(facts.state));
-    else if (facts.draining)
-      reason = "draining";
-    else if (facts.quarantined > clock)
-      reason = "quarantined";
-    else if (facts.closed)
-      reason = "above its high mark";
-    else if (std::ranges::find(facts.executors, kind.executor) == facts.executors.end())
-      reason = "no executor " + kind.executor;
-    else if (const std::string unmet = core::unmet(kind, facts.labels); !unmet.empty())
-      reason = unmet;
-    if (reason.empty())
-      for (std::size_t c = 0; c < m.need.size() && reason.empty(); ++c)
-        if (m.need[c] > 0 && m.need[c] > nodes.whole(at)[c])
-          reason = "too small: " + nodes.columns().name_of(c);
-    if (reason.empty()) {
-      ++large;
-      if (node.exclusive && node.exclusive != id)
-        reason = "another job has it alone";
-      else if (!acceptable(lot, at, false))
-        reason = "affinity or a limit per node";
-    }
-    if (reason.empty()) {
-      for (std::size_t c = 0; c < m.need.size(); ++c)
-        if (m.need[c] > 0 && m.need[c] > nodes.free(at)[c]) {
-          nearest[c] = std::min(nearest[c], m.need[c] - nodes.free(at)[c]);
-          if (reason.empty())
-            reason = "busy: " + nodes.columns().name_of(c);
-        }
-      if (reason.empty() && !covers(nodes.seen(at), m.need) &&
-          reservation_of(job->lot, id) == nobody)
-        reason = "kept for a task that waits longer";
-      else if (reason.empty() && node.sulking > clock)
-        reason = "refused something a moment ago";
-    }
+    bool is_large = false;
+    const std::string reason = refusal_of(at, lot, id, is_large);
+    large += is_large ? 1 : 0;
     if (reason.empty())
       ++roomy;
     else
       ++out.nodes[reason];
+    for (std::size_t c = 0; c < m.need.size(); ++c) {
+      if (m.need[c] <= 0 || !is_amount(names, c) || !nodes.in_pool(m.pool, at))
+        continue;
+      largest[c] = std::max(largest[c], nodes.whole(at)[c]);
+      if (is_large && m.need[c] > nodes.free(at)[c])
+        nearest[c] = std::min(nearest[c], m.need[c] - nodes.free(at)[c]);
+    }
   }
-
   if (out.summary.empty()) {
     if (nodes.count() == 0)
       out.summary = "there are no nodes";
@@ -157,51 +291,39 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
     else
       out.summary = "no node has room";
   }
-  if (large > 0 && roomy == 0)
-    for (std::size_t c = 0; c < nearest.size(); ++c)
-      if (nearest[c] < plenty && nearest[c] > 0 && nodes.columns().is_resource(c)) {
-        const auto what = nodes.columns()[c].what;
-        const bool bytes = what == Column::What::memory || what == Column::What::disk;
-        out.notes.push_back("would fit with " +
-                            (bytes ? format_size(nearest[c]) : format_milli(nearest[c])) +
-                            " more " + nodes.columns().name_of(c) + " free on a node");
-      }
+  for (std::size_t c = 0; c < nearest.size(); ++c) {
+    if (large > 0 && roomy == 0 && nearest[c] < plenty && nearest[c] > 0)
+      out.notes.push_back("would fit with " +
+                          (names.name_of(c) == "memory" || names.name_of(c) == "disk"
+                             ? format_size(nearest[c])
+                             : format_milli(nearest[c])) +
+                          " more " + names.name_of(c) + " free on a node" +
+                          (names[c].what == Column::What::open ? ", beside the reserve" : ""));
+    if (large == 0 && largest[c] > 0 && m.need[c] > largest[c])
+      out.notes.push_back("needs " + amount_text(names, c, m.need[c]) +
+                          ", the largest node that fits otherwise has " +
+                          amount_text(names, c, largest[c]) +
+                          (names[c].what == Column::What::open ? " beside the reserve" : ""));
+  }
 
   // Its place in line and when it may start.
-  std::uint64_t looked = 0;
-  const auto count_ahead = [&](LotId other) {
-    const Lot& them = lots[other];
-    const bool same = other == job->lot;
-    if (!same && !lots.before(other, job->lot))
-      return;
-    them.jobs.each([&](JobId j) {
-      if (++looked > counted)
-        return;
-      const SchedJob* waiting = jobs.find(j);
-      if (!waiting || waiting->lot != other || !waiting->listed)
-        return;
-      if (same ? j < id : settings.order != Order::fifo || them.head < id)
-        out.ahead += settings.order == Order::fifo && !same && j > id ? 0 : ready(*waiting);
-    });
-  };
-  for (LotId other = 0; other < lots.places(); ++other)
-    if (lots[other].measure && lots[other].queue == lot.queue && lots[other].shelved)
-      count_ahead(other);
-  if (more)
-    for (const TaskRun& run : more->ready)
-      if (run.first < index)
-        out.ahead += std::min<std::uint32_t>(run.count, index - run.first);
-  if (fresh)
-    out.ahead += index - job->first;
-  if (const std::uint32_t r = reservation_of(job->lot, id); r != nobody) {
+  const Ahead ahead = count_ahead(id, *job, index);
+  out.ahead = ahead.tasks;
+  if (!ahead.all)
+    out.notes.push_back("at least: only " + std::to_string(counted) +
+                        " jobs are looked at for its place in line");
+  if (const std::uint32_t r = reservation_of(job->lot, id); r != nobody && ahead.own == 0) {
     out.start = reservations[r].start;
     out.notes.push_back("a place is kept for it on node " +
                         nodes[reservations[r].parts.front().at].facts.name);
-  } else if (roomy == 0 && large > 0) {
-    for (const At at : suitable(lot))
-      if (const auto start = earliest(at, m);
-          start && (out.start == TimePoint{} || *start < out.start))
-        out.start = *start;
+  } else if (large > 0 && !held && ahead.work) {
+    std::optional<TimePoint> first = roomy > 0 ? std::optional(clock) : std::nullopt;
+    if (!first)
+      for (const At at : suitable(lot))
+        if (const auto start = earliest(at, m); start && (!first || *start < *first))
+          first = start;
+    if (first)
+      out.start = *first + *ahead.work;
   }
   if (lot.overdue && lot.head == id)
     out.notes.push_back("has waited longer than max_wait of its queue: it comes first");
@@ -209,7 +331,8 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
 }
 
 /// Lets such a job wait for a moment, and asks.
-std::string Scheduler::State::would_go(const core::KindPtr& kind, std::uint32_t tasks) {
+std::string Scheduler::State::would_go(const core::KindPtr& kind, std::uint32_t tasks,
+                                       const std::string& waits) {
   const JobId probe{std::numeric_limits<std::int64_t>::max()};
   on(core::JobArrived{probe, kind, clock, 0, tasks});
   nodes.settle(clock);
@@ -223,28 +346,36 @@ std::string Scheduler::State::would_go(const core::KindPtr& kind, std::uint32_t 
   std::string out;
   At at = nowhere;
   Queue& queue = lots.queue_of(id);
-  const bool free_to_go = why.summary == "is about to be placed";
-  if (free_to_go && !kind->gang) {
-    const At turn = queue.turn;
-    at = pick(id, job);
-    queue.turn = turn;
-  } else if (free_to_go) {
-    std::uint64_t room = 0;
-    for (At node = 0; node < nodes.places(); ++node)
+  std::uint64_t room = 0; // for how many of its tasks
+  if (why.summary == "is about to be placed") {
+    for (At node = 0; node < nodes.places() && tasks > 1; ++node)
       if (nodes[node].known && nodes.takes_work(node, clock) &&
           nodes.in_pool(lot.measure->pool, node) && acceptable(lot, node, false))
-        room += static_cast<std::uint64_t>(times_in(nodes.seen(node), lot.measure->need, tasks));
-    if (room >= tasks)
+        room += static_cast<std::uint64_t>(
+          times_in(nodes.seen(node), lot.measure->need, within_limits(lot, node, tasks)));
+    if (!kind->gang) {
+      const At turn = queue.turn;
+      at = pick(id, job);
+      queue.turn = turn;
+    } else if (room >= tasks) {
       out = "would start now, all " + plural(tasks, "task") + " together";
-    else
+    } else {
       out = "would wait: there is room for " + plural(room, "task") + " of a gang of " +
             std::to_string(tasks);
+    }
   }
-  if (at != nowhere)
+  if (at != nowhere) {
     out = "would start now on " + nodes[at].facts.name + " (ranking " +
           std::string(name_of(queue.settings.ranking)) + ")";
-  else if (out.empty())
+    const auto most = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>({room, tasks, kind->max_parallel > 0 ? kind->max_parallel : tasks}));
+    if (tasks > 1)
+      out += ", " +
+             std::to_string(lots.times_within_quotas(id, within_limits(lot, nowhere, most))) +
+             " of its " + std::to_string(tasks) + " tasks at once";
+  } else if (out.empty()) {
     out = "would wait: " + why.summary;
+  }
   if (at == nowhere) {
     for (const auto& [reason, n] : why.nodes)
       list(out, plural(n, "node") + ": " + reason);
@@ -257,7 +388,13 @@ std::string Scheduler::State::would_go(const core::KindPtr& kind, std::uint32_t 
                   format_duration(std::chrono::floor<std::chrono::seconds>(why.start - clock)));
   }
   forget(probe);
-  return out;
+  if (waits.empty())
+    return out;
+  if (waits.ends_with("can not happen any more"))
+    return "would be cancelled at once: " + waits;
+  constexpr std::string_view now = "would start now";
+  return "would wait " + waits.substr(std::string_view("waits ").size()) + "; as things stand it " +
+         (out.starts_with(now) ? "would then start" + out.substr(now.size()) : "then " + out);
 }
 
 } // namespace reeve::sched

@@ -1,14 +1,22 @@
 // See flights.hpp.
 #include "src/sched/flights.hpp"
 
+#include <algorithm>
+
 namespace reeve::sched {
 
-FlightId Flights::find(JobId job, NodeId node) const {
+FlightId Flights::find(JobId job, NodeId node, const Few<FlightId>& of_job) const {
+  if (of_job.size() <= listed) {
+    for (const FlightId id : of_job)
+      if (flights_[id].node == node)
+        return id;
+    return no_flight;
+  }
   const auto at = by_pair_.find(Pair{job, node});
   return at == by_pair_.end() ? no_flight : at->second;
 }
 
-FlightId Flights::add(JobId job, NodeId node, At at) {
+FlightId Flights::add(JobId job, NodeId node, At at, Few<FlightId>& of_job) {
   FlightId id;
   if (free_.empty()) {
     id = static_cast<FlightId>(flights_.size());
@@ -21,14 +29,69 @@ FlightId Flights::add(JobId job, NodeId node, At at) {
   flight.job = job;
   flight.node = node;
   flight.at = at;
-  by_pair_.emplace(Pair{job, node}, id);
+  flight.in_job = static_cast<std::uint32_t>(of_job.size());
+  of_job.push_back(id);
+  if (of_job.size() > listed)
+    for (const FlightId f : of_job.all().last(of_job.size() == listed + 1 ? listed + 1 : 1))
+      if (!std::exchange(flights_[f].hashed, true))
+        by_pair_.emplace(Pair{job, flights_[f].node}, f);
   return id;
 }
 
-void Flights::erase(FlightId id) {
-  by_pair_.erase(Pair{flights_[id].job, flights_[id].node});
-  flights_[id] = Flight();
+void Flights::erase(FlightId id, Few<FlightId>& of_job) {
+  Flight& flight = flights_[id];
+  const FlightId last = of_job.back();
+  of_job[flight.in_job] = last;
+  flights_[last].in_job = flight.in_job;
+  of_job.pop_back();
+  if (flight.hashed)
+    by_pair_.erase(Pair{flight.job, flight.node});
+  flight = Flight();
   free_.push_back(id);
+}
+
+Wish& Flights::add_wish(Flight& flight) {
+  WishId id;
+  if (free_wishes_.empty()) {
+    id = static_cast<WishId>(wishes_.size());
+    wishes_.emplace_back();
+  } else {
+    id = free_wishes_.back();
+    free_wishes_.pop_back();
+  }
+  if (flight.wish == no_wish)
+    flight.wish = id;
+  else
+    newest_wish(flight).next = id;
+  return wishes_[id];
+}
+
+Wish& Flights::newest_wish(const Flight& flight) {
+  WishId id = flight.wish;
+  while (wishes_[id].next != no_wish)
+    id = wishes_[id].next;
+  return wishes_[id];
+}
+
+std::optional<Wish> Flights::drop_wish(Flight& flight, std::span<const TaskRun> runs) {
+  for (WishId* from = &flight.wish; *from != no_wish; from = &wishes_[*from].next) {
+    const WishId id = *from;
+    if (!std::ranges::equal(wishes_[id].runs, runs))
+      continue;
+    *from = wishes_[id].next;
+    free_wishes_.push_back(id);
+    return std::exchange(wishes_[id], {});
+  }
+  return {};
+}
+
+void Flights::drop_wishes(Flight& flight) {
+  while (flight.wish != no_wish) {
+    const WishId id = flight.wish;
+    flight.wish = wishes_[id].next;
+    wishes_[id] = {};
+    free_wishes_.push_back(id);
+  }
 }
 
 } // namespace reeve::sched

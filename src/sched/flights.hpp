@@ -2,14 +2,21 @@
 // on top of it the wishes that are still on their way. Owned by Scheduler. Never talks to anybody.
 #pragma once
 
+#include "src/sched/few.hpp"
 #include "src/sched/nodes.hpp"
 
+#include <optional>
 #include <unordered_map>
 
 namespace reeve::sched {
 
 using FlightId = std::uint32_t;
 constexpr FlightId no_flight = ~FlightId{0};
+
+struct Since { // so many slots began then
+  TimePoint time;
+  std::uint32_t n = 0;
+};
 
 /// Slots and tasks of one (node, job).
 struct Load {
@@ -21,10 +28,22 @@ struct Load {
   }
 };
 
+using WishId = std::uint32_t;
+constexpr WishId no_wish = ~WishId{0};
+
 struct Wish { // a placement that was asked for and not answered
   std::uint32_t slots = 0, tasks = 0;
-  std::vector<TaskRun> runs;
+  WishId next = no_wish; // of the same flight
+  Few<TaskRun> runs;
   std::vector<TaskRun> gone; // parts that wait no longer: not put back when it is refused
+};
+
+/// Why something of a job is on a node.
+enum class Why : std::uint8_t {
+  before, // it was there when the view was built
+  ranked, // the first in the queue's ranking that had room
+  kept,   // a place had been kept for it
+  filled, // it fills the time until a place kept for another is needed
 };
 
 struct Flight {
@@ -32,30 +51,30 @@ struct Flight {
   NodeId node;
   At at = nowhere;
   Load confirmed;
-  Load booked;              // `confirmed` as of the last reckoning with the node
-  Load expected;            // when all wishes come true: an upper bound, since what ends
-                            // meanwhile only lowers
-  std::vector<Wish> wishes; // oldest first, as the ledger will judge them
-  bool draft = false;       // the last wish is not sent yet
-  bool touched = false;     // may want more tasks
-  /// When slots began their present task, oldest first. Exact while no tasks are given ahead.
-  std::vector<std::pair<TimePoint, std::uint32_t>> starts;
-  std::vector<TaskRun> runs;             // in flight, as far as is known
+  Load booked;           // `confirmed` as of the last reckoning with the node
+  Load expected;         // when all wishes come true: an upper bound, since what ends
+                         // meanwhile only lowers
+  WishId wish = no_wish; // the oldest: in the order in which the ledger will judge them
+  bool draft = false;    // the last wish is not sent yet
+  bool touched = false;  // may want more tasks
+  bool hashed = false;   // found by hash, else by its job's list
+  Why why = Why::before; // of its newest slot
   std::uint32_t in_node = 0, in_job = 0; // its places in the lists there
+  Few<TaskRun> runs;                     // in flight, as far as is known
+  /// When slots began their present task, oldest first. Exact while no tasks are given ahead.
+  Few<Since> starts;
 
-  void expect() {
-    expected = confirmed;
-    for (const Wish& wish : wishes)
-      expected = expected.grown(wish.tasks, wish.slots);
-  }
-  [[nodiscard]] bool over() const { return confirmed.tasks == 0 && wishes.empty(); }
+  [[nodiscard]] bool over() const { return confirmed.tasks == 0 && wish == no_wish; }
 };
 
+/// The flights, and the wishes on their way.
 class Flights {
 public:
-  [[nodiscard]] FlightId find(JobId job, NodeId node) const;
-  FlightId add(JobId job, NodeId node, At at);
-  void erase(FlightId id);
+  /// `of_job`: all flights of the job.
+  [[nodiscard]] FlightId find(JobId job, NodeId node, const Few<FlightId>& of_job) const;
+  /// Adds it to the job's list as well.
+  FlightId add(JobId job, NodeId node, At at, Few<FlightId>& of_job);
+  void erase(FlightId id, Few<FlightId>& of_job);
   Flight& operator[](FlightId id) { return flights_[id]; }
   [[nodiscard]] const Flight& operator[](FlightId id) const { return flights_[id]; }
   template<class F> void each(F&& f) {
@@ -64,7 +83,27 @@ public:
         f(id, flights_[id]);
   }
 
+  /// A new wish, the flight's newest.
+  Wish& add_wish(Flight& flight);
+  [[nodiscard]] Wish& newest_wish(const Flight& flight);
+  /// The flight's oldest wish for just these runs, taken out. None: there is no such wish.
+  std::optional<Wish> drop_wish(Flight& flight, std::span<const TaskRun> runs);
+  void drop_wishes(Flight& flight);
+  template<class F> void each_wish(const Flight& flight, F&& f) {
+    for (WishId w = flight.wish; w != no_wish; w = wishes_[w].next)
+      f(wishes_[w]);
+  }
+  /// How many are not answered.
+  [[nodiscard]] std::size_t wishes() const { return wishes_.size() - free_wishes_.size(); }
+  /// Reckons what is expected of the flight.
+  void expect(Flight& flight) const {
+    flight.expected = flight.confirmed;
+    for (WishId w = flight.wish; w != no_wish; w = wishes_[w].next)
+      flight.expected = flight.expected.grown(wishes_[w].tasks, wishes_[w].slots);
+  }
+
 private:
+  static constexpr std::size_t listed = 8; // flights of a job that are found without hash
   struct Pair {
     JobId job;
     NodeId node;
@@ -77,7 +116,9 @@ private:
   };
   std::vector<Flight> flights_;
   std::vector<FlightId> free_;
-  std::unordered_map<Pair, FlightId, PairHash> by_pair_;
+  std::unordered_map<Pair, FlightId, PairHash> by_pair_; // of jobs that have had more than `listed`
+  std::vector<Wish> wishes_;
+  std::vector<WishId> free_wishes_;
 };
 
 } // namespace reeve::sched

@@ -3,46 +3,70 @@
 
 namespace reeve::sched {
 
-SchedJob* Jobs::find(JobId id) {
+Jobs::Page* Jobs::page_of(JobId id) const {
   const std::uint64_t number = id.value / page_jobs;
-  if (!last_ || last_number_ != number) {
-    const auto at = pages_.find(number);
-    if (at == pages_.end())
-      return nullptr;
-    last_ = at->second.get();
-    last_number_ = number;
-  }
-  SchedJob& job = last_->jobs[id.value % page_jobs];
+  if (number - base_ < near_.size())
+    if (Page* page = near_[number - base_].get())
+      return page;
+  if (far_.empty())
+    return nullptr;
+  const auto at = far_.find(number);
+  return at == far_.end() ? nullptr : at->second.get();
+}
+
+SchedJob* Jobs::find(JobId id) {
+  Page* page = page_of(id);
+  if (!page)
+    return nullptr;
+  SchedJob& job = page->jobs[id.value % page_jobs];
   return job.lot == nobody ? nullptr : &job;
 }
 
 SchedJob& Jobs::add(JobId id) {
   const std::uint64_t number = id.value / page_jobs;
-  auto& page = pages_[number];
-  if (!page)
-    page = std::make_unique<Page>();
+  Page* page = page_of(id);
+  if (!page) {
+    if (near_.empty())
+      base_ = number;
+    auto fresh = std::make_unique<Page>();
+    page = fresh.get();
+    if (number - base_ < near_pages) {
+      while (near_.size() <= number - base_)
+        near_.emplace_back();
+      near_[number - base_] = std::move(fresh);
+    } else {
+      far_[number] = std::move(fresh);
+    }
+  }
   ++page->live;
   ++size_;
   return page->jobs[id.value % page_jobs];
 }
 
 void Jobs::erase(JobId id) {
-  const auto at = pages_.find(id.value / page_jobs);
-  SchedJob& job = at->second->jobs[id.value % page_jobs];
+  const std::uint64_t number = id.value / page_jobs;
+  Page* page = page_of(id);
+  SchedJob& job = page->jobs[id.value % page_jobs];
   drop_more(job);
   job = SchedJob();
   --size_;
-  if (--at->second->live == 0) {
-    if (last_ == at->second.get())
-      last_ = nullptr;
-    pages_.erase(at);
+  if (--page->live > 0)
+    return;
+  if (number - base_ >= near_.size() || !near_[number - base_]) {
+    far_.erase(number);
+    return;
+  }
+  near_[number - base_].reset();
+  while (!near_.empty() && !near_.front()) {
+    near_.pop_front();
+    ++base_;
   }
 }
 
 void Jobs::drop_more(SchedJob& job) {
   if (job.more == nobody)
     return;
-  mores_[job.more] = JobMore();
+  more_at(job.more) = JobMore();
   free_more_.push_back(job.more);
   job.more = nobody;
 }

@@ -11,17 +11,28 @@
 
 namespace reeve::sched {
 
-/// What a job has only once something of it was placed, requeued or refused.
-struct JobMore {
-  std::vector<TaskRun> ready;                         // besides the fresh ones, sorted
+/// What few jobs have.
+struct JobRare {
   std::vector<std::pair<TimePoint, TaskRun>> delayed; // wait for a time
-  std::vector<FlightId> flights;
-  std::uint32_t tasks = 0, slots = 0; // expected
-  TimePoint sulking;                  // something was refused; tried again then
+  TimePoint sulking;                                  // something was refused; tried again then
   Duration sulk{0};
   std::unordered_map<std::string, std::uint32_t> spread; // tasks by the value of the label
   std::unique_ptr<Estimate> estimate;                    // of a job without a name
 };
+
+/// What a job has only once something of it was placed, requeued or refused.
+struct JobMore {
+  std::vector<TaskRun> ready; // besides the fresh ones, sorted
+  Few<FlightId> flights;
+  std::uint32_t tasks = 0, slots = 0; // expected
+  std::unique_ptr<JobRare> rare;      // null: none of it
+  JobRare& rarer() {
+    if (!rare)
+      rare = std::make_unique<JobRare>();
+    return *rare;
+  }
+};
+static_assert(sizeof(JobMore) <= 64);
 
 struct SchedJob {
   LotId lot = nobody;  // nobody: no such job
@@ -46,40 +57,49 @@ public:
   JobMore& more(SchedJob& job) {
     if (job.more == nobody) {
       if (free_more_.empty()) {
-        job.more = static_cast<std::uint32_t>(mores_.size());
-        mores_.emplace_back();
+        if (mores_ == more_pages_.size() * page_jobs)
+          more_pages_.push_back(std::make_unique<JobMore[]>(page_jobs));
+        job.more = mores_++;
       } else {
         job.more = free_more_.back();
         free_more_.pop_back();
       }
     }
-    return mores_[job.more];
+    return more_at(job.more);
   }
   [[nodiscard]] const JobMore* more_of(const SchedJob& job) const {
-    return job.more == nobody ? nullptr : &mores_[job.more];
+    return job.more == nobody ? nullptr : &more_at(job.more);
   }
   [[nodiscard]] JobMore* more_of(const SchedJob& job) {
-    return job.more == nobody ? nullptr : &mores_[job.more];
+    return job.more == nobody ? nullptr : &more_at(job.more);
   }
   void drop_more(SchedJob& job);
-  template<class F> void each(F&& f) {
-    for (auto& [number, page] : pages_)
-      for (std::size_t i = 0; i < page_jobs; ++i)
-        if (page->jobs[i].lot != nobody)
-          f(JobId(number * page_jobs + i), page->jobs[i]);
+  /// It will be looked at before long.
+  void prefetch(JobId id) const {
+    const std::uint64_t page = id.value / page_jobs - base_;
+    if (page < near_.size() && near_[page])
+      __builtin_prefetch(&near_[page]->jobs[id.value % page_jobs]);
   }
   [[nodiscard]] std::size_t size() const { return size_; }
 
 private:
   static constexpr std::size_t page_jobs = 512;
+  static constexpr std::uint64_t near_pages = std::uint64_t{1} << 22;
   struct Page {
     std::array<SchedJob, page_jobs> jobs;
     std::size_t live = 0;
   };
-  std::map<std::uint64_t, std::unique_ptr<Page>> pages_;
-  Page* last_ = nullptr; // looked at
-  std::uint64_t last_number_ = 0;
-  std::deque<JobMore> mores_;
+  [[nodiscard]] JobMore& more_at(std::uint32_t i) const {
+    return more_pages_[i / page_jobs][i % page_jobs];
+  }
+  [[nodiscard]] Page* page_of(JobId id) const;
+  /// Pages from that of the oldest job on, by number from base_; null: no job. Ids count up, but
+  /// one may come that is far from all others.
+  std::deque<std::unique_ptr<Page>> near_;
+  std::uint64_t base_ = 0;
+  std::map<std::uint64_t, std::unique_ptr<Page>> far_;
+  std::vector<std::unique_ptr<JobMore[]>> more_pages_;
+  std::uint32_t mores_ = 0;
   std::vector<std::uint32_t> free_more_;
   std::size_t size_ = 0;
 };

@@ -185,8 +185,10 @@ void Lots::configure(const AllQueueSettings& settings) {
     queue.settings = settings_.of(queue.name);
   for (const std::string& name : settings_.named()) // a queue around others need not have jobs
     queue_named(name);
-  if (!held_.empty())
-    queue_named(settings_.global().lease_queue);
+  for (const auto& [lease, held] : held_)
+    queue_named(lease_queue(held.queue));
+  for (auto& [kind, measure] : measures_) // its queue may use the reserve now, or not any more
+    reckon(measure);
   build_shelves();
 }
 
@@ -200,7 +202,13 @@ void Lots::columns_changed() {
 
 void Lots::reckon(Measure& m) const {
   const Columns& columns = nodes_.columns();
-  m.need = columns.need_of(*m.kind);
+  bool use_reserve = false;
+  if (!settings_.global().reserve.empty()) {
+    const auto queue = queue_names_.find(m.kind->queue);
+    use_reserve = queue == queue_names_.end() ? settings_.of(m.kind->queue).use_reserve
+                                              : queues_[queue->second].settings.use_reserve;
+  }
+  m.need = columns.need_of(*m.kind, use_reserve);
   m.cost = columns.cost_of(*m.kind);
   m.booking = columns.booking_of(*m.kind);
   m.want = m.need;
@@ -447,7 +455,7 @@ Amounts Lots::amounts_of(const Resources& resources) const {
 
 void Lots::charge(Held& held) {
   held.shelf = nobody;
-  const auto queue = queue_names_.find(settings_.global().lease_queue);
+  const auto queue = queue_names_.find(lease_queue(held.queue));
   if (queue == queue_names_.end() || queues_[queue->second].own == nobody)
     return; // the shelves are about to be built again
   held.shelf = shelf_for(queue->second, held.owner);
@@ -460,12 +468,13 @@ void Lots::charge(Held& held) {
   }
 }
 
-void Lots::hold(LeaseId lease, const std::string& owner, const Resources& resources) {
+void Lots::hold(LeaseId lease, const std::string& queue, const std::string& owner,
+                const Resources& resources) {
   if (held_.contains(lease))
     return; // renewed
-  queue_named(settings_.global().lease_queue);
+  queue_named(lease_queue(queue));
   Held& held = held_[lease];
-  held = {owner, resources, nobody};
+  held = {queue, owner, resources, nobody};
   charge(held);
   settle(held.shelf);
 }
@@ -486,9 +495,12 @@ void Lots::let_go(LeaseId lease) {
   drop_child(shelf);
 }
 
-std::string Lots::over_quota(const std::string& owner, const Resources& resources) {
-  const std::string& name = settings_.global().lease_queue;
+std::string Lots::over_quota(const std::string& given, const std::string& owner,
+                             const Resources& resources) {
+  const std::string name = lease_queue(given);
   const std::uint32_t queue = queue_named(name);
+  if (queues_[queue].settings.paused)
+    return "the queue " + name + " is paused";
   const Amounts amounts = amounts_of(resources);
   const ShelfId shelf = shelf_for(queue, owner);
   ++shelves_[shelf].children;

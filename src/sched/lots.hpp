@@ -164,12 +164,14 @@ public:
 
   /// Its user and queue have `n` tasks of it more (or less).
   void charge(LotId lot, std::int64_t n);
-  /// A lease counts in every quota and share as a task of its owner would, in the queue that
-  /// `scheduler.lease_queue` names.
-  void hold(LeaseId lease, const std::string& owner, const Resources& resources);
+  /// A lease counts in every quota and share as a task of its owner would, in its queue, else in
+  /// the one that `scheduler.lease_queue` names.
+  void hold(LeaseId lease, const std::string& queue, const std::string& owner,
+            const Resources& resources);
   void let_go(LeaseId lease);
-  /// The quota that so much more would break, in words; empty: none.
-  [[nodiscard]] std::string over_quota(const std::string& owner, const Resources& resources);
+  /// What forbids so much more to a lease, a quota or a pause, in words; empty: nothing.
+  [[nodiscard]] std::string over_quota(const std::string& queue, const std::string& owner,
+                                       const Resources& resources);
   /// The largest share of any resource that the shelf's usage has of all there is, by weight.
   [[nodiscard]] double share(ShelfId shelf) const;
   /// Quotas leave room for one more task. Else the shelf whose quota does not.
@@ -202,6 +204,8 @@ public:
       within[c] = std::max(within[c], -shelf.left[c]);
     return search(shelf, within, mask, accept);
   }
+  /// What comes first in the order of its queue, lowest first; among equals the older job does.
+  [[nodiscard]] std::uint64_t rank_of(LotId lot) const { return key_of(lots_[lot]).major; }
   /// Is a served before b?
   [[nodiscard]] bool before(LotId a, LotId b) const;
   /// Everything may be needed: finds any lot.
@@ -253,11 +257,14 @@ private:
   ShelfId shelf_for(std::uint32_t queue, const std::string& user);
   void drop_child(ShelfId id);
   struct Held {
-    std::string owner;
+    std::string queue, owner;
     Resources resources;
     ShelfId shelf = nobody;
   };
   [[nodiscard]] Amounts amounts_of(const Resources& resources) const;
+  [[nodiscard]] const std::string& lease_queue(const std::string& given) const {
+    return given.empty() ? settings_.global().lease_queue : given;
+  }
   void charge(Held& held);
   void reckon(Measure& measure) const;
   void reckon_left(Shelf& shelf) const;

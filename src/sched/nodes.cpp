@@ -35,10 +35,51 @@ At Nodes::find(NodeId node) const {
   return at == by_id_.end() ? nowhere : at->second;
 }
 
+bool Nodes::may_work(At at, TimePoint now) const {
+  const Node& n = nodes_[at];
+  return n.known && n.facts.state == NodeState::up && !n.suspect && !n.facts.draining &&
+         !n.facts.closed && n.facts.quarantined <= now;
+}
+
 bool Nodes::takes_work(At at, TimePoint now) const {
   const Node& n = nodes_[at];
-  return n.known && n.facts.state == NodeState::up && !n.facts.draining && !n.facts.closed &&
-         n.facts.quarantined <= now && n.sulking <= now;
+  return may_work(at, now) && n.sulking <= now && (!n.facts.pulls || n.asks);
+}
+
+void Nodes::suspect(std::set<NodeId> nodes) {
+  suspects_ = std::move(nodes);
+  for (At at = 0; at < nodes_.size(); ++at)
+    if (Node& node = nodes_[at];
+        node.known && node.suspect != suspects_.contains(node.facts.node)) {
+      node.suspect = !node.suspect;
+      ++facts_version_;
+      touch(at);
+    }
+}
+
+// ---- the share that is kept
+
+std::int64_t Nodes::kept(const Resources& capacity, const std::string& name) const {
+  const auto at = reserve_.find(name);
+  if (at == reserve_.end())
+    return 0;
+  const std::int64_t whole = amount_of(capacity, name), percent = at->second;
+  return whole / 100 * percent + whole % 100 * percent / 100; // cannot overflow
+}
+
+bool Nodes::set_reserve(const std::map<std::string, std::uint32_t>& percents) {
+  if (reserve_ == percents)
+    return false;
+  reserve_ = percents;
+  bool added = false;
+  for (const auto& [name, percent] : reserve_)
+    added |= columns_.add({What::open, name});
+  rebuild();
+  for (At at = 0; at < nodes_.size(); ++at)
+    if (nodes_[at].known)
+      set_base(at, nodes_[at].facts.available);
+  ++facts_version_;
+  return added;
 }
 
 void Nodes::set_capacity(At at) {
@@ -55,10 +96,15 @@ void Nodes::set_capacity(At at) {
       out[c] = 1;
       break;
     case What::cpu_over:
-      out[c] = facts.capacity.cpu_milli / 1000 * facts.overcommit_milli;
+      out[c] =
+        facts.capacity.cpu_milli / 1000 * facts.overcommit_milli - kept(facts.capacity, "vcores");
       break;
     case What::memory_over:
-      out[c] = facts.capacity.memory_bytes / 1000 * facts.overcommit_milli;
+      out[c] = facts.capacity.memory_bytes / 1000 * facts.overcommit_milli -
+               kept(facts.capacity, "memory");
+      break;
+    case What::open:
+      out[c] = amount_of(facts.capacity, columns_[c].name) - kept(facts.capacity, columns_[c].name);
       break;
     default:
       break;
@@ -73,11 +119,15 @@ void Nodes::set_base(At at, const Resources& available) {
     switch (columns_[c].what) {
     case What::cpu_over:
       base[c] = facts.capacity.cpu_milli / 1000 * facts.overcommit_milli -
-                facts.capacity.cpu_milli + available.cpu_milli;
+                facts.capacity.cpu_milli + available.cpu_milli - kept(facts.capacity, "vcores");
       break;
     case What::memory_over:
       base[c] = facts.capacity.memory_bytes / 1000 * facts.overcommit_milli -
-                facts.capacity.memory_bytes + available.memory_bytes;
+                facts.capacity.memory_bytes + available.memory_bytes -
+                kept(facts.capacity, "memory");
+      break;
+    case What::open:
+      base[c] = amount_of(available, columns_[c].name) - kept(facts.capacity, columns_[c].name);
       break;
     default:
       base[c] = plain[c];
@@ -122,7 +172,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
   Node& node = nodes_[at];
   const bool other_labels =
     node.facts.labels != facts.labels || node.facts.executors != facts.executors;
+  node.asks &= facts.incarnation == node.facts.incarnation;
   node.facts = facts;
+  node.suspect = suspects_.contains(facts.node);
   node.sulking = {};
   if (facts.quarantined != TimePoint{})
     wakes_.emplace(facts.quarantined, at);

@@ -29,7 +29,9 @@ constexpr std::uint64_t bit_of(Pool pool) {
 struct Node {
   core::NodeChanged facts;
   bool known = false;
-  bool listed = false; // in the indexes
+  bool listed = false;  // in the indexes
+  bool suspect = false; // may be dead: no new work
+  bool asks = false;    // of one that pulls: may be given work
   std::uint64_t mask = 0;
   std::int64_t room_used = 0;
   std::uint32_t leases = 0;
@@ -56,6 +58,11 @@ public:
   void wished(At at, const Amounts& booking, std::int64_t n);
   void forget_wishes(); // they are told again
   void touch(At at);
+  /// All nodes that may be dead.
+  void suspect(std::set<NodeId> nodes);
+  [[nodiscard]] const std::set<NodeId>& suspects() const { return suspects_; }
+  /// So much of each resource is kept on every node, in percent. True: columns were added.
+  bool set_reserve(const std::map<std::string, std::uint32_t>& percents);
   /// Brings indexes up to date with everything touched. `now`: quarantines end, sulks pass.
   void settle(TimePoint now);
   [[nodiscard]] std::optional<TimePoint> next_wake() const {
@@ -84,6 +91,8 @@ public:
   /// All nodes that could work, together.
   [[nodiscard]] const Amounts& total() const { return total_; }
   [[nodiscard]] bool takes_work(At at, TimePoint now) const;
+  /// The same, but for what passes soon: it sulks, or has not asked.
+  [[nodiscard]] bool may_work(At at, TimePoint now) const;
   /// The values that nodes have of a label, sorted.
   [[nodiscard]] const std::set<std::string>& values_of(const std::string& label);
   /// Grows with every change that could make an impossible kind possible.
@@ -138,6 +147,7 @@ private:
   }
   void set_capacity(At at);
   void set_base(At at, const Resources& available);
+  [[nodiscard]] std::int64_t kept(const Resources& capacity, const std::string& name) const;
   void rebuild();
   void refresh(At at, TimePoint now);
   void unlist(At at);
@@ -172,6 +182,8 @@ private:
     label_values_; // those asked for, since the last change
   std::uint64_t label_values_version_ = 0;
   std::uint64_t random_ = 1;
+  std::set<NodeId> suspects_;
+  std::map<std::string, std::uint32_t> reserve_; // percent
 };
 
 } // namespace reeve::sched

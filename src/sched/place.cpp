@@ -75,8 +75,9 @@ void Scheduler::State::unlimit(const std::string& name) {
 void Scheduler::State::place() {
   serve_reservations();
   bool finished = true;
+  std::size_t moved = 0;
   for (;;) {
-    if (wishes >= wishes_max) {
+    if (flights.wishes() >= wishes_max || moved > moves_max) {
       finished = false;
       break;
     }
@@ -84,8 +85,12 @@ void Scheduler::State::place() {
     const LotId id = candidate();
     if (id == nobody)
       break;
-    if (at_limit(id) || keep_places_before(id))
+    if (at_limit(id))
       continue;
+    if (keep_places_before(id)) {
+      ++moved;
+      continue;
+    }
     if (!place_head(id))
       pass_over(id);
   }
@@ -167,8 +172,11 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
     std::multimap<std::uint32_t, std::string> places;
     const JobMore* more = jobs.more_of(job);
     for (const std::string& value : nodes.values_of(kind.spread)) {
-      const auto here = more ? more->spread.find(value) : decltype(more->spread.find(value))();
-      places.emplace(more && here != more->spread.end() ? here->second : 0, value);
+      std::uint32_t tasks = 0;
+      if (more && more->rare)
+        if (const auto here = more->rare->spread.find(value); here != more->rare->spread.end())
+          tasks = here->second;
+      places.emplace(tasks, value);
     }
     for (const auto& [tasks, value] : places) {
       const Nodes::Accept there = [&, &value = value](At at) { // clang 14 captures no bindings
@@ -222,7 +230,7 @@ bool Scheduler::State::place_head(LotId id) {
     n = times_in(nodes.seen(at), m.need, std::min(ready(job), allowance(job)));
     n = std::max<std::int64_t>(1, std::min(n, lots.times_within_quotas(id, n)));
   }
-  const FlightId f = flights.find(job_id, nodes[at].facts.node);
+  const FlightId f = flight_of(job_id, at);
   const std::uint32_t slots = f == no_flight ? 0 : flights[f].expected.slots;
   const auto count = static_cast<std::uint32_t>(n);
   wish(job_id, at, count, slots + count);
@@ -280,8 +288,7 @@ bool Scheduler::State::place_gang(LotId id, JobId job_id) {
   return true;
 }
 
-std::vector<TaskRun> Scheduler::State::take(SchedJob& job, std::uint32_t n) {
-  std::vector<TaskRun> out;
+void Scheduler::State::take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out) {
   lots.queue_of(job.lot).ready -= n;
   if (JobMore* more = jobs.more_of(job))
     while (n > 0 && !more->ready.empty()) {
@@ -291,40 +298,38 @@ std::vector<TaskRun> Scheduler::State::take(SchedJob& job, std::uint32_t n) {
       n -= part.count;
       front.first += part.count;
       front.count -= part.count;
-      out.push_back(part);
+      add_to(out, part);
       if (front.count == 0)
         more->ready.erase(more->ready.begin());
     }
   if (n > 0) {
-    out.push_back({job.first, n, 1});
+    add_to(out, {job.first, n, 1});
     job.first += n;
     job.count = (job.count - n) & 0xFFFFFF;
   }
-  return out;
 }
 
-void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots) {
+void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why) {
   SchedJob& job = *jobs.find(id);
   const FlightId f = flight(id, job, nodes[at].facts.node, at);
   Flight& to = flights[f];
+  if (slots > to.expected.slots)
+    to.why = why;
   if (!to.draft) {
     to.draft = true;
     drafted.push_back(f);
-    to.wishes.emplace_back();
-    ++wishes;
+    flights.add_wish(to);
   }
-  Wish& wish = to.wishes.back();
-  if (wish.runs.empty())
-    wish.runs = take(job, tasks);
-  else
-    for (const TaskRun& run : take(job, tasks))
-      core::add_to(wish.runs, run);
+  Wish& wish = flights.newest_wish(to);
+  take(job, tasks, wish.runs);
   wish.tasks += tasks;
   wish.slots = slots;
   expect(f);
   touch(f);
   const Lot& lot = lot_of(job);
   Node& node = nodes[at];
+  if (node.facts.pulls)
+    given.push_back(at);
   node.busy_until = std::max(node.busy_until, clock + lot.run_time.value_or(Duration(1'000'000)));
   reconsider(id, job);
   nodes.settle(clock);
@@ -341,8 +346,9 @@ std::vector<core::Command> Scheduler::State::send() {
     if (batch.placements.size() >= placements_per_command && (!job || job != gang))
       commands.emplace_back(std::exchange(batch, {}));
     gang = job;
-    const Wish& wish = flight.wishes.back();
-    batch.placements.push_back({flight.node, flight.job, wish.slots, wish.runs});
+    const Wish& wish = flights.newest_wish(flight);
+    batch.placements.push_back(
+      {flight.node, flight.job, wish.slots, {wish.runs.begin(), wish.runs.end()}});
   }
   if (!batch.placements.empty())
     commands.emplace_back(std::move(batch));

@@ -21,14 +21,14 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
     const core::Kind& kind = lot_of(*jobs.find(f.job)).kind();
     // Stopping one task of a gang stops all of them, on other nodes, too: too much for one place.
     if (!kind.preemptible || kind.gang || kind.priority >= lot.kind().priority ||
-        !f.wishes.empty() || tasks_in(f.runs) != f.confirmed.tasks)
+        f.wish != no_wish || tasks_in(f.runs.all()) != f.confirmed.tasks)
       continue;
     TimePoint start = clock; // the newest go first
-    for (auto s = f.starts.rbegin(); s != f.starts.rend(); ++s) {
-      start = s->first;
+    for (const Since& since : std::views::reverse(f.starts.all())) {
+      start = since.time;
       const double seconds = static_cast<double>((clock - start).count()) / 1e6;
       const double vcores = std::max(0.001, static_cast<double>(kind.resources.cpu_milli) / 1000);
-      for (std::uint32_t i = 0; i < std::min(s->second, 64u); ++i)
+      for (std::uint32_t i = 0; i < std::min(since.n, 64u); ++i)
         all.push_back({id, 1, kind.priority, seconds * vcores});
     }
   }
@@ -70,7 +70,7 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
 }
 
 void Scheduler::State::preempt(std::vector<core::Command>& commands) {
-  if (wishes >= wishes_max)
+  if (flights.wishes() >= wishes_max)
     return; // the pass did not come to its end: what waits may have room
   for (Queue& queue : lots.queues()) {
     if (!queue.settings.preempt || queue.lots == 0)
@@ -128,10 +128,12 @@ void Scheduler::State::preempt(std::vector<core::Command>& commands) {
                             Cause::preempted,
                             "makes room for job " + std::to_string(lot.head.value) +
                               " of priority " + std::to_string(lot.kind().priority)};
-      for (auto run = flight.runs.rbegin(); run != flight.runs.rend() && stop > 0; ++run) {
-        const std::uint32_t part = std::min(stop, run->count);
+      for (const TaskRun& run : std::views::reverse(flight.runs.all())) {
+        const std::uint32_t part = std::min(stop, run.count);
+        if (part == 0)
+          break;
         command.runs.push_back(
-          {static_cast<TaskIndex>(run->first + run->count - part), part, run->attempt});
+          {static_cast<TaskIndex>(run.first + run.count - part), part, run.attempt});
         stop -= part;
       }
       std::ranges::reverse(command.runs);

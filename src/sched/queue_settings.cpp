@@ -95,6 +95,22 @@ Result<void> read_weights(const std::string& value, const std::string& field,
   return {};
 }
 
+Result<void> read_reserve(const std::string& value, const std::string& field,
+                          std::map<std::string, std::uint32_t>& out) {
+  std::map<std::string, std::uint32_t> shares;
+  for (const std::string& part : split(value, ',')) {
+    const auto pair = parse_pair(trim(part), field);
+    const auto share = pair ? parse_integer(pair->second, field, 0, 100) : Result<std::int64_t>(0);
+    if (!pair || pair->first == "tasks" || !share ||
+        !shares.emplace(pair->first, static_cast<std::uint32_t>(*share)).second)
+      return wrong(field,
+                   "a list such as vcores=10,memory=10,gpu=50, percents from 0 to 100, each once",
+                   value);
+  }
+  out = std::move(shares);
+  return {};
+}
+
 constexpr Duration year = std::chrono::hours(24 * 366);
 
 Result<void> read(QueueSettings& s, std::string_view name, const std::string& value,
@@ -123,6 +139,8 @@ Result<void> read(QueueSettings& s, std::string_view name, const std::string& va
     return read_flag(value, field, s.paused);
   if (name == "preempt")
     return read_flag(value, field, s.preempt);
+  if (name == "use_reserve")
+    return read_flag(value, field, s.use_reserve);
   std::string names;
   for (const auto& info : queue_setting_table())
     names += (names.empty() ? "" : ", ") + std::string(info.name);
@@ -150,6 +168,8 @@ Result<void> read(GlobalSettings& s, std::string_view name, const std::string& v
     return read_number(value, field, 1, 100, s.overcommit_step);
   if (name == "adjust_every")
     return read_duration(value, field, std::chrono::hours(24), s.adjust_every);
+  if (name == "reserve")
+    return read_reserve(value, field, s.reserve);
   if (name == "lease_queue") {
     const bool good = std::ranges::all_of(
       value, [](char c) { return std::string_view(" !,=*").find(c) == std::string_view::npos; });
@@ -217,6 +237,8 @@ const std::vector<QueueSettingInfo>& queue_setting_table() {
      "left; the least "
      "used; the most used"},
     {"submit_limit", "0", "0 to 10^12", "how many tasks of one user may wait; 0: any number"},
+    {"use_reserve", "false", "true, false",
+     "true: its tasks may have the share that scheduler.reserve keeps"},
     {"user_limit", "", "such as vcores=16,memory=64GiB,tasks=100,gpu=2",
      "what the tasks of one user may hold at once"},
     {"user_weights", "", "such as ada=2,bob=1; 1 to 10000",
@@ -233,7 +255,7 @@ const std::vector<QueueSettingInfo>& scheduler_setting_table() {
      "percent of a node's vcores really in use from which on it gets no new work; 0: no mark"},
     {"high_memory", "0", "0 to 1000", "the same for memory"},
     {"lease_queue", "default", "the name of a queue",
-     "leases count in its limits and shares, as tasks of their owners"},
+     "leases that name no queue count in its limits and shares, as tasks of their owners"},
     {"low_cpu", "50", "0 to 100",
      "below this and low_memory the overcommit factor of a node that is booked out grows"},
     {"low_memory", "50", "0 to 100", "the same for memory"},
@@ -246,6 +268,8 @@ const std::vector<QueueSettingInfo>& scheduler_setting_table() {
      "so many last tasks of a queue are never given ahead of need"},
     {"prefetch_time", "100ms", "a duration, at most 10m",
      "how long the tasks given ahead of need may take"},
+    {"reserve", "", "such as vcores=10,memory=10,gpu=50; percents from 0 to 100",
+     "this share of each node is kept for leases and for queues with use_reserve"},
     {"seed", "1", "a whole number", "of the ranking random: the same seed, the same choices"},
   };
   return table;

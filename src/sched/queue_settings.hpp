@@ -54,6 +54,7 @@ struct QueueSettings {
   std::uint64_t submit_limit = 0; // tasks of one user that wait; 0: no limit
   bool paused = false;
   bool preempt = false;
+  bool use_reserve = false; // may have what scheduler.reserve keeps from others
   bool operator==(const QueueSettings&) const = default;
 };
 
@@ -67,6 +68,7 @@ struct GlobalSettings {
   std::int64_t high_cpu = 0, high_memory = 0, low_cpu = 50, low_memory = 50;
   std::uint32_t overcommit_max = 100, overcommit_step = 10; // percent
   Duration adjust_every = std::chrono::seconds(10);
+  std::map<std::string, std::uint32_t> reserve; // percent of each node, by names as in Quota
   bool operator==(const GlobalSettings&) const = default;
 };
 

@@ -41,7 +41,7 @@ std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32
       out.push_back({end, &m.booking, load.slots});
       empty = std::max(empty, end);
     } else {
-      for (const auto& [start, n] : f.starts) {
+      for (const auto& [start, n] : f.starts.all()) {
         out.push_back({end_of(m, start), &m.booking, n});
         empty = std::max(empty, out.back().at);
       }
@@ -193,9 +193,7 @@ std::vector<At> Scheduler::State::suitable(const Lot& lot) {
   const Measure& m = *lot.measure;
   std::vector<At> out;
   const auto good = [&](At at) {
-    const core::NodeChanged& facts = nodes[at].facts;
-    return facts.state == NodeState::up && !facts.draining && !facts.closed &&
-           facts.quarantined <= clock && covers(nodes.whole(at), m.need) &&
+    return nodes.may_work(at, clock) && covers(nodes.whole(at), m.need) &&
            (!picky(lot.kind()) || acceptable(lot, at, false));
   };
   if (nodes.count() <= all_nodes || lot.kind().gang) {
@@ -335,8 +333,7 @@ void Scheduler::State::serve_reservations() {
     const LotId id = reservation.lot;
     const SchedJob* job = jobs.find(reservation.job);
     const bool nodes_good = std::ranges::all_of(reservation.parts, [&](const auto& part) {
-      return nodes[part.at].known && nodes.takes_work(part.at, clock) &&
-             nodes.in_pool(lots[id].measure->pool, part.at);
+      return nodes.may_work(part.at, clock) && nodes.in_pool(lots[id].measure->pool, part.at);
     });
     if (!job || job->lot != id || lots[id].head != reservation.job || !lots[id].shelved ||
         !nodes_good) {
@@ -365,7 +362,9 @@ void Scheduler::State::serve_reservations() {
           return true;
       return false;
     };
-    if (start > clock || shelf_shut() || lots.short_quota(id) != nobody)
+    const bool awake = std::ranges::all_of(
+      reservation.parts, [&](const auto& part) { return nodes.takes_work(part.at, clock); });
+    if (start > clock || !awake || shelf_shut() || lots.short_quota(id) != nobody)
       continue;
     const JobId job_id = reservation.job;
     const At at = reservation.parts.front().at;
@@ -377,8 +376,8 @@ void Scheduler::State::serve_reservations() {
       place_head(id); // where it fits now; if it does not, it gets a place kept again
       continue;
     }
-    const FlightId f = flights.find(job_id, nodes[at].facts.node);
-    wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1);
+    const FlightId f = flight_of(job_id, at);
+    wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::kept);
   }
   nodes.settle(clock);
 }
@@ -390,8 +389,9 @@ void Scheduler::State::fill_reserved() {
       kept.push_back(part.at);
   std::ranges::sort(kept);
   kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
+  std::size_t moved = 0;
   for (const At at : kept) {
-    while (wishes < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
+    while (flights.wishes() < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
            nodes[at].reservations > 0) {
       Amounts want(nodes.free(at).begin(), nodes.free(at).end());
       for (std::int64_t& w : want)
@@ -411,11 +411,16 @@ void Scheduler::State::fill_reserved() {
       });
       if (id == nobody || gave_up)
         break;
-      if (at_limit(id) || keep_places_before(id))
+      if (at_limit(id))
         continue;
+      if (keep_places_before(id)) {
+        if (++moved > moves_max)
+          return; // the next pass goes on
+        continue;
+      }
       const JobId job = lots[id].head;
-      const FlightId f = flights.find(job, nodes[at].facts.node);
-      wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1);
+      const FlightId f = flight_of(job, at);
+      wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::filled);
     }
   }
 }

@@ -5,6 +5,8 @@
 #include "src/core/draft.hpp"
 #include "src/sched/state.hpp"
 
+#include <algorithm>
+
 namespace reeve::sched {
 
 Scheduler::Scheduler() : state_(std::make_unique<State>()) {}
@@ -15,8 +17,10 @@ Scheduler& Scheduler::operator=(Scheduler&&) noexcept = default;
 void Scheduler::reset(const core::Changes& changes) {
   const TimePoint clock = state_->clock;
   Families families = std::move(state_->families); // what was learned stays true
+  std::set<NodeId> suspects = state_->nodes.suspects();
   state_ = std::make_unique<State>();
   state_->clock = clock;
+  state_->nodes.suspect(std::move(suspects));
   state_->families = std::move(families);
   apply(changes);
 }
@@ -48,6 +52,10 @@ std::vector<core::Command> Scheduler::decide(TimePoint now) {
   std::vector<core::Command> commands = state_->send();
   state_->preempt(commands);
   state_->tune(commands);
+  for (const At at : std::exchange(state_->given, {})) { // not before it asks again
+    state_->nodes[at].asks = false;
+    state_->nodes.touch(at);
+  }
   return commands;
 }
 
@@ -58,29 +66,59 @@ std::optional<TimePoint> Scheduler::next_wake() const {
   return next;
 }
 
-Result<std::string> Scheduler::would_go(const JobSpec& spec, TimePoint now) {
+Result<std::vector<std::string>> Scheduler::would_go(const std::vector<JobSpec>& specs,
+                                                     const std::vector<std::string>& waits,
+                                                     TimePoint now) {
   state_->clock = std::max(state_->clock, now);
   core::KindTable none;
-  const Raw raw{encode(spec)};
-  const auto draft = core::Drafter(none).draft(raw);
-  if (!draft)
-    return tl::unexpected<Error>(draft.error());
-  return state_->would_go(draft->kind, draft->count);
+  core::Drafter drafter(none);
+  struct Asked {
+    core::KindPtr kind;
+    std::uint32_t tasks = 1;
+    std::string waits, answer;
+  };
+  std::vector<Asked> asked; // jobs that are alike have one answer
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const Raw raw{encode(specs[i])};
+    const auto draft = drafter.draft(raw);
+    if (!draft)
+      return tl::unexpected<Error>(draft.error());
+    const std::string& wait = i < waits.size() ? waits[i] : std::string();
+    auto at = std::ranges::find_if(asked, [&](const Asked& a) {
+      return a.kind == draft->kind && a.tasks == draft->count && a.waits == wait;
+    });
+    if (at == asked.end()) {
+      if (asked.size() == dry_run_max)
+        break;
+      asked.push_back(
+        {draft->kind, draft->count, wait, state_->would_go(draft->kind, draft->count, wait)});
+      at = asked.end() - 1;
+    }
+    out.push_back(at->answer);
+  }
+  return out;
 }
 
 void Scheduler::pulled(NodeId node) {
   state_->pulled(node);
 }
 
+void Scheduler::remember(std::span<const RunTime> past) {
+  state_->learned.merge(state_->families.remember(past));
+}
+
 void Scheduler::measured(NodeId node, const Resources& used) {
   state_->measured(node, used);
 }
 
-Result<void> Scheduler::check(const Allocate& wanted) const {
-  if (const std::string what = state_->lots.over_quota(wanted.owner, wanted.resources);
-      !what.empty())
-    return fail(Code::refused, "resources", what);
-  return {};
+void Scheduler::suspect(const std::vector<NodeId>& suspects) {
+  state_->nodes.suspect({suspects.begin(), suspects.end()});
+}
+
+Result<void> Scheduler::check(const Allocate& wanted, TimePoint now) const {
+  state_->clock = std::max(state_->clock, now);
+  return state_->check(wanted);
 }
 
 std::map<std::string, std::int64_t> Scheduler::counts() const {

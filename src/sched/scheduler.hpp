@@ -4,6 +4,7 @@
 #pragma once
 
 #include "src/core/cluster.hpp"
+#include "src/sched/estimate.hpp"
 
 #include <set>
 #include <unordered_map>
@@ -30,16 +31,25 @@ public:
   [[nodiscard]] std::optional<TimePoint> next_wake() const;
   /// Why a task waits, or why it is where it is. Errors: not_found.
   [[nodiscard]] Result<Explained> explain(JobId job, TaskIndex index, TimePoint now) const;
-  /// What would become of the first task of such a job: a sentence. A guess from how things stand,
-  /// no promise. Errors: as submitting it would have.
-  [[nodiscard]] Result<std::string> would_go(const JobSpec& spec, TimePoint now);
-  /// A node that has nothing to do asks for work: it is not spared for a refusal any more, and it
-  /// is the next in turn.
+  /// What would become of the first task of each of these jobs, submitted in this order: sentences.
+  /// A guess from how things stand, no promise. `waits`: what each waits for of other jobs, in
+  /// words; empty: nothing. At most `dry_run_max` jobs that differ are looked at, and sentences
+  /// only go as far. Errors: as submitting them would have.
+  [[nodiscard]] Result<std::vector<std::string>>
+  would_go(const std::vector<JobSpec>& specs, const std::vector<std::string>& waits, TimePoint now);
+  static constexpr std::size_t dry_run_max = 100;
+  /// A node asks for work: it is not spared for a refusal any more, and when it has nothing to do
+  /// it is the next in turn. One that gets work only when it asks is filled once.
   void pulled(NodeId node);
+  /// How long tasks took before this scheduler began, oldest first: expected again.
+  void remember(std::span<const RunTime> past);
   /// What a node's heartbeat says that it really uses, everything on the machine together.
   void measured(NodeId node, const Resources& used);
-  /// A lease is granted only within the quotas of its owner. Errors: refused.
-  [[nodiscard]] Result<void> check(const Allocate& wanted) const;
+  /// All nodes that may be dead: no new work goes there.
+  void suspect(const std::vector<NodeId>& suspects);
+  /// A lease is granted only within quotas and limits, as a task would be. Errors: refused,
+  /// node_down, bad_field.
+  [[nodiscard]] Result<void> check(const Allocate& wanted, TimePoint now) const;
   /// For `stats`: of every queue how many tasks could start (`queue.NAME.waiting`) and how many
   /// slots it holds (`queue.NAME.running`).
   [[nodiscard]] std::map<std::string, std::int64_t> counts() const;

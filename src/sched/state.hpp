@@ -13,7 +13,10 @@ constexpr std::size_t wishes_max = 20'000;   // on their way at once
 constexpr std::uint32_t flight_max = 65'536; // tasks of one job on one node
 constexpr Duration sulk_first{2'000}, sulk_longest{1'000'000};
 
-std::uint32_t tasks_in(const std::vector<TaskRun>& runs);
+std::uint32_t tasks_in(std::span<const TaskRun> runs);
+/// As those of core, for runs that are mostly one.
+void add_to(Few<TaskRun>& runs, const TaskRun& run);
+void take_from(Few<TaskRun>& runs, const TaskRun& run);
 /// Takes [first, first + count) out of `runs`, whatever the attempts.
 void cut(std::vector<TaskRun>& runs, const TaskRun& away);
 
@@ -31,6 +34,10 @@ struct Reservation {
   bool preempting = false; // others have been asked to make room
 };
 
+/// Places kept or moved in one pass before what would be placed next: two lots that want the same
+/// place could push each other away for ever.
+constexpr std::size_t moves_max = 64;
+
 struct Scheduler::State {
   State();
 
@@ -42,7 +49,13 @@ struct Scheduler::State {
   Terms terms;
   std::map<std::string, std::uint32_t> limits;    // running tasks by the names of limits they carry
   std::map<std::string, std::set<LotId>> limited; // lots that are off their shelf because of one
-  std::unordered_map<LeaseId, NodeId> leases;
+  struct HeldLease {
+    NodeId node;
+    std::vector<Limit> limits;
+    Bytes key;
+  };
+  std::unordered_map<LeaseId, HeldLease> leases;
+  std::vector<At> given; // nodes that pull and were given something in this pass
 
   enum class Wake : std::uint8_t { job, lot };
   struct Timer {
@@ -54,11 +67,11 @@ struct Scheduler::State {
   std::set<Timer> timers;
   std::vector<FlightId> touched; // may want more tasks
   std::vector<FlightId> drafted; // their last wish is not sent
-  std::size_t wishes = 0;
   TimePoint clock;
   std::set<std::string> learned; // families whose estimate moved; their lots
                                  // are put in place again
   std::unordered_map<std::string, std::set<LotId>> family_lots;
+  std::set<LotId> neighbourly; // lots whose kind has affinities
   std::vector<Reservation> reservations;
   std::vector<std::uint32_t> free_reservations;
   std::vector<LotId> passed;     // in this pass
@@ -102,9 +115,15 @@ struct Scheduler::State {
   void rehead(LotId id);
   void reckon(LotId id); // expected run time and wait, overdue
   [[nodiscard]] static std::optional<Duration> run_time(const Measure& measure);
-  FlightId flight(JobId id, SchedJob& job, NodeId node, At at);
+  FlightId flight(JobId id, SchedJob& job, NodeId node, At at); // made if there is none
+  [[nodiscard]] FlightId flight_of(JobId id, const SchedJob& job, NodeId node) const {
+    const JobMore* more = jobs.more_of(job);
+    return more ? flights.find(id, node, more->flights) : no_flight;
+  }
+  [[nodiscard]] FlightId flight_of(JobId id, At at) const {
+    return flight_of(id, *jobs.find(id), nodes[at].facts.node);
+  }
   void drop_if_over(FlightId id);
-  std::optional<Wish> drop_wish(Flight& flight, const Placement& placement);
   /// Tells nodes, lots and the job what is expected of a flight now.
   void expect(FlightId id);
   void refuse(const core::RefusedPlacement& refused);
@@ -124,8 +143,9 @@ struct Scheduler::State {
   At pick(LotId id, const SchedJob& job, const Nodes::Accept* also = nullptr);
   [[nodiscard]] bool acceptable(const Lot& lot, At at, bool preferred) const;
   [[nodiscard]] static bool picky(const core::Kind& kind);
-  std::vector<TaskRun> take(SchedJob& job, std::uint32_t n);
-  void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots);
+  /// `n` of its tasks wait no longer: they join `out`.
+  void take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out);
+  void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why = Why::ranked);
   /// How many more tasks of the job may be in flight.
   [[nodiscard]] std::uint32_t allowance(const SchedJob& job) const;
   void pass_over(LotId id);
@@ -135,6 +155,11 @@ struct Scheduler::State {
   /// all.
   [[nodiscard]] std::uint32_t within_limits(const Lot& lot, At at, std::uint32_t most) const;
   void unlimit(const std::string& name);
+  /// `n` more (or less) that count in these limits are on the node.
+  void neighbours_changed();
+  void count_limits(const std::vector<Limit>& counted, At at, std::int64_t n);
+  /// May this lease be granted, as far as quotas, limits and suspicions say?
+  [[nodiscard]] Result<void> check(const Allocate& wanted);
   std::vector<core::Command> send();
 
   // ---- reserve.cpp
@@ -201,7 +226,22 @@ struct Scheduler::State {
 
   // ---- explain.cpp
   Result<Explained> explain(JobId id, TaskIndex index);
-  std::string would_go(const core::KindPtr& kind, std::uint32_t tasks);
+  void explain_flight(const Flight& flight, Explained& out) const;
+  /// The first reason why the node does not take a task of the job now; empty: it does. `large`: it
+  /// could if it were empty.
+  [[nodiscard]] std::string refusal_of(At at, const Lot& lot, JobId id, bool& large) const;
+  /// What keeps the job from being placed anywhere, whatever nodes have free; empty: nothing.
+  [[nodiscard]] std::string held_back(JobId id, const SchedJob& job,
+                                      std::vector<std::string>& notes) const;
+  /// Tasks before it in its queue, and for how long they would keep the whole cluster busy; none:
+  /// nobody knows how long they run.
+  struct Ahead {
+    std::uint64_t tasks = 0, own = 0; // own: of its job
+    std::optional<Duration> work = Duration(0);
+    bool all = true; // counted, not only the first of them
+  };
+  [[nodiscard]] Ahead count_ahead(JobId id, const SchedJob& job, TaskIndex index) const;
+  std::string would_go(const core::KindPtr& kind, std::uint32_t tasks, const std::string& waits);
 };
 
 } // namespace reeve::sched

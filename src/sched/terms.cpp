@@ -45,15 +45,21 @@ void Terms::remove(const core::Kind& kind) {
   }
 }
 
-void Terms::count(const Labels& job_labels, const core::NodeChanged& node, std::int64_t n) {
+bool Terms::count(const Labels& job_labels, const core::NodeChanged& node, std::int64_t n) {
+  bool other = false;
   for (auto& [name, term] : terms_) {
     if (!matches(term.labels, job_labels))
       continue;
+    other |= term.total == 0 || term.total + n == 0;
     term.total += n;
-    if (const std::string place = place_of(term.within, node); !place.empty())
-      if (auto& tasks = term.tasks[place]; (tasks += n) == 0)
+    if (const std::string place = place_of(term.within, node); !place.empty()) {
+      auto& tasks = term.tasks[place];
+      other |= tasks == 0 || tasks + n == 0;
+      if ((tasks += n) == 0)
         term.tasks.erase(place);
+    }
   }
+  return other;
 }
 
 void Terms::clear_counts() {

@@ -20,7 +20,8 @@ public:
   void remove(const core::Kind& kind);
   [[nodiscard]] bool any() const { return !terms_.empty(); }
   /// `n` tasks more (or less) with these labels on that node.
-  void count(const Labels& job_labels, const core::NodeChanged& node, std::int64_t n);
+  /// True: somewhere there are some now and were none before, or none any more.
+  bool count(const Labels& job_labels, const core::NodeChanged& node, std::int64_t n);
   void clear_counts();
   /// The node meets the kind's required wishes; with `preferred`, also the others.
   [[nodiscard]] bool meets(const core::Kind& kind, const core::NodeChanged& node,

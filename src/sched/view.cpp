@@ -6,11 +6,30 @@
 
 namespace reeve::sched {
 
-std::uint32_t tasks_in(const std::vector<TaskRun>& runs) {
+std::uint32_t tasks_in(std::span<const TaskRun> runs) {
   std::uint32_t n = 0;
   for (const TaskRun& run : runs)
     n += run.count;
   return n;
+}
+
+void add_to(Few<TaskRun>& runs, const TaskRun& run) {
+  if (runs.empty())
+    runs.push_back(run);
+  else if (TaskRun& last = runs.back(); last.attempt == run.attempt && last.first < run.first &&
+                                        last.first + last.count == run.first)
+    last.count += run.count;
+  else
+    core::add_to(runs.many(), run);
+}
+
+void take_from(Few<TaskRun>& runs, const TaskRun& run) {
+  if (runs.empty())
+    return;
+  if (runs.size() == 1 && *runs.begin() == run)
+    runs.clear();
+  else
+    core::take_from(runs.many(), run);
 }
 
 void cut(std::vector<TaskRun>& runs, const TaskRun& away) {
@@ -51,6 +70,7 @@ void Scheduler::State::on(const core::NodeChanged& c) {
       if (f.expected.tasks > 0)
         terms.count(lot_of(*jobs.find(f.job)).kind().labels, nodes[f.at].facts, 1);
     });
+    neighbours_changed();
   }
   (void)at;
 }
@@ -61,16 +81,50 @@ void Scheduler::State::on(const core::NodeAvailable& c) {
   nodes.available(c.node, c.available);
 }
 void Scheduler::State::on(const core::LeaseChanged& c) {
-  if (leases.emplace(c.lease, c.node).second)
+  if (leases.emplace(c.lease, HeldLease{c.node, c.limits, c.key}).second) {
     nodes.leased(c.node, true);
-  lots.hold(c.lease, c.owner, c.resources);
+    count_limits(c.limits, nodes.find(c.node), 1);
+  }
+  lots.hold(c.lease, c.queue, c.owner, c.resources);
 }
 void Scheduler::State::on(const core::LeaseEnded& c) {
   if (const auto at = leases.find(c.lease); at != leases.end()) {
-    nodes.leased(at->second, false);
+    const HeldLease gone = std::move(at->second);
     leases.erase(at);
+    nodes.leased(gone.node, false);
+    count_limits(gone.limits, nodes.find(gone.node), -1);
   }
   lots.let_go(c.lease);
+}
+
+Result<void> Scheduler::State::check(const Allocate& wanted) {
+  if (!wanted.key.data.empty())
+    for (const auto& [id, lease] : leases)
+      if (lease.key == wanted.key)
+        return {}; // asked again: it is granted already
+  if (const std::string what = lots.over_quota(wanted.queue, wanted.owner, wanted.resources);
+      !what.empty())
+    return fail(Code::refused, "resources", what);
+  At at = nowhere;
+  for (At other = 0; other < nodes.places() && at == nowhere && !wanted.node.empty(); ++other)
+    if (nodes[other].known && nodes[other].facts.name == wanted.node)
+      at = other;
+  if (at != nowhere && nodes[at].suspect)
+    return fail(Code::node_down, "node", "node " + wanted.node + " is suspect: it may be dead");
+  for (std::size_t i = 0; i < wanted.limits.size(); ++i) {
+    const Limit& limit = wanted.limits[i];
+    const std::string field = "limits[" + std::to_string(i) + "]";
+    if (limit.per_node && wanted.node.empty())
+      return fail(Code::bad_field, field, "a limit per node needs a node that is named");
+    if (limit.per_node && at == nowhere)
+      continue; // the ledger says that there is no such node
+    const auto& used = limit.per_node ? nodes[at].limits : limits;
+    if (const auto here = used.find(limit.name); here != used.end() && here->second >= limit.most)
+      return fail(Code::refused, field,
+                  "the limit " + limit.name + " is reached: " + std::to_string(here->second) +
+                    " of " + std::to_string(limit.most));
+  }
+  return {};
 }
 
 // ---- settings
@@ -87,7 +141,8 @@ void Scheduler::State::on(const core::ConfigUpdated& c) {
   look(settings.of("*"));
   for (const std::string& name : settings.named())
     look(settings.of(name));
-  if (counts_tasks && nodes.ask_for({Column::What::tasks, {}}))
+  const bool counts = counts_tasks && nodes.ask_for({Column::What::tasks, {}});
+  if (nodes.set_reserve(settings.global().reserve) || counts)
     lots.columns_changed();
   lots.configure(settings);
   nodes.use_none();
@@ -136,6 +191,8 @@ SchedJob& Scheduler::State::add(JobId id, const core::KindPtr& kind, std::uint32
       lot.measure->estimate = families.of(*kind);
     if (!kind->family.empty())
       family_lots[kind->family].insert(job.lot);
+    if (!kind->affinity.empty())
+      neighbourly.insert(job.lot);
     if (!kind->affinity.empty() && terms.add(*kind)) {
       terms.clear_counts();
       flights.each([&](FlightId, const Flight& f) {
@@ -170,10 +227,9 @@ void Scheduler::State::forget(JobId id) {
   if (!job)
     return;
   if (const JobMore* more = jobs.more_of(*job)) {
-    const std::vector<FlightId> mine = more->flights;
+    const std::vector<FlightId> mine(more->flights.begin(), more->flights.end());
     for (const FlightId f : mine) {
-      wishes -= flights[f].wishes.size();
-      flights[f].wishes.clear();
+      flights.drop_wishes(flights[f]);
       flights[f].confirmed = {};
       expect(f);
       drop_if_over(f);
@@ -196,8 +252,10 @@ void Scheduler::State::forget(JobId id) {
       if (at->second.empty())
         family_lots.erase(at);
     }
-    if (!kind.affinity.empty())
+    if (!kind.affinity.empty()) {
       terms.remove(kind);
+      neighbourly.erase(lot);
+    }
     for (auto& [name, waiting] : limited)
       waiting.erase(lot);
   }
@@ -239,7 +297,7 @@ void Scheduler::State::on(const core::TasksReady& c) {
   if (!job)
     return;
   if (c.not_before > clock) {
-    jobs.more(*job).delayed.emplace_back(c.not_before, c.run);
+    jobs.more(*job).rarer().delayed.emplace_back(c.not_before, c.run);
     timers.insert({c.not_before, Wake::job, c.job.value});
     if (lot_of(*job).kind().gang)
       reconsider(c.job, *job);
@@ -252,14 +310,16 @@ void Scheduler::State::withdraw(JobId id, SchedJob& job, const TaskRun& run) {
   const std::uint32_t before = ready(job);
   if (JobMore* more = jobs.more_of(job)) {
     cut(more->ready, run);
-    std::vector<std::pair<TimePoint, TaskRun>> left;
-    for (const auto& [time, waits] : more->delayed) {
-      std::vector<TaskRun> parts{waits};
-      cut(parts, run);
-      for (const TaskRun& part : parts)
-        left.emplace_back(time, part);
+    if (more->rare && !more->rare->delayed.empty()) {
+      std::vector<std::pair<TimePoint, TaskRun>> left;
+      for (const auto& [time, waits] : more->rare->delayed) {
+        std::vector<TaskRun> parts{waits};
+        cut(parts, run);
+        for (const TaskRun& part : parts)
+          left.emplace_back(time, part);
+      }
+      more->rare->delayed = std::move(left);
     }
-    more->delayed = std::move(left);
   }
   if (job.count > 0) {
     std::vector<TaskRun> fresh{{job.first, job.count, 1}};
@@ -289,8 +349,7 @@ void Scheduler::State::on(const core::TasksWithdrawn& c) {
     withdraw(c.job, *job, run);
     if (const JobMore* more = jobs.more_of(*job))
       for (const FlightId f : more->flights)
-        for (Wish& wish : flights[f].wishes)
-          wish.gone.push_back(run);
+        flights.each_wish(flights[f], [&](Wish& wish) { wish.gone.push_back(run); });
   }
   reconsider(c.job, *job);
 }
@@ -308,8 +367,9 @@ void Scheduler::State::reconsider(JobId id, SchedJob& job) {
   const JobMore* more = jobs.more_of(job);
   bool may = !job.held && (job.count > 0 || (more && !more->ready.empty()));
   if (may && more)
-    may = more->sulking <= clock && (kind.max_parallel == 0 || more->tasks < kind.max_parallel) &&
-          (!kind.gang || (more->tasks == 0 && more->delayed.empty()));
+    may = (!more->rare || more->rare->sulking <= clock) &&
+          (kind.max_parallel == 0 || more->tasks < kind.max_parallel) &&
+          (!kind.gang || (more->tasks == 0 && (!more->rare || more->rare->delayed.empty())));
   if (may && !job.listed) {
     job.listed = 1;
     if (!job.in_line) {
@@ -388,13 +448,11 @@ void Scheduler::State::reckon(LotId id) {
 // ---- flights
 
 FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
-  FlightId f = flights.find(id, node);
+  Few<FlightId>& of_job = jobs.more(job).flights;
+  FlightId f = flights.find(id, node, of_job);
   if (f != no_flight)
     return f;
-  f = flights.add(id, node, at);
-  JobMore& more = jobs.more(job);
-  flights[f].in_job = static_cast<std::uint32_t>(more.flights.size());
-  more.flights.push_back(f);
+  f = flights.add(id, node, at, of_job);
   Node& n = nodes[at];
   flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
   n.flights.push_back(f);
@@ -409,11 +467,6 @@ void Scheduler::State::drop_if_over(FlightId f) {
   if (!flight.over())
     return;
   SchedJob& job = *jobs.find(flight.job);
-  JobMore& more = jobs.more(job);
-  const FlightId last = more.flights.back();
-  more.flights[flight.in_job] = last;
-  flights[last].in_job = flight.in_job;
-  more.flights.pop_back();
   Node& node = nodes[flight.at];
   const FlightId other = node.flights.back();
   node.flights[flight.in_node] = other;
@@ -424,7 +477,7 @@ void Scheduler::State::drop_if_over(FlightId f) {
   if (node.flights.empty())
     node.busy_until = {};
   nodes.touch(flight.at);
-  flights.erase(f);
+  flights.erase(f, jobs.more(job).flights);
 }
 
 void Scheduler::State::expect(FlightId id) {
@@ -434,7 +487,7 @@ void Scheduler::State::expect(FlightId id) {
   const Lot& lot = lots[job.lot];
   const core::Kind& kind = lot.kind();
   const Load before = f.expected, booked = f.booked;
-  f.expect();
+  flights.expect(f);
   f.booked = f.confirmed;
   more.tasks += f.expected.tasks - before.tasks;
   const std::int64_t slots = std::int64_t{f.expected.slots} - before.slots;
@@ -444,28 +497,29 @@ void Scheduler::State::expect(FlightId id) {
     nodes.wished(f.at, lot.measure->booking, ahead_of_ledger);
   if ((before.tasks == 0) != (f.expected.tasks == 0)) {
     const std::int64_t n = f.expected.tasks == 0 ? -1 : 1;
-    if (terms.any())
-      terms.count(kind.labels, nodes[f.at].facts, n);
+    if (terms.any() && terms.count(kind.labels, nodes[f.at].facts, n))
+      neighbours_changed();
   }
   // When slots began.
   std::uint32_t started = 0;
-  for (const auto& [time, n] : f.starts)
+  for (const auto& [time, n] : f.starts.all())
     started += n;
   if (f.expected.tasks > f.expected.slots) {
-    f.starts.assign(1, {clock, f.expected.slots});
+    f.starts.clear();
+    f.starts.push_back({clock, f.expected.slots});
   } else if (started < f.expected.slots) {
-    if (!f.starts.empty() && f.starts.back().first == clock)
-      f.starts.back().second += f.expected.slots - started;
+    if (!f.starts.empty() && f.starts.back().time == clock)
+      f.starts.back().n += f.expected.slots - started;
     else
-      f.starts.emplace_back(clock, f.expected.slots - started);
+      f.starts.push_back({clock, f.expected.slots - started});
   } else {
     for (std::uint32_t away = started - f.expected.slots; away > 0;) {
-      auto& [time, n] = f.starts.front();
-      const std::uint32_t part = std::min(away, n);
-      n -= part;
+      Since& oldest = *f.starts.begin();
+      const std::uint32_t part = std::min(away, oldest.n);
+      oldest.n -= part;
       away -= part;
-      if (n == 0)
-        f.starts.erase(f.starts.begin());
+      if (oldest.n == 0)
+        f.starts.pop_front();
     }
   }
   if (slots == 0)
@@ -477,14 +531,29 @@ void Scheduler::State::expect(FlightId id) {
   if (!kind.spread.empty()) {
     const auto label = nodes[f.at].facts.labels.find(kind.spread);
     if (label != nodes[f.at].facts.labels.end())
-      more.spread[label->second] += static_cast<std::uint32_t>(slots);
+      more.rarer().spread[label->second] += static_cast<std::uint32_t>(slots);
   }
-  for (const Limit& limit : kind.limits) {
-    limits[limit.name] += static_cast<std::uint32_t>(slots);
-    nodes[f.at].limits[limit.name] += static_cast<std::uint32_t>(slots);
-    if (slots < 0) {
+  count_limits(kind.limits, f.at, slots);
+}
+
+/// Where somebody's neighbours run now nothing need have been gained: who seeks or shuns some is
+/// looked at again on every node.
+void Scheduler::State::neighbours_changed() {
+  for (const LotId id : neighbourly) {
+    lots.set_passed(id, false);
+    lots.set_open(id, true);
+  }
+}
+
+void Scheduler::State::count_limits(const std::vector<Limit>& counted, At at, std::int64_t n) {
+  for (const Limit& limit : counted) {
+    limits[limit.name] += static_cast<std::uint32_t>(n);
+    if (at != nowhere)
+      nodes[at].limits[limit.name] += static_cast<std::uint32_t>(n);
+    if (n < 0) {
       unlimit(limit.name);
-      nodes.touch(f.at);
+      if (at != nowhere)
+        nodes.touch(at);
     }
   }
 }
@@ -496,17 +565,6 @@ void Scheduler::State::touch(FlightId id) {
   }
 }
 
-std::optional<Wish> Scheduler::State::drop_wish(Flight& flight, const Placement& placement) {
-  const auto at = std::find_if(flight.wishes.begin(), flight.wishes.end(),
-                               [&](const Wish& w) { return w.runs == placement.runs; });
-  if (at == flight.wishes.end())
-    return {};
-  Wish wish = std::move(*at);
-  flight.wishes.erase(at);
-  --wishes;
-  return wish;
-}
-
 void Scheduler::State::on(const core::TasksTaken& c) {
   const Placement& p = c.placement;
   SchedJob* job = jobs.find(p.job);
@@ -514,15 +572,15 @@ void Scheduler::State::on(const core::TasksTaken& c) {
   if (!job || at == nowhere)
     return;
   const FlightId f = flight(p.job, *job, p.node, at);
-  if (auto wish = drop_wish(flights[f], p)) {
-    if (JobMore& more = jobs.more(*job); more.sulk > Duration(0))
-      more.sulk = Duration(0);
+  if (flights.drop_wish(flights[f], p.runs)) {
+    if (JobMore& more = jobs.more(*job); more.rare)
+      more.rare->sulk = Duration(0);
   } else {
     for (const TaskRun& run : p.runs) // wished before a reset
       withdraw(p.job, *job, run);
   }
   for (const TaskRun& run : p.runs)
-    core::add_to(flights[f].runs, run);
+    add_to(flights[f].runs, run);
   // Its FlightChanged comes next and reckons.
 }
 
@@ -544,10 +602,10 @@ void Scheduler::State::on(const core::FlightChanged& c) {
 void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
   const Placement& p = refused.placement;
   SchedJob* job = jobs.find(p.job);
-  const FlightId f = flights.find(p.job, p.node);
-  if (!job || f == no_flight)
+  const FlightId f = job ? flight_of(p.job, *job, p.node) : no_flight;
+  if (f == no_flight)
     return;
-  auto wish = drop_wish(flights[f], p);
+  auto wish = flights.drop_wish(flights[f], p.runs);
   expect(f);
   const At at = flights[f].at;
   drop_if_over(f);
@@ -564,12 +622,12 @@ void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
     sulk(nodes[at].sulk, nodes[at].sulking);
     nodes.touch(at);
   } else {
-    JobMore& more = jobs.more(*job);
-    sulk(more.sulk, more.sulking);
-    timers.insert({more.sulking, Wake::job, p.job.value});
+    JobRare& rare = jobs.more(*job).rarer();
+    sulk(rare.sulk, rare.sulking);
+    timers.insert({rare.sulking, Wake::job, p.job.value});
   }
   for (const TaskRun& away : wish->gone)
-    cut(wish->runs, away);
+    cut(wish->runs.many(), away);
   for (const TaskRun& run : wish->runs)
     put(p.job, *job, run);
   reconsider(p.job, *job);
@@ -596,12 +654,13 @@ void Scheduler::State::wake(TimePoint now) {
     JobMore* more = job ? jobs.more_of(*job) : nullptr;
     if (!more)
       continue;
-    for (auto& [time, run] : std::exchange(more->delayed, {})) {
-      if (time <= clock)
-        put(id, *job, run);
-      else
-        jobs.more(*job).delayed.emplace_back(time, run);
-    }
+    if (more->rare)
+      for (auto& [time, run] : std::exchange(more->rare->delayed, {})) {
+        if (time <= clock)
+          put(id, *job, run);
+        else
+          more->rare->delayed.emplace_back(time, run);
+      }
     reconsider(id, *job);
   }
   for (const std::string& family : std::exchange(learned, {}))
@@ -617,6 +676,7 @@ void Scheduler::State::pulled(NodeId node) {
     return;
   nodes[at].sulking = {};
   nodes[at].sulk = Duration(0);
+  nodes[at].asks = true;
   nodes.touch(at);
   if (nodes[at].flights.empty())
     lots.next_in_turn(at);
@@ -629,12 +689,12 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   const Lot& lot = lot_of(*job);
   Estimate* estimate = lot.measure->estimate.get();
   if (!estimate && lot.size > 1) {
-    JobMore& more = jobs.more(*job);
-    if (!more.estimate)
-      more.estimate = std::make_unique<Estimate>();
-    estimate = more.estimate.get();
+    JobRare& rare = jobs.more(*job).rarer();
+    if (!rare.estimate)
+      rare.estimate = std::make_unique<Estimate>();
+    estimate = rare.estimate.get();
   }
-  const FlightId f = flights.find(results.job, node);
+  const FlightId f = flight_of(results.job, *job, node);
   const At at = nodes.find(node);
   const auto took = [&](Duration time) {
     if (!estimate)
@@ -649,13 +709,13 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   for (const QuietRun& quiet : results.quiet) {
     took((quiet.ended - quiet.started) / quiet.run.count);
     if (f != no_flight)
-      core::take_from(flights[f].runs, quiet.run);
+      take_from(flights[f].runs, quiet.run);
   }
   for (const TaskResult& result : results.tasks) {
     if (result.cause == Cause::none)
       took(result.ended - result.started);
     if (f != no_flight)
-      core::take_from(flights[f].runs, TaskRun{result.index, 1, result.attempt});
+      take_from(flights[f].runs, TaskRun{result.index, 1, result.attempt});
   }
   if (!lot.measure->estimate || !estimate->median())
     return;

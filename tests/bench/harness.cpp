@@ -25,14 +25,15 @@
 extern char** environ;
 
 namespace reeve::bench {
-namespace {
 
-std::string program(const char* name) {
+std::string program(const std::string& name) {
   const char* folder = std::getenv("REEVE_BIN");
   if (folder == nullptr)
     give_up("set REEVE_BIN to the folder of the programs");
   return std::string(folder) + "/" + name;
 }
+
+namespace {
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
   std::vector<char*> out;
@@ -255,10 +256,14 @@ void Program::close() {
   pid_ = out_ = -1;
 }
 
-void Cluster::start_master() {
-  master_ = Program({program("reeved"), "--state", scratch_.path("master"), "--listen", endpoint_,
-                     "--events", "", "--log-level", "warn"},
-                    "listening on ", scratch_.path("master.log"));
+void Cluster::start_master(const std::vector<std::string>& flags) {
+  std::vector<std::string> command{
+    program("reeved"), "--state", scratch_.path("master"), "--listen", endpoint_,
+    "--log-level",     "warn"};
+  if (std::find(flags.begin(), flags.end(), "--events") == flags.end())
+    command.insert(command.end(), {"--events", ""});
+  command.insert(command.end(), flags.begin(), flags.end());
+  master_ = Program(command, "listening on ", scratch_.path("master.log"));
   endpoint_ = master_.word();
 }
 void Cluster::start_agent(const std::string& vcores) {

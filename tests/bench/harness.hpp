@@ -67,7 +67,9 @@ private:
 /// A master, and agents, with durability on.
 class Cluster {
 public:
-  void start_master();
+  /// `flags`: beside those that every benchmark has; `--events` is off unless given.
+  void start_master(const std::vector<std::string>& flags = {});
+  [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
   void start_agent(const std::string& vcores);
   [[nodiscard]] Client client(ClientOptions options = {});
   Program& master() { return master_; }
@@ -80,6 +82,8 @@ private:
   std::vector<Program> agents_;
 };
 
+/// The path of one of our programs, in $REEVE_BIN.
+std::string program(const std::string& name);
 /// Processor seconds that a process has used so far, all its threads.
 double cpu_seconds(pid_t pid);
 

@@ -12,6 +12,7 @@ LIBRARIES = [
     ("spdlog/", "spdlog"), ("CLI/", "cli11"), ("toml++/", "toml"), ("nlohmann/", "json"), ("xxhash", "xxhash"),
     ("httplib", "httplib"), ("prometheus/", "prometheus"), ("ncurses", "ncurses"), ("curses", "ncurses"),
     ("gtest/", "gtest"), ("gmock/", "gtest"), ("benchmark/", "benchmark"), ("reeve/", "reeve"),
+    ("grpcpp/", "grpc"), ("etcd/", "grpc"),
 ]
 # Parts of the standard library that wait, share between threads, or touch the outside.
 IMPURE = set("""atomic barrier condition_variable csignal filesystem fstream future iostream latch mutex semaphore
@@ -34,18 +35,20 @@ RULES = {
     "src/events": May("messages src/core", "", pure=True),
     "src/gateway": May("messages src/core src/ledger src/net", ""),
     "src/ledger": May("messages src/core src/journal", "system"),
-    "src/journal": May("messages src/sqlite src/util", "xxhash sqlite3 system"),
+    "src/journal": May("messages src/sqlite src/util", "xxhash sqlite3 grpc system", clock=True),
+    "src/standby": May("messages src/core src/gateway src/journal src/ledger src/net", "zmq system", clock=True),
     "src/sqlite": May("messages", "sqlite3 system"),
     "src/history": May("messages src/core src/sqlite src/util", "sqlite3 system"),
     "src/util": May("messages", "json expected toml system"),
+    "src/log": May("messages src/util", "spdlog"),
     "src/net": May("messages src/util", "zmq system", clock=True),
     "src/client": May("messages src/net src/util", "zmq system", clock=True),
     "src/config": May("messages src/util src/deciders", "cli11 toml system"),
-    "src/cli": May("messages src/client src/util src/journal src/ledger src/sched", "cli11 toml json ncurses system", clock=True),
+    "src/cli": May("messages src/client src/util src/journal src/ledger src/sched src/history", "cli11 toml json ncurses system", clock=True),
     "src/master": May("messages src actors", "spdlog json system", clock=True),
     "actors": May("messages src", "caf spdlog system", clock=True),
-    "agents/worker": May("messages src/net src/util", "spdlog cli11 xxhash json system", clock=True),
-    "agents/dashboard": May("messages src/client src/util", "httplib prometheus spdlog cli11 json system", clock=True),
+    "agents/worker": May("messages src/net src/util src/log", "spdlog cli11 xxhash json system", clock=True),
+    "agents/dashboard": May("messages src/client src/util src/log", "httplib prometheus spdlog cli11 json system", clock=True),
     # A program of a user's own has nothing but the installed headers.
     "examples": May("", "reeve system", clock=True),
 }

@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -127,8 +129,8 @@ class Http(WithDashboard):
         totals = self.get("/api/history", by="name")
         self.assertEqual(dict(zip(totals["columns"], totals["rows"][0]))["succeeded"], "1")
         waiting = int(self.submit("--vcores", 64, "--", "true"))
-        queue = self.get("/api/queues")["queues"][0]
-        self.assertEqual((queue["name"], queue["tasks_pending"], queue["next"]["job"]), ("default", 1, waiting))
+        queue = await_true(lambda: (q := self.get("/api/queues")["queues"][0]) and q["waiting"] == 1 and q, "the queue with what waits")
+        self.assertEqual((queue["name"], queue["next"]["job"], queue["last"]["job"], queue["order"]), ("default", waiting, waiting, "fifo"))
         self.assertIn("node", self.get("/api/explain", job=waiting)["summary"])
 
     def test_a_graph_is_the_jobs_that_are_tied_together(self):
@@ -246,7 +248,6 @@ class Page(WithDashboard):
     def setUpClass(cls):
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
-        import shutil
         import tempfile
         cls.profile = tempfile.mkdtemp(prefix="reeve-chromium-")
         cls.addClassCleanup(shutil.rmtree, cls.profile, True)
@@ -341,6 +342,19 @@ class Page(WithDashboard):
         self.await_text("live", "#link")
         self.submit("--name", "after", "--", "true")
         self.await_text("after")
+
+    def test_a_page_of_which_a_part_did_not_come_says_so_and_loads_itself_again(self):
+        self.browser.execute_cdp_cmd("Network.enable", {})
+        self.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*charts.js"]})
+        try:
+            self.browser.get("about:blank")
+            self.browser.get(f"{self.url}/#/")
+            self.await_text("did not come")
+        finally:
+            self.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+            self.browser.execute_cdp_cmd("Network.disable", {})
+        self.await_text("nodes up")
+        self.browser.get_log("browser")  # it says that a file was blocked
 
     def await_no_stream(self):
         """The program notices that a browser has gone when it tells the next news: something must have happened."""

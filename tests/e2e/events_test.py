@@ -1,20 +1,37 @@
-# Subscribers of the event stream are killed, stopped and started at random while the master is killed again and again: each ends with
+# Subscribers of the event stream are killed, stopped, disconnected and started at random while the master is killed again and again: each ends with
 # exactly the journal's sequence, nothing missing, twice or changed. And: events, metrics, history, page and command line agree on the
 # same work. Repeat a failure with REEVE_SEED=<seed>.
 import collections
+import ctypes
+import http.server
 import json
 import os
 import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
+import threading
 import urllib.request
 
 from cluster import BIN, Cluster, Process, await_true, main
 
 SEED = int(os.environ.get("REEVE_SEED", random.SystemRandom().randrange(1 << 32)))
 MASTER_KILLS = 6
+
+
+def fd_of(pid, fd):
+    """A copy of another process's descriptor: pidfd_getfd(2)."""
+    pidfd_getfd = 438
+    process = os.pidfd_open(pid)
+    try:
+        copy = ctypes.CDLL(None, use_errno=True).syscall(pidfd_getfd, process, fd, 0)
+        if copy < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        return copy
+    finally:
+        os.close(process)
 
 
 class Reader:
@@ -40,6 +57,24 @@ class Reader:
     def events(self):
         lines = self.file.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def disconnect(self):
+        """Ends the reader's connections behind its back, as a firewall or a router that starts anew does. Returns how many."""
+        ended = 0
+        for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                if not os.readlink(fd).startswith("socket:"):
+                    continue
+            except FileNotFoundError:
+                continue
+            with socket.socket(fileno=fd_of(self.process.pid, int(fd.name))) as copy:
+                if copy.family == socket.AF_INET:
+                    try:
+                        copy.shutdown(socket.SHUT_RDWR)
+                        ended += 1
+                    except OSError:
+                        pass  # it was not connected
+        return ended
 
     def kill(self):
         self.process.send_signal(signal.SIGCONT)
@@ -75,16 +110,21 @@ class Events(Cluster):
         self.addCleanup(lambda: [r.kill() for r in readers if r.process.poll() is None])
         for reader in readers:
             reader.start()
+        await_true(lambda: all(r.events() for r in readers), "the first event")
+        disconnected = sum(r.disconnect() for r in readers)
+        self.assertGreaterEqual(disconnected, len(readers))
         for kill in range(MASTER_KILLS):
             for _ in range(5):
                 self.cli("submit", "-o", "quiet", "--executor", "noop", "--array", f"0-{chance.randrange(1, 50)}", "--")
                 victim = chance.choice(readers)
-                deed = chance.choice(["kill", "stop", "continue", "nothing"])
+                deed = chance.choice(["kill", "stop", "continue", "disconnect", "nothing"])
                 if deed == "kill":
                     victim.kill()
                     victim.start()
                 elif deed == "stop":
                     victim.process.send_signal(signal.SIGSTOP)
+                elif deed == "disconnect":
+                    disconnected += victim.disconnect()
                 elif deed == "continue":
                     victim.process.send_signal(signal.SIGCONT)
             if kill % 2 == 0:
@@ -137,6 +177,34 @@ class Events(Cluster):
         self.assertIn("failed 2 times", self.cli("events", "--from", "start", "--exec", "exit 3", "--tries", 2, code=3).err)
         pathlib.Path(place).write_text("here", encoding="utf-8")
         self.assertIn("--place", self.cli(*hook, code=2).err)
+
+    def test_a_webhook_gets_each_event_and_is_tried_again_when_it_fails(self):
+        self.start_master()
+        got, answers = [], [500, 200, 200]
+
+        class Webhook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                got.append((self.headers["Content-Type"], json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                self.send_response(answers.pop(0))
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Webhook) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                self.submit("--name", "it's \"quoted\" $HOME", "--", "true")
+                self.submit("--", "true")
+                hook = ["events", "--from", "start", "--filter", "job.submitted", "--post", f"http://127.0.0.1:{server.server_port}/reeve"]
+                said = self.cli(*hook, "--count", 2)
+                self.assertIn("again in 1s", said.err)
+                self.assertEqual([(kind, e["kind"], e["job"], e["name"]) for kind, e in got],
+                                 [("application/json", "job.submitted", job, name) for job, name in [(1, "it's \"quoted\" $HOME")] * 2 + [(2, "true")]])
+            finally:
+                server.shutdown()
+                thread.join()
 
     def test_events_metrics_history_page_and_command_line_agree(self):
         self.start_master()

@@ -92,6 +92,127 @@ class Scheduling(Cluster):
         self.assertEqual(why["nodes"], {"busy: vcores": 1, "has no label zone=east": 1})
         self.assertGreater(why["start_us"], 0)
 
+    def test_a_dry_run_looks_at_all_jobs_and_at_what_they_would_wait_for(self):
+        self.start_agent("a", vcores=2)
+        running = self.submit("--", *self.gate("one"))
+        self.await_states(running, ["assigned"])
+        answer = self.cli("submit", "--dry-run", "--after", f"{running}:any", "--", "true").out
+        self.assertIn(f"would wait for job {running} to end (running); as things stand it would then start on a", answer)
+        file = pathlib.Path(self.path("graph.toml"))
+        file.write_text('[[jobs]]\nname = "first"\ncommand = "true"\narray = "0-2"\n'
+                        '[[jobs]]\nname = "second"\ncommand = "true"\nafter = ["first"]\n'
+                        '[[jobs]]\nname = "huge"\ncommand = "true"\nvcores = 64\n')
+        lines = self.cli("submit", "--dry-run", "--file", file).out.splitlines()
+        self.assertEqual(lines[0], "first: would start now on a (ranking round-robin), 1 of its 3 tasks at once")
+        self.assertIn("second: would wait for job first to succeed (submitted with it)", lines[1])
+        self.assertIn("huge: would wait: no node can ever run it as it is; 1 node: too small: vcores; needs 64 vcores", lines[2])
+        texts = self.cli("submit", "--dry-run", "--file", file, "-o", "json").json["texts"]
+        self.assertEqual(len(texts), 3)
+        self.assertIn("no job 99", self.cli("submit", "--dry-run", "--after", 99, "--", "true", code=4).err)
+        self.cli("queue", "set", "default", "submit_limit=2")
+        self.assertIn("takes at most 2", self.cli("submit", "--dry-run", "--file", file, code=3).err)
+        self.assertEqual(len(self.cli("job", "list", "-o", "json").json["jobs"]), 1)
+        waits = self.submit("--after", running, "--", "true")
+        self.assertEqual(self.explained(f"{waits}/0")["summary"], f"waits for job {running} to succeed (running)")
+        self.cli("job", "cancel", running)
+        self.cli("job", "wait", running, waits, code=None)
+        self.assertIn("is over: cancelled: job 1, which it waited for, failed", self.explained(f"{waits}/0")["summary"])
+
+    def test_a_share_is_kept_and_leases_have_queues_and_limits(self):
+        self.start_agent("a", vcores=4)
+        self.cli("queue", "set", "urgent", "use_reserve=true", "user_limit=vcores=2")
+        refused = self.cli("master", "config", "scheduler.reserve=vcores=101", code=3)
+        self.assertRegex(refused.err, "scheduler.reserve.*percents from 0 to 100.*got 'vcores=101'")
+        self.cli("master", "config", "scheduler.reserve=vcores=25")
+        usual = self.submit("-a", "0-3", "--", *self.gate("one"))
+        self.await_states(usual, ["assigned"] * 3 + ["pending"])
+        self.assertEqual(self.explained(f"{usual}/3")["nodes"], {"reserved share: vcores": 1})
+        urgent = self.submit("-q", "urgent", "--", *self.gate("two"))
+        self.await_states(urgent, ["assigned"])
+        self.open("two")
+        self.cli("job", "wait", urgent)
+        lease = self.cli("lease", "take", "--vcores", 1, "-q", "urgent", "--owner", "ada", "--limit", "db=1", "-o", "json").json
+        self.assertEqual((lease["lease"]["queue"], lease["lease"]["limits"][0]["name"]), ("urgent", "db"))
+        self.assertIn("the limit db is reached: 1 of 1",
+                      self.cli("lease", "take", "--vcores", "0.1", "--limit", "db=1", code=3).err)
+        self.assertIn("user ada may hold no more vcores",
+                      self.cli("lease", "take", "--vcores", 2, "-q", "urgent", "--owner", "ada", code=3).err)
+        self.master.kill()
+        self.start_master()  # all of it is in the journal
+        self.assertEqual([row["queue"] for row in self.cli("lease", "list", "-o", "json").json["leases"]], ["urgent"])
+        limited = self.submit("--limit", "db=1", "-q", "urgent", "--vcores", "0", "--", "true")
+        self.assertEqual(self.explained(f"{limited}/0")["summary"], "the limit db lets 1 task run at once")
+        self.cli("lease", "release", lease["lease"]["lease"])
+        self.cli("job", "wait", limited)
+
+    def test_an_agent_that_pulls_works_and_run_times_outlive_the_master(self):
+        self.start_agent("a", "--pull", vcores=1)
+        self.assertTrue(self.cli("node", "show", "a", "-o", "json").json["nodes"][0]["pulls"])
+        job = self.submit("-n", "nap7", "-a", "0-5", "--executor", "sleep", "--", "1000")
+        self.cli("job", "wait", job)
+        self.assertEqual(self.states(job), ["succeeded"] * 6)
+        self.master.kill(15)
+        self.start_master()
+        await_true(lambda: self.cli("node", "list", "-o", "json").json["nodes"][0]["state"] == "up", "the agent is back")
+        blocker = self.submit("--estimate", "1h", "--", *self.gate("one"))
+        self.await_states(blocker, ["assigned"])
+        nap = self.submit("-n", "nap8", "--executor", "sleep", "--", "1000")
+        last = self.submit("--", "true")
+        unknown = self.submit("--", "true")
+        self.assertEqual(self.explained(f"{last}/0")["ahead"], 1)
+        self.assertGreater(self.explained(f"{last}/0")["start_us"], 0, "it is known how long nap8 takes")
+        self.assertEqual(self.explained(f"{unknown}/0").get("start_us", 0), 0, "nobody knows how long the one before runs")
+        self.open("one")
+        self.cli("job", "wait", nap, last, unknown)
+
+    def test_graphs_wait_by_job_and_by_element_and_failures_end_what_they_should(self):
+        self.start_agent("a", vcores=2)
+        file = pathlib.Path(self.path("graph.toml"))
+        file.write_text('[[jobs]]\nname = "a"\ncommand = "true"\nafter = ["b"]\n'
+                        '[[jobs]]\nname = "b"\ncommand = "true"\nafter = ["a"]\n')
+        self.assertRegex(self.cli("submit", "--file", file, code=3).err, "wait for each other: (a -> b -> a|b -> a -> b)")
+        gate = self.gate("one")[-1]
+        first = self.submit("-a", "0-1", "--", "sh", "-c", f"[ $REEVE_TASK = 0 ] || {gate}; exit $REEVE_TASK")
+        second = self.submit("-a", "0-1", "--after", f"{first}:ok:each", "--", "true")
+        alarm = self.submit("--after", f"{first}:fail", "--", "true")
+        await_true(lambda: "succeeded" in self.states(second), "its element is done")
+        self.assertEqual(self.states(first), ["assigned", "succeeded"])
+        self.open("one")
+        self.cli("job", "wait", first, second, alarm, code=1)
+        self.assertEqual([self.states(job) for job in (first, second, alarm)],
+                         [["failed", "succeeded"], ["cancelled", "succeeded"], ["succeeded"]])
+        for policy, states in ((["--fail-fast"], ["cancelled"] * 3 + ["failed"]), ([], ["failed"] * 4)):
+            failing = self.submit("-a", "0-3%1", *policy, "--", "false")
+            self.cli("job", "wait", failing, code=1)
+            self.assertEqual(self.states(failing), states)
+        again = self.submit("--retries", 1, "--", "false")
+        self.cli("job", "wait", again, code=1)
+        self.assertEqual(self.tasks(again)[0]["attempt"], 2)
+
+    def test_constraints_choose_nodes_and_indexed_resources_are_in_the_environment(self):
+        self.start_agent("a", "-r", "gpu=2", "--label", "zone=east", "--label", "cores=8", vcores=4)
+        self.start_agent("b", "--label", "zone=west", "--label", "cores=2", vcores=4)
+
+        def nodes_of(*words):
+            job = self.submit("-a", "0-1", *words, "--", "true")
+            self.cli("job", "wait", job)
+            return {task["node"] for task in self.tasks(job)}
+
+        for constraint, node in (("zone=east,north", "a"), ("zone!=east", "b"), ("cores>4", "a"), ("cores<4", "b")):
+            self.assertEqual(nodes_of("--constraint", constraint), {node}, constraint)
+        self.assertEqual(nodes_of("--spread", "zone"), {"a", "b"})
+        for task in (0, 1):
+            self.gate(f"gate{task}")
+        job = self.submit("-a", "0-1", "-r", "gpu=1", "--", "sh", "-c",
+                          f"echo $REEVE_GPU $CUDA_VISIBLE_DEVICES; read line < {self.path('gate')}$REEVE_TASK")
+        self.await_states(job, ["assigned"] * 2)
+        self.assertIn("busy: gpu", self.explained(self.submit("-r", "gpu=0.5", "--", "true") + "/0")["nodes"])
+        self.open("gate0")
+        self.open("gate1")
+        self.cli("job", "wait", job)
+        said = sorted(self.cli("task", "logs", f"{job}/{task}").out.strip() for task in (0, 1))
+        self.assertEqual(said, ["0 0", "1 1"])
+
     def test_higher_priority_pushes_out_lower_which_waits_again(self):
         self.start_agent("a", vcores=2)
         self.cli("queue", "set", "default", "order=priority", "preempt=true")

@@ -60,6 +60,10 @@ void Keeper::run(worker::StartTasks&& tasks) {
       continue; // starting what it knows changes nothing
     truth_.started(place(), id, tasks.spec->resources);
     running[id] = {tasks.epoch, tasks.spec->resources, tasks.units, timeline_.now(), false};
+    if (random_.percent(2)) { // no room on the disk, just now
+      end_after(random_.between(1ms, 50ms), id, Cause::node_trouble, 0, "no space left");
+      continue;
+    }
     const std::string how = how_of(*tasks.spec);
     Duration length(std::stoll(tasks.spec->command.front()));
     Cause cause = Cause::none;

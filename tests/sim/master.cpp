@@ -176,6 +176,15 @@ void Master::deliver(gateway::Outbox out) {
     });
   for (auto& asked : out.archivist)
     take(std::move(asked));
+  for (const auto& asked : out.sweeper) {
+    const auto report = parts_->sweeper.report(wall());
+    answer(asked.from, Done::type, encode(Done{report.things(), report.text()}));
+  }
+  if (!out.recovery.empty())
+    send(gateway, recovery, [this, beats = std::move(out.recovery)] {
+      for (const auto& beat : beats)
+        parts_->recovery.heard(beat.node, beat.used, beat.heard);
+    });
   for (const auto& asked : out.scheduler)
     send(gateway, scheduler, [this, asked] { take(asked); });
 }
@@ -186,9 +195,10 @@ void Master::take(gateway::ForLedger& item) {
     to.request(asked->from.peer, asked->from.correlation, asked->request, wall());
   else if (auto* results = std::get_if<gateway::GotResults>(&item))
     to.results(results->peer, results->node, std::move(results->results), wall());
-  else if (auto* measured = std::get_if<gateway::Measured>(&item))
+  else if (auto* measured = std::get_if<gateway::Measured>(&item)) {
     to.measured(measured->node, measured->used, measured->heard);
-  else if (auto* left = std::get_if<gateway::Left>(&item))
+    to.checked(measured->node, measured->trouble, wall());
+  } else if (auto* left = std::get_if<gateway::Left>(&item))
     to.leave(left->node, left->reason, wall());
   else if (auto* gone = std::get_if<gateway::PeerGone>(&item))
     to.peer_gone(gone->peer);
@@ -235,7 +245,7 @@ void Master::take(const gateway::ForScheduler& asked) {
     else
       refuse(asked.from, explained.error());
   } else if (const auto* lease = std::get_if<Allocate>(&asked.question)) {
-    if (const auto good = core.check(*lease); !good)
+    if (const auto good = core.check(*lease, wall()); !good)
       return refuse(asked.from, good.error());
     send(scheduler, ledger, [this, from = asked.from, wanted = *lease] {
       parts_->ledger->request(from.peer, from.correlation, wanted, wall());

@@ -78,8 +78,12 @@ void Truth::after(const Fact& fact) {
     for (const JobResults& results : finished->jobs) {
       for (const QuietRun& quiet : results.quiet)
         finish(results.job, quiet.run);
-      for (const TaskResult& result : results.tasks)
+      for (const TaskResult& result : results.tasks) {
         finish(results.job, {result.index, 1, result.attempt});
+        if (result.cause == Cause::none && !succeeded_.insert({results.job, result.index}).second)
+          broken("task " + std::to_string(result.index) + " of job " +
+                 std::to_string(results.job.value) + " succeeded after another try had");
+      }
       for (const QuietRun& quiet : results.quiet)
         each(results.job, quiet.run, [&](const AttemptId& id) {
           if (!succeeded_.insert({id.job, id.index}).second)

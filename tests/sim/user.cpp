@@ -240,6 +240,8 @@ void User::on_node(NodeAction action, const std::string& node) {
   request.reason = "because";
   if (action == NodeAction::label)
     request.labels = {{"zone", random_.percent(50) ? "a" : "b"}};
+  if (action == NodeAction::drain && random_.percent(50))
+    request.deadline = random_.between(Duration(0), std::chrono::seconds(20));
   ask(request, nullptr);
 }
 

@@ -43,6 +43,7 @@ private:
   void label(Random&);
   void look(Random&);
   JobSpec job(Random&);
+  static std::vector<RetryRule> retry_rules(Random& random);
   std::vector<JobId> some_jobs(User& user, Random&);
 
   // ---- faults
@@ -234,6 +235,24 @@ void World::trace(const std::string& what) const {
 
 // ---- what users do
 
+std::vector<RetryRule> World::retry_rules(Random& random) {
+  constexpr std::array ends{Cause::none,      Cause::exit_code, Cause::signal, Cause::time_limit,
+                            Cause::lost_node, Cause::preempted, Cause::drained};
+  std::vector<RetryRule> rules;
+  for (std::uint64_t n = 1 + random.below(3); n > 0; --n) {
+    RetryRule rule;
+    rule.on = ends.at(random.below(ends.size()));
+    if (rule.on == Cause::exit_code && random.percent(50))
+      rule.codes = {{1, 3}};
+    rule.tries = static_cast<std::uint32_t>(random.below(5));
+    rule.charged = random.percent(20);
+    if (random.percent(30))
+      rule.wait = random.between(10ms, 10s);
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
 JobSpec World::job(Random& random) {
   JobSpec spec;
   spec.name = "job";
@@ -250,6 +269,12 @@ JobSpec World::job(Random& random) {
   spec.command = {std::to_string(length.count())};
   spec.lost_retries = static_cast<std::uint32_t>(random.between(1, 8));
   spec.retries = static_cast<std::uint32_t>(random.below(4));
+  if (random.percent(20)) // none holds: what fails whenever it is let go would never come to rest
+    spec.retry = retry_rules(random);
+  if (random.percent(10))
+    spec.crash_nodes = 1 + static_cast<std::uint32_t>(random.below(3));
+  if (random.percent(25))
+    spec.checkpoint_signal = 10;
   if (spec.executor == "process") {
     const std::uint64_t how = random.below(100);
     spec.command = how < 70 ? behaviour(length, "ok")

@@ -7,36 +7,58 @@ function mix(a, b, part) { // of two #rrggbb
   return `rgb(${[0, 1, 2].map((k) => Math.round(at(a, k) + (at(b, k) - at(a, k)) * part)).join(" ")})`;
 }
 
-/// A cell a node: `pick(index)` on click and on Enter; arrow keys move. Drawn on canvas, so that ten thousand are one element.
-export function heatMap(names, cells, measure, pick) {
-  const readout = el("p", { cls: "rest", "aria-live": "polite" }, "\u00a0");
-  const canvas = el("canvas", { cls: "heat", tabindex: 0, role: "application", "aria-label": `Heat map of ${names.length} nodes: arrow keys move, Enter opens a node` });
-  let side = 16, columns = 1, chosen = -1;
+/// A cell a node, drawn on one canvas, so that ten thousand are one element. `pick(name)` on click and on Enter; arrow keys move.
+/// Returns {node, show(names, cells, measure), leave()}: cells are [state, booked %, used %]. `show` draws all of them at the next frame,
+/// colour by colour; what is chosen is an element above the canvas, so that moving it draws nothing anew.
+export function heatMap(pick) {
+  const readout = el("p", { cls: "rest", "aria-live": "polite" }, "\u00a0"), mark = el("i", { cls: "heat-mark", hidden: true });
+  const canvas = el("canvas", { cls: "heat", tabindex: 0, role: "application" });
+  const levels = 64; // of one colour: more is not seen
+  let names = [], cells = [], measure = "booked", side = 16, columns = 1, chosen = -1, due = 0;
   const draw = () => {
-    const width = canvas.clientWidth || 600, ratio = devicePixelRatio || 1;
+    due = 0;
+    const began = performance.now(), width = canvas.clientWidth || 600, ratio = devicePixelRatio || 1;
     side = Math.max(5, Math.min(30, Math.floor(Math.sqrt((width * Math.max(140, Math.min(420, names.length * 2))) / Math.max(1, names.length)))));
     columns = Math.max(1, Math.floor(width / side));
     const height = Math.ceil(names.length / columns) * side;
-    canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio); canvas.style.height = `${height}px`;
+    }
     const g = canvas.getContext("2d");
-    g.scale(ratio, ratio);
-    const from = colour("--sunk"), to = colour("--run"), hot = colour("--accent"), bad = colour("--bad"), held = colour("--held"), gone = colour("--line");
-    const gap = side > 8 ? 2 : 1, round = Math.min(4, side / 4);
+    g.setTransform(ratio, 0, 0, ratio, 0, 0);
+    g.clearRect(0, 0, width, height);
+    const from = colour("--sunk"), to = colour("--run"), by = { bad: colour("--bad"), gone: colour("--line") };
+    const gap = side > 8 ? 2 : 1, round = side > 12 ? Math.min(4, side / 4) : 0;
+    const places = new Map(), held = [];
     cells.forEach(([state, booked, used], k) => {
-      const value = (measure === "used" ? used : booked) / 100, x = (k % columns) * side, y = Math.floor(k / columns) * side;
-      g.fillStyle = state === 2 ? bad : state === 3 ? gone : mix(from, to, 0.06 + 0.94 * value);
-      g.beginPath(); g.roundRect(x, y, side - gap, side - gap, round); g.fill();
-      if (state === 1) { g.strokeStyle = held; g.lineWidth = 2; g.stroke(); }
-      if (k === chosen) { g.strokeStyle = hot; g.lineWidth = 2.5; g.stroke(); }
+      const tone = state === 2 ? "bad" : state === 3 ? "gone" : Math.round(((measure === "used" ? used : booked) * (levels - 1)) / 100);
+      if (!places.has(tone)) places.set(tone, []);
+      places.get(tone).push(k);
+      if (state === 1) held.push(k);
     });
+    const path = (list) => {
+      g.beginPath();
+      for (const k of list) {
+        const x = (k % columns) * side, y = Math.floor(k / columns) * side;
+        if (round) g.roundRect(x, y, side - gap, side - gap, round); else g.rect(x, y, side - gap, side - gap);
+      }
+    };
+    for (const [tone, list] of places) { g.fillStyle = by[tone] ?? mix(from, to, 0.06 + (0.94 * tone) / (levels - 1)); path(list); g.fill(); }
+    if (held.length) { g.strokeStyle = colour("--held"); g.lineWidth = 2; path(held); g.stroke(); }
+    place();
+    canvas.dataset.drawnMs = (performance.now() - began).toFixed(1);
   };
-  const choose = (k) => {
-    if (k < 0 || k >= names.length || k === chosen) return;
-    chosen = k;
-    const [state, booked, used] = cells[k];
-    readout.textContent = `${names[k]}: ${booked} % booked, ${used} % measured${["", ", drained or quarantined", ", not heard", ", gone"][state]}`;
-    draw();
+  const later = () => { due ||= requestAnimationFrame(draw); };
+  const place = () => {
+    mark.hidden = chosen < 0 || chosen >= names.length;
+    if (!mark.hidden) Object.assign(mark.style, { left: `${(chosen % columns) * side}px`, top: `${Math.floor(chosen / columns) * side}px`, width: `${side}px`, height: `${side}px` });
   };
+  const tell = () => {
+    if (chosen < 0 || !cells[chosen]) return;
+    const [state, booked, used] = cells[chosen], text = `${names[chosen]}: ${booked} % booked, ${used} % measured${["", ", drained or quarantined", ", not heard", ", gone"][state]}`;
+    if (readout.textContent !== text) readout.textContent = text;
+  };
+  const choose = (k) => { if (k >= 0 && k < names.length && k !== chosen) { chosen = k; place(); tell(); } };
   const at = (e) => Math.floor(e.offsetY / side) * columns + Math.min(columns - 1, Math.floor(e.offsetX / side));
   canvas.addEventListener("mousemove", (e) => choose(at(e)));
   canvas.addEventListener("click", (e) => { choose(at(e)); if (chosen >= 0) pick(names[chosen]); });
@@ -44,10 +66,22 @@ export function heatMap(names, cells, measure, pick) {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[e.key];
     if (step) { e.preventDefault(); choose(chosen < 0 ? 0 : chosen + step); } else if (e.key === "Enter" && chosen >= 0) pick(names[chosen]);
   });
-  new ResizeObserver(draw).observe(canvas);
-  new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  return el("div", {}, canvas, readout);
+  const sized = new ResizeObserver(later), themed = new MutationObserver(later), dark = matchMedia("(prefers-color-scheme: dark)");
+  sized.observe(canvas);
+  themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  dark.addEventListener("change", later);
+  return {
+    node: el("div", {}, el("div", { cls: "heat-box" }, canvas, mark), readout),
+    show(newNames, newCells, newMeasure) {
+      const kept = names[chosen];
+      names = newNames; cells = newCells; measure = newMeasure;
+      if (chosen >= 0) chosen = names[chosen] === kept ? chosen : names.indexOf(kept);
+      canvas.setAttribute("aria-label", `Heat map of ${names.length} nodes: arrow keys move, Enter opens a node`);
+      tell();
+      later();
+    },
+    leave() { sized.disconnect(); themed.disconnect(); dark.removeEventListener("change", later); cancelAnimationFrame(due); },
+  };
 }
 
 /// Bars of several parts side by side. rows: [{label, values: {hue: n}, title}]

@@ -64,14 +64,24 @@ export function nodes(main, query) {
     el("section", { cls: "sheet" }, el("div", { cls: "row spread" }, el("div", { cls: "tabs", role: "group", "aria-label": "What the colours show" }, tab("booked", "Booked"), tab("used", "Measured")), el("span", { cls: "rest" }, "0 ", el("span", { cls: "ramp" }), " 100 %")), el("p", {}, "\u00a0"), map),
     el("section", { cls: "sheet" }, el("div", { cls: "filters" }, el("label", {}, "Search", search), el("label", {}, "State", chosen), el("label", {}, "Order", sort)), el("p", {}, "\u00a0"), list));
   let heat = null;
-  const drawMap = () => map.replaceChildren(heat.names.length ? heatMap(heat.names, heat.cells, measure, (name) => { location.hash = `#/node/${encodeURIComponent(name)}`; }) : empty("No node yet: reeve-agent --master …"));
+  const drawn = heatMap((name) => { location.hash = `#/node/${encodeURIComponent(name)}`; });
+  const drawMap = () => {
+    if (!heat.names.length) { map.replaceChildren(empty("No node yet: reeve-agent --master …")); return; }
+    if (map.firstChild !== drawn.node) map.replaceChildren(drawn.node);
+    drawn.show(heat.names, heat.cells, measure);
+  };
   async function loadList() {
     const page = await get("nodes", want);
     note.textContent = `${plural(page.total, "node")}: ${Object.entries(page.states).map(([k, v]) => `${count(v)} ${k}`).join(", ") || "none"}`;
     list.replaceChildren(page.nodes.length ? table("Nodes", [["Node", nodeLink], ["State", (n) => state(n.shown)], ["Booked", (n) => meterBar(n.booked)], ["Measured", (n) => meterBar(n.used_percent)], ["Tasks", (n) => count(n.tasks), { n: true }], ["Cores", (n) => cores(n.capacity.cpu_milli), { n: true, wide: true }], ["Memory", (n) => size(n.capacity.memory_bytes), { n: true, wide: true }], ["Labels", (n) => Object.entries(n.labels).map(([k, v]) => `${k}=${v}`).join(" "), { wide: true, clip: true }], ["Heard", (n) => when(n.heard_us), { wide: true }]], page.nodes) : empty("No node like this"),
       pager(want, page.matching, (offset) => { want.offset = offset; loadList().catch(() => {}); }));
   }
-  return { async load() { heat = await get("heat"); drawMap(); await loadList(); }, wants: (news) => news.nodes || news.jobs.length > 0 || news.figures };
+  const loadMap = async () => { // names change rarely, and are most of it
+    const fresh = await get("heat", { known: heat?.version });
+    heat = { ...fresh, names: fresh.names ?? heat.names };
+    drawMap();
+  };
+  return { async load() { await loadMap(); await loadList(); }, leave: drawn.leave, wants: (news) => news.nodes || news.jobs.length > 0 || news.figures };
 }
 const meterBar = (part) => el("div", { cls: "bar", role: "img", "aria-label": `${part} %`, title: `${part} %` }, el("i", { cls: "run", style: { width: `${part}%` } }));
 export function pager(want, total, go) {
@@ -124,14 +134,14 @@ export function queues(main) {
   };
   return {
     async load() {
-      const { queues: rows, whole } = await get("queues");
-      list.replaceChildren(...(rows.length ? rows.map((q) => {
-        const p = { assigned: q.tasks_assigned, pending: q.tasks_pending, held: q.tasks_held, total: q.tasks_assigned + q.tasks_pending + q.tasks_held || 1 };
-        return sheet(q.name, el("a", { href: `#/jobs?queue=${encodeURIComponent(q.name)}` }, plural(q.jobs_pending + q.jobs_running, "job")), progress(p, true), el("p", {}, "\u00a0"),
-          properties([["On nodes", plural(q.tasks_assigned, "task")], ["Waiting", plural(q.tasks_pending, "task")], ["Held", q.tasks_held ? plural(q.tasks_held, "task") : ""], ["Oldest", q.oldest_us && q.tasks_pending ? `waits since ${ago(q.oldest_us)}` : ""], ["Next starts", forecast(q.next)], ["Last starts", q.last ? forecast(q.last) : ""], ["Why", q.next?.explain?.summary ?? ""]]));
-      }) : [empty("Nothing waits and nothing runs.")]));
-      if (!whole) list.append(empty("There are more jobs than could be looked at; the figures are of the newest."));
+      const { queues: rows } = await get("queues");
+      list.replaceChildren(...rows.map((q) => {
+        const p = { assigned: q.running, pending: q.waiting, total: q.running + q.waiting || 1 };
+        return sheet(q.name, el("a", { href: `#/jobs?queue=${encodeURIComponent(q.name)}` }, "its jobs"), progress(p, true), el("p", {}, "\u00a0"),
+          properties([["State", q.paused ? state("paused") : ""], ["On nodes", plural(q.running, "task")], ["Waiting", plural(q.waiting, "task")], ["Order", [q.order, q.ranking, `backfill ${q.backfill}`].join(", ")], ["Limit", q.limit],
+            ["Oldest", q.next ? `waits since ${ago(q.next.submitted_us)}` : ""], ["Next starts", q.next ? forecast(q.next) : ""], ["Last starts", q.last ? forecast(q.last) : ""], ["Why", q.next?.explain?.summary ?? ""]]));
+      }));
     },
-    wants: (news) => news.jobs.length > 0,
+    wants: (news) => news.jobs.length > 0 || news.events.some((e) => e.kind === "config.changed"),
   };
 }

@@ -16,6 +16,7 @@ import zmq
 
 import wire
 from client import Client, Refused
+from worker import Worker
 
 REEVED, PAGE = sys.argv[1], sys.argv[2]
 HERE = pathlib.Path(__file__).parent
@@ -210,6 +211,35 @@ class Protocol(WithMaster):
         self.assertIn("asked 1.5, available 0.5, capacity 2", refused.exception.text)
         done = self.client.ask(wire.RELEASE, {"lease": granted["lease"]["lease"]})[1]
         self.assertEqual(done["changed"], 1)
+
+    def test_a_worker_that_pulls_gets_work_once_for_each_time_it_asks(self):
+        puller = Worker(self.endpoint, "puller", 2, lambda text: None, pulls=True)
+        self.addCleanup(puller.leave)
+
+        def live(until, what):
+            deadline = time.monotonic() + 20
+            while not until():
+                self.assertLess(time.monotonic(), deadline, what)
+                puller.step()
+
+        live(lambda: puller.registered, "it registers")
+        job = self.client.submit([{"executor": "sleep", "command": ["1000"], "count": 5, "node_labels": {"who": "puller"},
+                                   "resources": {"cpu_milli": 1000}}])[0]
+
+        def progress(count):
+            return self.client.ask(wire.LIST_JOBS, {"jobs": [job]})[1]["jobs"][0]["progress"].get(count, 0)
+
+        def refused():
+            return self.client.ask(wire.EXPLAIN, {"job": job})[1].get("nodes", {})
+
+        live(lambda: refused().get("takes work only when it asks") == 1, "it is asked for nothing")
+        self.assertEqual((puller.jobs, progress("pending")), ({}, 5))
+        for done in (2, 4, 5):
+            puller.pull()
+            live(lambda: progress("succeeded") == done, f"{done} tasks done")
+            for _ in range(3):  # the master had the ends, and gave nothing for them
+                puller.step()
+                self.assertEqual((puller.jobs, progress("pending")), ({}, 5 - done))
 
     def test_tasks_of_a_worker_survive_the_master(self):
         self.start_worker("survivor", 2)

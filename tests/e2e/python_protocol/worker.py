@@ -39,9 +39,9 @@ class Job:
 
 
 class Worker:
-    def __init__(self, endpoint, name, slots, say=print):
+    def __init__(self, endpoint, name, slots, say=print, pulls=False):
         self.socket = wire.connect(zmq.Context.instance(), endpoint)
-        self.name, self.slots, self.say = name, slots, say
+        self.name, self.slots, self.say, self.pulls = name, slots, say, pulls
         self.incarnation = random_id()
         self.session = 0
         self.registered = False
@@ -71,7 +71,7 @@ class Worker:
             if runs:
                 attempts.append([job_id, runs])
         body = {"name": self.name, "incarnation": self.incarnation, "session": self.session,
-                "capacity": {"cpu_milli": self.slots * 1000, "memory_bytes": 1 << 30},
+                "labels": {"who": self.name}, "pulls": self.pulls, "capacity": {"cpu_milli": self.slots * 1000, "memory_bytes": 1 << 30},
                 "executors": ["noop", "sleep", "square"], "program": "python worker", "attempts": attempts}
         now = time.monotonic()
         if wire.send(self.socket, wire.REGISTER_NODE, body, 1, self.epoch):
@@ -236,6 +236,9 @@ class Worker:
                     del self.jobs[job_id]
 
     # ---- the rest
+
+    def pull(self):
+        wire.send(self.socket, wire.PULL, {"session": self.session}, 0, self.epoch)
 
     def on_stop(self, body):
         for job_id, runs in body.get("tasks", []):

@@ -263,6 +263,25 @@ TEST(agent_core, results_go_to_the_leader_of_several_masters) {
   EXPECT_EQ(links, (std::vector<std::size_t>{1}));
 }
 
+TEST(agent_core, a_standby_is_asked_now_and_then_and_at_once_when_it_says_that_it_leads) {
+  CoreBench bench(config_of(4'000, 2));
+  bench.join();
+  bench.core.connected(1, bench.now);
+  bench.step();
+  (void)bench.take<RegisterNode>();
+  Failed standby;
+  standby.code = Code::not_leader;
+  bench.say(standby, 1, 1);
+  EXPECT_EQ(bench.core.links()[1].state, LinkState::standby);
+  bench.pass(2'900);
+  EXPECT_TRUE(bench.take<RegisterNode>().empty());
+  bench.pass(200);
+  EXPECT_EQ(bench.take<RegisterNode>().size(), 1U);
+  bench.say(standby, 1, 1);
+  bench.say(RegisterAgain{"m1 leads now"}, 2, 1);
+  EXPECT_EQ(bench.take<RegisterNode>().size(), 1U);
+}
+
 TEST(agent_core, register_again_answers_many_frames_with_one_registration) {
   CoreBench bench;
   bench.join();
@@ -571,6 +590,22 @@ INSTANTIATE_TEST_SUITE_P(
     Hostile{"stop_beyond_the_largest_array", StopTasks{{{JobId(1), {{0, 4'000'000'000, 1}}}}, ""},
             "tasks[0].runs[0]"}),
   [](const auto& row) { return std::string(row.param.name); });
+
+TEST(agent_core, tells_what_its_machines_check_says_at_once_and_until_it_is_well) {
+  CoreBench bench;
+  bench.join();
+  bench.core.set_trouble("no disk", bench.now);
+  bench.step();
+  const auto beats = bench.take<Heartbeat>();
+  ASSERT_EQ(beats.size(), 1U);
+  EXPECT_EQ(beats[0].trouble, "no disk");
+  bench.core.set_trouble("no disk", bench.now);
+  bench.step();
+  EXPECT_TRUE(bench.take<Heartbeat>().empty());
+  bench.core.set_trouble("", bench.now);
+  bench.step();
+  EXPECT_EQ(bench.take<Heartbeat>().at(0).trouble, "");
+}
 
 } // namespace
 } // namespace reeve::worker

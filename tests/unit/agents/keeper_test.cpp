@@ -71,6 +71,14 @@ TEST_F(keeper_process, that_cannot_start_says_why) {
   }
 }
 
+TEST_F(keeper_process, is_not_blamed_for_what_its_node_lacks) {
+  std::filesystem::remove_all(dir_ + "/work"); // nowhere to make a fresh folder
+  const TaskResult result = run(shell("true"));
+  EXPECT_EQ(result.cause, Cause::node_trouble);
+  EXPECT_NE(result.text.find("cannot make the working directory"), std::string::npos)
+    << result.text;
+}
+
 TEST_F(keeper_process, tells_what_it_used) {
   const TaskResult busy =
     run(shell("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; x=$(head -c 40000000 /dev/zero | "
@@ -370,6 +378,67 @@ TEST_F(keeper_process, two_tasks_do_not_take_each_others_orphans) {
   cancel(first);
   result(first);
   EXPECT_FALSE(alive(of_first));
+}
+
+// ---- moving
+
+class keeper_checkpoint : public keeper_process {
+protected:
+  void SetUp() override {
+    keeper_process::SetUp();
+    post_.emplace(file("post"));
+  }
+  /// Deaf to TERM: what ends it is the checkpoint or KILL.
+  JobSpec saving(const std::string& on_signal, Duration grace) {
+    JobSpec spec = shell("trap '' TERM; trap '" + on_signal + "' USR1; echo up > " + post_->path() +
+                         "; while :; do sleep 0.01; done");
+    spec.checkpoint_signal = SIGUSR1;
+    spec.checkpoint_grace = grace;
+    spec.grace = milliseconds(1);
+    return spec;
+  }
+  AttemptId started(const JobSpec& spec) {
+    const AttemptId id = start(spec);
+    EXPECT_EQ(post_->line(), "up");
+    return id;
+  }
+  void move(const AttemptId& id) {
+    agent_->stop({id}, Cause::cancelled, "moved", {}, true);
+    EXPECT_TRUE(agent_->flush());
+  }
+  std::optional<Signpost> post_;
+};
+
+TEST_F(keeper_checkpoint, a_task_that_is_moved_may_save_its_state_and_go) {
+  const AttemptId id =
+    started(saving("echo saved > " + post_->path() + "; exit 0", std::chrono::minutes(10)));
+  move(id);
+  EXPECT_EQ(post_->line(), "saved");
+  const TaskResult result = this->result(id);
+  EXPECT_EQ(result.cause, Cause::cancelled) << "its exit code says nothing: it goes on elsewhere";
+  EXPECT_EQ(result.text, "moved");
+}
+TEST_F(keeper_checkpoint, one_that_does_not_go_is_ended_when_the_time_is_over) {
+  const AttemptId id = started(saving("echo saving > " + post_->path(), milliseconds(50)));
+  move(id);
+  EXPECT_EQ(post_->line(), "saving");
+  EXPECT_EQ(result(id).signal, SIGKILL);
+}
+TEST_F(keeper_checkpoint, hearing_it_again_changes_nothing_and_cancelling_ends_the_wait) {
+  const AttemptId id = started(saving("echo saving > " + post_->path(), std::chrono::minutes(10)));
+  move(id);
+  EXPECT_EQ(post_->line(), "saving");
+  move(id);
+  EXPECT_EQ(run(shell("true")).cause, Cause::none); // it was heard
+  EXPECT_FALSE(ended_.contains(id));
+  cancel(id);
+  EXPECT_EQ(result(id).signal, SIGKILL);
+}
+TEST_F(keeper_checkpoint, a_task_that_is_cancelled_gets_no_checkpoint_signal) {
+  const AttemptId id =
+    started(saving("echo saving > " + post_->path() + "; exit 0", std::chrono::minutes(10)));
+  cancel(id);
+  EXPECT_EQ(result(id).signal, SIGKILL);
 }
 
 // ---- the agent's life and death

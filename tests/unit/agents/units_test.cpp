@@ -267,6 +267,27 @@ TEST(agent_pull, an_idle_agent_asks_at_most_once_a_second_and_a_busy_one_never) 
   EXPECT_TRUE(asked.empty()) << "it wants no more";
 }
 
+TEST(agent_pull, one_that_works_only_when_it_asks_says_so_and_asks_whenever_there_is_room) {
+  AgentConfig config = config_of(2'000);
+  config.pulls = true;
+  CoreBench bench(std::move(config));
+  bench.core.connected(0, bench.now);
+  bench.step();
+  EXPECT_TRUE(bench.answer_registration().pulls);
+  EXPECT_EQ(bench.take<Pull>().size(), 1u) << "it has just registered";
+  bench.say(bench.work(1, 2, {{0, 3, 1}}));
+  bench.step();
+  EXPECT_TRUE(bench.take<Pull>().empty());
+  bench.end_quietly(1, {0, 1, 1});
+  bench.step();
+  EXPECT_TRUE(bench.take<Pull>().empty()) << "the third task was waiting here";
+  bench.end_quietly(1, {1, 1, 1});
+  bench.step();
+  EXPECT_EQ(bench.take<Pull>().size(), 1u) << "one runs, there is room for another";
+  bench.step();
+  EXPECT_TRUE(bench.take<Pull>().empty());
+}
+
 TEST(agent_pull, only_the_leader_is_asked) {
   CoreBench bench(config_of(4'000, 2));
   for (const std::size_t link : {0U, 1U}) {

@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
   testing::Values(
     Shown{"job_list", {"job", "list"}}, Shown{"job_show", {"job", "show", "1", "3"}},
     Shown{"job_wait", {"job", "wait", "2", "3"}}, Shown{"job_cancel", {"job", "cancel", "2", "3"}},
-    Shown{"submit", {"submit", "--", "echo", "hi"}},
+    Shown{"submit", {"submit", "--correlation", "c1", "--", "echo", "hi"}},
     Shown{"submit_dry_run", {"submit", "--dry-run", "--", "echo", "hi"}},
     Shown{"task_list", {"task", "list", "2"}}, Shown{"task_show", {"task", "show", "1/0-1"}},
     Shown{"task_explain", {"task", "explain", "3/0"}}, Shown{"node_list", {"node", "list"}},
@@ -471,7 +471,7 @@ TEST(events, are_lines_for_people_and_json_for_programs) {
   const std::string json = shown("jsonl", "2");
   EXPECT_EQ(json.substr(json.find('\n') + 1),
             R"({"v":1,"seq":2,"part":0,"time_us":1738317602000000,"kind":"task.placed","job":5,)"
-            R"("node":"n1","name":"","text":"","numbers":{"tasks":3}})"
+            R"("node":"n1","name":"","text":"","numbers":{"tasks":3},"correlation":""})"
             "\n");
 }
 

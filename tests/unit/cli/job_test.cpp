@@ -132,6 +132,42 @@ TEST(job_text, limits_are_for_the_cluster_or_for_each_node) {
     EXPECT_FALSE(apply_limit(spec, bad, "--limit")) << bad;
 }
 
+TEST(job_text, retry_rules_name_an_end_and_how_often) {
+  using std::chrono::seconds;
+  JobSpec spec;
+  for (const char* good :
+       {"exit:75,100-110=3", "signal:SEGV,SIGBUS,9-10=1:hold", "oom=2:charged:wait=30s", "any=0",
+        "lost_node=10", "preempted=1000", "exit=4"})
+    ASSERT_TRUE(apply_retry(spec, good, "--retry-on")) << good;
+  EXPECT_EQ(spec.retry, (std::vector<RetryRule>{
+                          {Cause::exit_code, {{75, 75}, {100, 110}}, 3, false, false, seconds(0)},
+                          {Cause::signal, {{11, 11}, {7, 7}, {9, 10}}, 1, false, true, seconds(0)},
+                          {Cause::out_of_memory, {}, 2, true, false, seconds(30)},
+                          {Cause::none, {}, 0, false, false, seconds(0)},
+                          {Cause::lost_node, {}, 10, false, false, seconds(0)},
+                          {Cause::preempted, {}, 1000, false, false, seconds(0)},
+                          {Cause::exit_code, {}, 4, false, false, seconds(0)}}));
+  for (const char* bad :
+       {"", "exit", "exit=", "exit=x", "exit=1001", "exit=-1", "exit:=1", "exit:0=1", "exit:256=1",
+        "exit:9-3=1", "exit:75,=1", "oom:9=1", "signal:NOPE=1", "sometimes=1", "exit=1:often",
+        "exit=1:wait=soon", "cancelled=1", "node_trouble=1"}) {
+    const auto done = apply_retry(spec, bad, "--retry-on");
+    ASSERT_FALSE(done) << bad;
+    EXPECT_EQ(done.error().field, "--retry-on") << bad;
+  }
+  EXPECT_EQ(error_of(apply_retry(spec, "exit:0=1", "--retry-on")),
+            "--retry-on: exit codes must be such as 75 or 100-110, from 1 to 255; got '0'");
+}
+
+TEST(job_text, signals_have_names_or_numbers) {
+  EXPECT_EQ(parse_signal("USR1", "s"), 10);
+  EXPECT_EQ(parse_signal("SIGTERM", "s"), 15);
+  EXPECT_EQ(parse_signal("34", "s"), 34);
+  for (const char* bad : {"", "0", "65", "SIG", "usr1", "USR"})
+    EXPECT_EQ(error_of(parse_signal(bad, "s")),
+              std::string("s: must be a signal such as USR1, SIGTERM or 10, got '") + bad + "'");
+}
+
 TEST(job_text, a_sleep_is_written_as_a_duration) {
   JobSpec spec;
   spec.executor = "sleep";
@@ -242,6 +278,9 @@ TEST(job_options, a_wrong_value_names_its_option) {
   check([](JobOptions& o) { o.near = {"x"}; }, "--near");
   check([](JobOptions& o) { o.apart = {"x"}; }, "--apart");
   check([](JobOptions& o) { o.limits = {"x"}; }, "--limit");
+  check([](JobOptions& o) { o.retry = {"x"}; }, "--retry-on");
+  check([](JobOptions& o) { o.checkpoint_signal = "x"; }, "--checkpoint-signal");
+  check([](JobOptions& o) { o.checkpoint_grace = "x"; }, "--checkpoint-grace");
   check([](JobOptions& o) { o.deadline = "x"; }, "--deadline");
 }
 
@@ -305,6 +344,10 @@ after = ["compile", "17:any", { job = 18, kind = "fail" }]
 on_failure = "fail_fast"
 constraints = "zone=a"
 limits = ["db=2"]
+retry = ["exit:75=3", {on = "signal", tries = 1}, "any=2"]
+checkpoint_signal = "USR2"
+checkpoint_grace = "5m"
+crash_nodes = 2
 near = "team=x"
 apart = ["team=y@zone"]
 deadline = "2025-01-31T10:00:00Z"
@@ -318,6 +361,13 @@ deadline = "2025-01-31T10:00:00Z"
   EXPECT_EQ(job.on_failure, FailurePolicy::fail_fast);
   EXPECT_EQ(job.constraints.size(), 1U);
   EXPECT_EQ(job.limits.size(), 1U);
+  ASSERT_EQ(job.retry.size(), 3U); // in this order
+  EXPECT_EQ(job.retry[0].on, Cause::exit_code);
+  EXPECT_EQ(job.retry[1].on, Cause::signal);
+  EXPECT_EQ(job.retry[2].on, Cause::none);
+  EXPECT_EQ(job.checkpoint_signal, 12);
+  EXPECT_EQ(job.checkpoint_grace, std::chrono::minutes(5));
+  EXPECT_EQ(job.crash_nodes, 2U);
   EXPECT_EQ(job.affinity.size(), 2U);
   EXPECT_EQ(job.deadline, TimePoint(std::chrono::seconds(1'738'317'600)));
 }
@@ -355,6 +405,15 @@ TEST(job_file, what_is_wrong_is_named_with_its_place) {
                   "retries: must be an integer, got a string"},
          FileCase{"command = [\"x\"]\neach_line = \"gone\"",
                   "each_line: gone: No such file or directory"},
+         FileCase{"command = [\"x\"]\nretry = [\"exit=many\"]",
+                  "retry[0]: the number of further tries must be from 0 to 1000; got 'exit=many'"},
+         FileCase{
+           "command = [\"x\"]\nretry = [{on = \"cancelled\", tries = 1}]",
+           "retry[0].on: must be exit_code, signal, time_limit, out_of_memory, start_failed, "
+           "executor_error, lost_node, preempted, drained, or none for any failure of the "
+           "task's own; got cancelled"},
+         FileCase{"command = [\"x\"]\ncheckpoint_signal = \"KILL\"",
+                  "checkpoint_signal: must be a signal that a task can catch, got 9"},
          FileCase{"jobs = []", "jobs: must be a list of at least one job"},
          FileCase{"name = \"x\"\n[[jobs]]\ncommand = [\"x\"]", "name: no such field beside `jobs`"},
        })

@@ -54,7 +54,7 @@ TEST_F(JournalCommands, export_prints_each_entry_as_a_line_of_json) {
     "\n"
     R"({"v":1,"seq":2,"time_us":1738317601000000,"type":"NodeRegistered","body":{"node":1,"name":"n1",)"
     R"("incarnation":7,"capacity":{"cpu_milli":4000,"memory_bytes":0,"disk_bytes":0,"named_milli":{}},)"
-    R"("labels":{},"executors":[],"program":""}})"
+    R"("labels":{},"executors":[],"program":"","pulls":false}})"
     "\n"
     R"({"v":1,"seq":3,"time_us":1738317602000000,"type":"ConfigChanged","body":{"values":{"retention.jobs":"2h"}}})"
     "\n");

@@ -98,7 +98,11 @@ private:
       submitted = asked.as<Submit>();
       Submitted answer{JobId(7), static_cast<std::uint32_t>(submitted.jobs.size()), false, ""};
       if (submitted.dry_run)
-        answer = {JobId(), 0, false, "1 task would start on n1"};
+        answer = {JobId(),
+                  0,
+                  false,
+                  "1 task would start on n1",
+                  {"1 task would start on n1", "would wait"}};
       return asked.reply(answer);
     }
     case MessageType::list_jobs:
@@ -124,7 +128,7 @@ private:
       acted_on_nodes = asked.as<ActOnNodes>();
       return asked.reply(Done{acted_on_nodes.nodes.size(), ""});
     case MessageType::list_leases:
-      return asked.reply(LeaseList{{lease()}});
+      return asked.reply(LeaseList{{lease()}, {}});
     case MessageType::allocate:
       allocated = asked.as<Allocate>();
       return asked.reply(Granted{lease(), {}});

@@ -1,6 +1,6 @@
 // What `reeve top` shows, without a terminal, and the report of `reeve stats --since`.
-#include "src/cli/sla.hpp"
 #include "src/cli/top_model.hpp"
+#include "src/history/sla.hpp"
 
 #include <gtest/gtest.h>
 
@@ -155,15 +155,18 @@ TEST(top, every_page_has_rows_with_a_cell_for_each_column) {
 
 // ---- promises
 
+using namespace history;
+
 HistoryRows rows(std::vector<std::string> columns, std::vector<std::vector<std::string>> cells) {
   return {std::move(columns), std::move(cells), 0};
 }
 
 TEST(sla, figures_are_of_all_groups_together) {
-  const auto jobs = rows(
-    {"queue", "jobs", "succeeded", "failed", "cancelled", "average_wait_us", "longest_wait_us"},
-    {{"day", "8", "6", "1", "1", "1000000", "5000000"},
-     {"night", "2", "1", "1", "0", "6000000", "9000000"}});
+  const auto jobs =
+    rows({"queue", "jobs", "succeeded", "failed", "cancelled", "average_wait_us", "longest_wait_us",
+          "p50_wait_us", "p90_wait_us", "p99_wait_us"},
+         {{"day", "8", "6", "1", "1", "1000000", "5000000", "1", "2", "3"},
+          {"night", "2", "1", "1", "0", "6000000", "9000000", "2000000", "4000000", "8000000"}});
   const auto attempts =
     rows({"node", "attempts", "failed", "lost"}, {{"a", "15", "2", "1"}, {"b", "5", "0", "0"}});
   const auto report = sla_report(jobs, attempts, {}, TimePoint(0s), TimePoint(100s));
@@ -172,6 +175,7 @@ TEST(sla, figures_are_of_all_groups_together) {
   EXPECT_DOUBLE_EQ(report.attempt_failures.value(), 0.1);
   EXPECT_EQ(report.average_wait, 2s);
   EXPECT_EQ(report.longest_wait, 9s);
+  EXPECT_EQ(report.p90_wait, 4s);
   EXPECT_FALSE(report.availability);
 }
 
@@ -204,9 +208,39 @@ TEST(sla, promises_are_judged_and_what_was_not_measured_is_not) {
   EXPECT_FALSE(kept("failures=2.9"));
   EXPECT_TRUE(kept("wait=4m"));
   EXPECT_FALSE(kept("wait=3m"));
+  report.p99_wait = 10min;
+  EXPECT_TRUE(kept("p99=10m"));
+  EXPECT_FALSE(kept("p99=9m"));
   EXPECT_FALSE(judge(report, parse_target("availability=99").value()));
   for (const char* bad : {"speed=1", "reliability=101", "reliability", "wait=soon", "failures=-1"})
     EXPECT_EQ(parse_target(bad).error().field, "--target") << bad;
+}
+
+TEST(sla, settings_that_promise_nothing_are_no_targets) {
+  EXPECT_TRUE(
+    targets_in({{"sla.reliability", "0"}, {"sla.failures", "100"}, {"sla.wait", "0s"}}).empty());
+  const auto targets = targets_in(
+    {{"sla.availability", "99.9"}, {"sla.failures", "2"}, {"sla.p90", "5m"}, {"sla.window", "1d"}});
+  ASSERT_EQ(targets.size(), 3u);
+  EXPECT_EQ(targets[0].text(), "at least 99.9 %");
+  EXPECT_EQ(targets[1].text(), "at most 2 %");
+  EXPECT_EQ(targets[2].text(), "at most 5m00s");
+}
+
+TEST(sla, every_promise_is_judged_kept_but_those_that_are_broken) {
+  SlaReport report;
+  report.since = TimePoint(9s);
+  report.reliability = 0.5;
+  const auto targets = targets_in({{"sla.reliability", "99"}, {"sla.availability", "90"}});
+  for (const auto& judged : judge_all(report, targets)) {
+    EXPECT_EQ(judged.kept, judged.promise != "reliability") << judged.promise;
+    if (judged.promise != "reliability")
+      continue;
+    EXPECT_EQ(judged.measured, "50 %");
+    EXPECT_EQ(judged.promised, "at least 99 %");
+    EXPECT_EQ(judged.since, TimePoint(9s));
+  }
+  EXPECT_EQ(judge_all(std::nullopt, {}).size(), 8u);
 }
 
 } // namespace

@@ -39,7 +39,7 @@ TEST_F(DependencyTest, a_blocked_job_can_not_be_placed_before_the_other_succeede
   const JobId second = waiting_for({on_job(first)}, 3);
   ASSERT_EQ(told<JobArrived>().size(), 1u);
   EXPECT_TRUE(told<JobArrived>()[0].blocked);
-  EXPECT_EQ(task(second, 1).reason, "waits for job 1");
+  EXPECT_EQ(task(second, 1).reason, "waits for job 1 to succeed (pending)");
   EXPECT_EQ(refusal(node, second, {{0, 3, 1}}), Code::stale);
   placed(node, first, {{0, 2, 1}}, 2);
   finish(node, first, {{0, 1, 1}});
@@ -65,6 +65,22 @@ TEST_F(DependencyTest, a_job_that_can_never_start_is_cancelled_and_so_is_who_wai
   EXPECT_EQ(task(b, 0).reason, "job 1, which it waited for, failed");
   placed(node, cleanup, {{0, 1, 1}});
   placed(node, alarm, {{0, 1, 1}});
+}
+
+TEST_F(DependencyTest, a_task_that_was_cancelled_before_it_was_placed_can_be_listed) {
+  const NodeId node = add_node("n1");
+  const JobId a = submit(array_of(1)), b = waiting_for({on_job(a)});
+  placed(node, a, {{0, 1, 1}});
+  report(node, a, result_of(0, Cause::exit_code, 1));
+  const JobId c = submit(array_of(1));
+  run(Cancel{c, {}, "enough"});
+  for (const JobId job : {b, c}) {
+    ListTasks query;
+    query.job = job;
+    const auto read = decode<TaskList>(encode(*cluster_.list(query)));
+    ASSERT_TRUE(read) << read.error().message();
+    EXPECT_EQ(read->tasks.at(0).state, TaskState::cancelled);
+  }
 }
 
 TEST_F(DependencyTest, a_wish_for_failure_is_cancelled_by_success) {
@@ -105,6 +121,62 @@ TEST_F(DependencyTest, arrays_wait_element_by_element) {
   finish(node, b, {{0, 7, 1}, {8, 2, 1}});
   EXPECT_EQ(progress(b).state, JobState::cancelled);
   EXPECT_EQ(progress(b).succeeded, 9u);
+}
+
+TEST_F(DependencyTest, who_waits_says_for_what_and_what_has_come_true_is_left_out) {
+  const NodeId node = add_node("n1");
+  const JobId a = submit(array_of(2)), b = submit(array_of(1)), c = submit(array_of(2));
+  const JobId job = waiting_for({on_job(a, DependencyKind::ok, true),
+                                 on_job(b, DependencyKind::any), on_job(c, DependencyKind::fail)},
+                                2);
+  const auto why = [&](TaskIndex index) {
+    return cluster_.waits_for(*cluster_.find_job(job), index);
+  };
+  EXPECT_EQ(why(1),
+            "waits for task 1/1 to succeed (pending), job 2 to end (pending), job 3 to fail "
+            "(pending)");
+  placed(node, a, {{0, 2, 1}}, 2);
+  finish(node, a, {{1, 1, 1}});
+  placed(node, b, {{0, 1, 1}});
+  EXPECT_EQ(why(0),
+            "waits for task 1/0 to succeed (running), job 2 to end (running), job 3 to fail "
+            "(pending)");
+  EXPECT_EQ(why(1), "waits for job 2 to end (running), job 3 to fail (pending)");
+  finish(node, b, {{0, 1, 1}});
+  EXPECT_EQ(why(1), "waits for job 3 to fail (pending)");
+}
+
+TEST_F(DependencyTest, a_submission_can_be_tried_without_being_made) {
+  const NodeId node = add_node("n1");
+  const JobId done = submit(array_of(1)), runs = submit(array_of(1));
+  placed(node, done, {{0, 1, 1}});
+  finish(node, done, {{0, 1, 1}});
+  placed(node, runs, {{0, 1, 1}});
+  const std::uint64_t before = cluster_.state_hash();
+  JobSpec first = array_of(1), second = array_of(1), third = array_of(1);
+  first.name = "first";
+  first.after = {on_job(done), on_job(runs, DependencyKind::any)};
+  second.after = {on_place(0)};
+  third.after = {on_job(done, DependencyKind::fail)};
+  const auto attempt = [&](const std::vector<JobSpec>& specs) {
+    SubmitJobs command;
+    for (const JobSpec& spec : specs)
+      command.specs.push_back(Raw{encode(spec)});
+    return cluster_.would_take(command, now_);
+  };
+  const auto waits = attempt({first, second, third, array_of(1)});
+  ASSERT_TRUE(waits);
+  EXPECT_EQ(*waits, (std::vector<std::string>{
+                      "waits for job 2 to end (running)",
+                      "waits for job first to succeed (submitted with it)",
+                      "waits for job 1 to fail (succeeded), which can not happen any more", ""}));
+  first.after = {on_job(JobId(77))};
+  EXPECT_EQ(attempt({first}).error().field, "jobs[0].after[0].job");
+  first.after = {on_place(1)};
+  EXPECT_NE(attempt({first, second}).error().text.find("first -> "), std::string::npos);
+  EXPECT_EQ(cluster_.state_hash(), before);
+  run(ChangeConfig{{{"queue.default.submit_limit", "3"}}});
+  EXPECT_EQ(attempt({array_of(4)}).error().code, Code::refused);
 }
 
 TEST_F(DependencyTest, several_wishes_must_all_come_true) {
@@ -295,12 +367,12 @@ TEST_F(DependencyTest, a_preempted_task_waits_again_free_of_charge) {
   placed(node, id, {{0, 2, 1}}, 2);
   run(Preempt{node, id, {{1, 1, 1}}, Cause::preempted, "room for job 9"});
   ASSERT_EQ(told<TasksToStop>().size(), 1u);
-  EXPECT_EQ(cluster_.reconcile(node, {}).cancel.size(), 1u); // repeated to an agent that registers
+  EXPECT_EQ(cluster_.reconcile(node, {}).move.size(), 1u); // repeated to an agent that registers
   report(node, id, result_of(1, Cause::cancelled, 15));
   EXPECT_EQ(state(id, 1), TaskState::interrupted);
   ASSERT_EQ(told<TasksInterrupted>().size(), 1u);
   EXPECT_EQ(told<TasksInterrupted>()[0].cause, Cause::preempted);
-  EXPECT_EQ(told<TasksInterrupted>()[0].failures, 0u);
+  EXPECT_EQ(told<TasksInterrupted>()[0].tally->failures, 0u);
   EXPECT_FALSE(run(Preempt{node, id, {{1, 1, 1}}, Cause::preempted, "late"}).entry);
 }
 

@@ -396,8 +396,8 @@ TEST_F(results, that_are_failures_are_tried_again_as_often_as_asked) {
     report(node_, job, result_of(0, Cause::exit_code, 1, attempt));
     const auto interrupted = told<TasksInterrupted>();
     ASSERT_EQ(interrupted.size(), 1u);
-    EXPECT_EQ(interrupted[0].failures, attempt);
-    EXPECT_EQ(interrupted[0].losses, 0u);
+    EXPECT_EQ(interrupted[0].tally->failures, attempt);
+    EXPECT_EQ(interrupted[0].tally->losses, 0u);
     EXPECT_EQ(state(job, 0), TaskState::interrupted);
     run(Requeue{job, {{0, 1, attempt}}, Cause::exit_code, now_ + std::chrono::seconds(1), "again"});
     const auto ready = told<TasksReady>();
@@ -413,20 +413,20 @@ TEST_F(results, that_are_failures_are_tried_again_as_often_as_asked) {
 TEST_F(results, failures_and_losses_are_charged_apart) {
   const JobId job = running(1, 1);
   lose(node_);
-  EXPECT_EQ(told<TasksInterrupted>().at(0).losses, 1u);
+  EXPECT_EQ(told<TasksInterrupted>().at(0).tally->losses, 1u);
   run(Requeue{job, {{0, 1, 1}}, Cause::lost_node, {}, {}});
   add_node("a", vcores(100));
   placed(node_, job, {{0, 1, 2}});
   report(node_, job, result_of(0, Cause::exit_code, 1, 2));
-  EXPECT_EQ(told<TasksInterrupted>().at(0).losses, 1u);
-  EXPECT_EQ(told<TasksInterrupted>().at(0).failures, 1u);
+  EXPECT_EQ(told<TasksInterrupted>().at(0).tally->losses, 1u);
+  EXPECT_EQ(told<TasksInterrupted>().at(0).tally->failures, 1u);
 }
 
 TEST_F(results, cancelled_by_nobody_here_charge_nothing) {
   const JobId job = running(1);
   report(node_, job, result_of(0, Cause::cancelled));
   EXPECT_EQ(state(job, 0), TaskState::interrupted);
-  EXPECT_EQ(told<TasksInterrupted>().at(0).failures, 0u);
+  EXPECT_EQ(told<TasksInterrupted>().at(0).tally->failures, 0u);
 }
 
 TEST_F(results, of_neighbours_with_different_pasts_are_told_apart) {
@@ -442,9 +442,9 @@ TEST_F(results, of_neighbours_with_different_pasts_are_told_apart) {
   std::uint32_t with_failure = 0;
   for (const auto& one : interrupted)
     for (const TaskRun& run : one.runs) {
-      EXPECT_EQ(one.failures, run.first == 1 ? 1u : 0u);
+      EXPECT_EQ(one.tally->failures, run.first == 1 ? 1u : 0u);
       EXPECT_EQ(run.attempt, run.first == 1 ? 2u : 1u);
-      with_failure += one.failures * run.count;
+      with_failure += one.tally->failures * run.count;
     }
   EXPECT_EQ(with_failure, 1u);
   EXPECT_EQ(progress(job).interrupted, 3u);

@@ -28,6 +28,25 @@ TEST_F(leases, hold_resources_until_they_are_given_back) {
   EXPECT_EQ(available(node), vcores(4));
 }
 
+TEST_F(leases, keep_the_queue_and_the_limits_that_they_count_in) {
+  add_node("a");
+  GrantLease wish = ask("a", 1, "k");
+  wish.queue = "night";
+  wish.limits = {{"db", 2, false}};
+  const LeaseId lease = run(wish).lease;
+  ASSERT_EQ(told<LeaseChanged>().size(), 1u);
+  EXPECT_EQ(told<LeaseChanged>()[0].queue, "night");
+  EXPECT_EQ(told<LeaseChanged>()[0].limits, wish.limits);
+  EXPECT_EQ(told<LeaseChanged>()[0].key, wish.key);
+  const LeaseView seen = cluster_.view(cluster_.leases().at(lease));
+  EXPECT_EQ(seen.queue, "night");
+  EXPECT_EQ(seen.limits, wish.limits);
+  const auto again = Cluster::restore(cluster_.snapshot());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->leases().at(lease).queue, "night");
+  EXPECT_EQ(again->leases().at(lease).limits, wish.limits);
+}
+
 TEST_F(leases, are_refused_with_what_was_asked_what_is_available_and_the_capacity) {
   add_node("a");
   run(ask("a", 3));
@@ -123,6 +142,19 @@ TEST_F(leases, ids_are_never_used_twice_not_even_after_a_restart) {
 }
 
 class settings : public CoreTest {};
+
+TEST_F(settings, a_promise_is_journalled_when_it_breaks_and_when_it_is_kept_again) {
+  const auto judge = [&](bool kept) {
+    return run(JudgePromise{"p90", kept, "at most 5m", "6m", now_});
+  };
+  EXPECT_FALSE(judge(true).entry);
+  EXPECT_EQ(judge(false).changed, 1u);
+  EXPECT_FALSE(judge(false).entry) << "it is broken already";
+  EXPECT_EQ(cluster_.broken_promises(), std::set<std::string>{"p90"});
+  EXPECT_EQ(Cluster::restore(cluster_.snapshot())->broken_promises(), std::set<std::string>{"p90"});
+  EXPECT_EQ(judge(true).changed, 1u);
+  EXPECT_TRUE(cluster_.broken_promises().empty());
+}
 
 TEST_F(settings, are_kept_and_only_what_differs_is_an_entry) {
   EXPECT_EQ(run(ChangeConfig{{{"a", "1"}, {"b", "2"}}}).changed, 2u);

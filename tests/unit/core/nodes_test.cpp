@@ -33,8 +33,8 @@ TEST_F(nodes, with_a_new_incarnation_have_lost_what_ran_there) {
   ASSERT_EQ(interrupted.size(), 1u);
   EXPECT_EQ(interrupted[0].runs, (std::vector<TaskRun>{{0, 2, 1}}));
   EXPECT_EQ(interrupted[0].cause, Cause::lost_node);
-  EXPECT_EQ(interrupted[0].losses, 1u);
-  EXPECT_EQ(interrupted[0].failures, 0u);
+  EXPECT_EQ(interrupted[0].tally->losses, 1u);
+  EXPECT_EQ(interrupted[0].tally->failures, 0u);
 }
 
 TEST_F(nodes, with_the_same_incarnation_keep_what_runs_there_whatever_else_changed) {
@@ -90,8 +90,8 @@ TEST_F(nodes, that_take_their_leave_charge_nobody) {
   const auto interrupted = told<TasksInterrupted>();
   ASSERT_EQ(interrupted.size(), 1u);
   EXPECT_EQ(interrupted[0].cause, Cause::drained);
-  EXPECT_EQ(interrupted[0].losses, 0u);
-  EXPECT_EQ(interrupted[0].failures, 0u);
+  EXPECT_EQ(interrupted[0].tally->losses, 0u);
+  EXPECT_EQ(interrupted[0].tally->failures, 0u);
 }
 
 TEST_F(nodes, that_were_lost_are_up_again_when_they_register) {

@@ -28,6 +28,7 @@ protected:
     lease.resources = vcores(1);
     run(lease);
     run(ChangeConfig{{{"x", "1"}}});
+    run(JudgePromise{"reliability", false, "at least 99 %", "90 %", now_});
     run(BeginEpoch{Epoch(5), "m"});
   }
   /// The error of an entry that comes next.
@@ -81,6 +82,9 @@ TEST_F(replaying, refuses_facts_that_do_not_fit_and_says_which) {
     {LeaseRenewed{LeaseId(9), {}}, "unknown"},
     {LeasesEnded{{LeaseId(9)}, false}, "lease 9 is unknown"},
     {TasksPreempted{none, flying, {{0, 1}}, {}, {}}, "not in flight"},
+    {NodeFlagged{none, {}}, "node 7 is unknown"},
+    {PromiseJudged{"wait", true, {}, {}, {}}, "was not broken"},
+    {PromiseJudged{"reliability", false, {}, {}, {}}, "was broken already"},
   };
   std::set<std::size_t> kinds;
   for (const auto& [fact, wanted] : facts) {

@@ -25,16 +25,20 @@ core::TasksInterrupted lost(std::uint32_t losses, NodeId node = NodeId(1), TaskR
   change.runs = {run};
   change.node = node;
   change.cause = Cause::lost_node;
-  change.losses = losses;
+  core::Tally tally;
+  tally.losses = losses;
+  change.tally = tally;
   change.at = start;
   return change;
 }
-core::TasksInterrupted failed(std::uint32_t failures, std::uint32_t retries = 100,
+core::TasksInterrupted failed(std::uint32_t failures, std::uint32_t retries = 10'000,
                               Cause cause = Cause::exit_code) {
   core::TasksInterrupted change = lost(0);
   change.kind = kind(retries);
   change.cause = cause;
-  change.failures = failures;
+  core::Tally tally;
+  tally.failures = failures;
+  change.tally = tally;
   return change;
 }
 core::NodeChanged node(std::uint32_t id) {
@@ -118,46 +122,165 @@ TEST(recovery, gives_up_when_the_losses_are_used_up) {
   EXPECT_EQ(wish.cause, Cause::lost_node);
   EXPECT_NE(wish.reason.find("3 times; lost_retries is 2"), std::string::npos) << wish.reason;
 }
+core::TasksInterrupted crashed(std::vector<NodeId> nodes) {
+  auto change = lost(static_cast<std::uint32_t>(nodes.size()), nodes.back());
+  core::Tally tally = *change.tally;
+  tally.crashes = std::move(nodes);
+  change.tally = tally;
+  return change;
+}
 TEST(recovery, holds_a_task_that_was_on_three_nodes_as_they_died) {
   Recovery recovery(1);
   recovery.apply({node(1), node(2), node(3)});
-  only<core::Requeue>(decide(recovery, lost(1, NodeId(1))));
-  only<core::Requeue>(decide(recovery, lost(2, NodeId(2))));
-  only<core::Requeue>(decide(recovery, lost(3, NodeId(2)))); // the same node again
-  const auto wishes = decide(recovery, lost(4, NodeId(3)));
+  only<core::Requeue>(decide(recovery, crashed({NodeId(1), NodeId(2)})));
+  const auto wishes = decide(recovery, crashed({NodeId(1), NodeId(2), NodeId(3)}));
   const auto& wish = only<core::GiveUp>(wishes);
   EXPECT_TRUE(wish.hold);
   EXPECT_EQ(wish.reason, "was on 3 nodes as they died: n1, n2, n3");
-  // A person has let it go on: it begins anew.
-  only<core::Requeue>(decide(recovery, lost(1, NodeId(3))));
 }
-TEST(recovery, only_the_tasks_that_were_there_each_time_are_held) {
-  Recovery recovery(1);
-  decide(recovery, lost(1, NodeId(1), {0, 10, 1}));
-  decide(recovery, lost(2, NodeId(2), {2, 6, 2}));
-  const auto wishes = decide(recovery, lost(3, NodeId(3), {0, 10, 3}));
-  ASSERT_EQ(wishes.size(), 2u);
-  for (const auto& command : wishes) {
-    if (const auto* held = std::get_if<core::GiveUp>(&command))
-      EXPECT_EQ(held->runs, (std::vector<TaskRun>{{2, 6, 3}}));
-    else
-      EXPECT_EQ(std::get<core::Requeue>(command).runs,
-                (std::vector<TaskRun>{{0, 2, 3}, {8, 2, 3}}));
+TEST(recovery, holds_earlier_or_later_when_the_job_says_so) {
+  for (std::uint32_t limit = 1; limit <= 4; ++limit) {
+    Recovery recovery(1);
+    auto change = crashed({NodeId(1), NodeId(2)});
+    core::Kind patient = *change.kind;
+    patient.crash_nodes = limit;
+    change.kind = std::make_shared<const core::Kind>(patient);
+    const auto wishes = decide(recovery, change);
+    EXPECT_EQ(std::holds_alternative<core::GiveUp>(wishes.at(0)), limit <= 2) << limit;
   }
 }
 TEST(recovery, never_holds_when_told_so) {
   Recovery recovery(1);
   recovery.apply({core::ConfigUpdated{{{"retry.crash_nodes", "0"}}}});
-  for (std::uint32_t n = 1; n <= 5; ++n)
-    only<core::Requeue>(decide(recovery, lost(n, NodeId(n))));
+  only<core::Requeue>(decide(recovery, crashed({NodeId(1), NodeId(2), NodeId(3), NodeId(4)})));
 }
-TEST(recovery, forgets_where_a_job_was_when_it_is_over) {
+
+/// A job with one retry rule and what became of an attempt that it fits.
+struct RuleCase {
+  const char* name;
+  RetryRule rule;
+  Cause cause;
+  std::int32_t code;
+  core::Tally tally;
+  bool again, hold;
+  Duration wait; // without jitter
+  const char* reason;
+};
+class Rules : public testing::TestWithParam<RuleCase> {};
+TEST_P(Rules, decide_before_retries_do) {
+  const RuleCase& c = GetParam();
   Recovery recovery(1);
-  decide(recovery, lost(1, NodeId(1)));
-  decide(recovery, lost(2, NodeId(2)));
-  recovery.apply({core::JobEnded{JobId(1), JobState::failed, 1, start}});
-  only<core::Requeue>(decide(recovery, lost(3, NodeId(3))));
+  recovery.apply({node(1), core::ConfigUpdated{{{"retry.jitter_percent", "0"}}}});
+  auto change = lost(0);
+  core::Kind kind;
+  kind.retry = {c.rule};
+  change.kind = std::make_shared<const core::Kind>(kind);
+  change.cause = c.cause;
+  core::Tally tally = c.tally;
+  tally.code = c.code;
+  change.tally = tally;
+  const auto wishes = decide(recovery, change);
+  ASSERT_EQ(wishes.size(), 1u);
+  if (c.again) {
+    const auto& wish = std::get<core::Requeue>(wishes[0]);
+    EXPECT_EQ(wish.not_before, c.wait.count() == 0 ? TimePoint{} : start + c.wait);
+    EXPECT_EQ(wish.reason, c.reason);
+  } else {
+    const auto& wish = std::get<core::GiveUp>(wishes[0]);
+    EXPECT_EQ(wish.hold, c.hold);
+    EXPECT_EQ(wish.reason, c.reason);
+  }
 }
+RetryRule rule(Cause on, std::uint32_t tries, std::vector<CodeRange> codes = {}, bool hold = false,
+               Duration wait = {}) {
+  return {on, std::move(codes), tries, false, hold, wait};
+}
+INSTANTIATE_TEST_SUITE_P(
+  , Rules,
+  testing::Values(
+    RuleCase{"exit_code_waits_a_second",
+             rule(Cause::exit_code, 3, {{75, 75}}),
+             Cause::exit_code,
+             75,
+             {0, 0, 0, {1}, {}, 0},
+             true,
+             false,
+             1s,
+             "exit code 75; try 1 of 3 by its retry rule"},
+    RuleCase{"own_wait_doubles",
+             rule(Cause::signal, 9, {}, false, 10s),
+             Cause::signal,
+             11,
+             {0, 0, 0, {3}, {}, 0},
+             true,
+             false,
+             40s,
+             "signal 11; try 3 of 9 by its retry rule"},
+    RuleCase{"own_wait_may_be_longer_than_the_longest",
+             rule(Cause::signal, 9, {}, false, 600s),
+             Cause::signal,
+             11,
+             {0, 0, 0, {3}, {}, 0},
+             true,
+             false,
+             600s,
+             "signal 11; try 3 of 9 by its retry rule"},
+    RuleCase{"used_up_is_held_when_the_rule_says_so",
+             rule(Cause::out_of_memory, 1, {}, true),
+             Cause::out_of_memory,
+             9,
+             {0, 0, 0, {2}, {}, 0},
+             false,
+             true,
+             0s,
+             "out_of_memory, as has happened 2 times; its retry rule allows 1 further try"},
+    RuleCase{"lost_node_by_rule_goes_on_beyond_lost_retries",
+             rule(Cause::lost_node, 20),
+             Cause::lost_node,
+             0,
+             {0, 9, 0, {9}, {NodeId(1)}, 0},
+             true,
+             false,
+             128s,
+             "node n1 was lost; try 9 of 20 by its retry rule"},
+    RuleCase{"lost_node_by_rule_fails",
+             rule(Cause::lost_node, 0),
+             Cause::lost_node,
+             0,
+             {0, 1, 0, {1}, {NodeId(1)}, 0},
+             false,
+             false,
+             0s,
+             "node n1 was lost, as has happened once; its retry rule allows 0 further tries"},
+    RuleCase{"preempted_too_often",
+             rule(Cause::preempted, 2),
+             Cause::preempted,
+             15,
+             {0, 0, 0, {3}, {}, 0},
+             false,
+             false,
+             0s,
+             "preempted, as has happened 3 times; its retry rule allows 2 further tries"},
+    RuleCase{"another_end_is_none_of_its_business",
+             rule(Cause::exit_code, 0),
+             Cause::preempted,
+             15,
+             {},
+             true,
+             false,
+             0s,
+             ""},
+    RuleCase{"node_trouble_waits_and_goes_on",
+             rule(Cause::none, 0),
+             Cause::node_trouble,
+             0,
+             {0, 0, 4, {}, {}, 0},
+             true,
+             false,
+             8s,
+             "node n1 could not start it, which is not its fault"}),
+  [](const auto& test) { return std::string(test.param.name); });
+
 class FreeOfCharge : public testing::TestWithParam<Cause> {};
 TEST_P(FreeOfCharge, goes_back_at_once) {
   Recovery recovery(1);
@@ -312,6 +435,90 @@ TEST_F(RecoveryAndLedger, a_restart_in_between_loses_nothing) {
   recovery_.reset(all);
   recover();
   EXPECT_EQ(in(job, &JobProgress::pending), 10u);
+}
+
+TEST_F(RecoveryAndLedger, nodes_that_died_are_counted_across_a_restart) {
+  const JobId job = submit(1);
+  for (std::uint32_t node = 1; node <= 3; ++node) {
+    auto again = core::Cluster::restore(cluster_.snapshot());
+    ASSERT_TRUE(again);
+    cluster_ = std::move(*again);
+    core::Changes all;
+    cluster_.describe(all);
+    recovery_ = Recovery(node);
+    recovery_.reset(all);
+    place(job, node, {{0, 1, node}});
+    lose(node);
+    recover();
+  }
+  EXPECT_EQ(in(job, &JobProgress::held), 1u);
+  EXPECT_EQ(cluster_.list(ListJobs{}).jobs.at(0).reason,
+            "1 task is held; task 0: was on 3 nodes as they died: n1, n2, n3");
+}
+
+JobSpec one_task(std::vector<RetryRule> rules, std::uint32_t retries) {
+  JobSpec spec;
+  spec.executor = "noop";
+  spec.retry = std::move(rules);
+  spec.retries = retries;
+  return spec;
+}
+class RulesAndLedger : public RecoveryAndLedger {
+protected:
+  JobId submit_one(const JobSpec& spec) {
+    return execute(core::SubmitJobs{{}, {Raw{encode(spec)}}}).first_job;
+  }
+  /// The next attempt ends like this. Its state afterwards.
+  TaskState end(JobId job, Cause cause, std::int32_t code) {
+    const Attempt attempt = ++attempts_[job];
+    place(job, 1, {{0, 1, attempt}});
+    TaskResult result;
+    result.attempt = attempt;
+    result.cause = cause;
+    (cause == Cause::exit_code ? result.exit_code : result.signal) = code;
+    execute(core::Finish{NodeId(1), {{job, {}, {result}}}});
+    recover();
+    return cluster_.state_of(*cluster_.find_job(job), 0);
+  }
+  std::map<JobId, Attempt> attempts_;
+};
+TEST_F(RulesAndLedger, the_first_rule_that_fits_decides_and_others_stay_whole) {
+  const JobId job = submit_one(
+    one_task({rule(Cause::exit_code, 2, {{70, 75}}), rule(Cause::exit_code, 0, {{1, 69}})}, 1));
+  EXPECT_EQ(end(job, Cause::exit_code, 70), TaskState::pending);
+  EXPECT_EQ(end(job, Cause::exit_code, 75), TaskState::pending); // of the same rule
+  EXPECT_EQ(end(job, Cause::signal, 9), TaskState::pending);     // the one of `retries`
+  EXPECT_EQ(end(job, Cause::exit_code, 72), TaskState::failed);
+  EXPECT_EQ(cluster_.progress(job)->exit_code, 72);
+  const JobId other = submit_one(one_task({rule(Cause::exit_code, 0, {{1, 69}})}, 5));
+  EXPECT_EQ(end(other, Cause::exit_code, 1), TaskState::failed); // whatever `retries` says
+}
+TEST_F(RulesAndLedger, charged_tries_use_up_retries_too) {
+  RetryRule charged = rule(Cause::exit_code, 10, {{75, 75}});
+  charged.charged = true;
+  const JobId job = submit_one(one_task({charged}, 2));
+  EXPECT_EQ(end(job, Cause::exit_code, 75), TaskState::pending);
+  EXPECT_EQ(end(job, Cause::signal, 11), TaskState::pending);
+  EXPECT_EQ(end(job, Cause::exit_code, 75), TaskState::failed);
+}
+TEST_F(RulesAndLedger, a_held_task_says_why_and_begins_anew_when_a_person_retries_it) {
+  const JobId job = submit_one(one_task({rule(Cause::time_limit, 1, {}, true)}, 0));
+  EXPECT_EQ(end(job, Cause::time_limit, 15), TaskState::pending);
+  EXPECT_EQ(end(job, Cause::time_limit, 15), TaskState::held);
+  ListTasks query;
+  query.job = job;
+  EXPECT_EQ(cluster_.list(query)->tasks.at(0).reason,
+            "time_limit, as has happened 2 times; its retry rule allows 1 further try");
+  execute(core::Retry{job, {}});
+  EXPECT_EQ(end(job, Cause::time_limit, 15), TaskState::pending);
+  EXPECT_EQ(end(job, Cause::time_limit, 15), TaskState::held);
+  EXPECT_TRUE(cluster_.check_invariants().empty());
+}
+TEST_F(RulesAndLedger, a_nodes_own_trouble_is_charged_to_nobody) {
+  const JobId job = submit_one(one_task({rule(Cause::none, 0)}, 0));
+  for (int n = 0; n < 20; ++n)
+    EXPECT_EQ(end(job, Cause::node_trouble, 0), TaskState::pending);
+  EXPECT_EQ(end(job, Cause::start_failed, 0), TaskState::failed);
 }
 
 } // namespace

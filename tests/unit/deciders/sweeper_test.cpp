@@ -153,5 +153,71 @@ TEST(sweeper, frees_work_that_is_booked_on_a_node_that_is_not_there) {
   EXPECT_TRUE(sweeper.decide(start + 10min).empty());
 }
 
+// ---- reports, and what is swept only when the settings say so
+TEST(sweeper, reports_what_it_would_give_back_and_then_gives_back_the_same) {
+  Sweeper sweeper;
+  auto gone = node(7, NodeState::gone, start);
+  gone.name = "n7";
+  sweeper.apply({core::LeaseChanged{LeaseId(1), NodeId(1), start + 10s}, ended(1, start, 30),
+                 ended(2, start, 10), gone});
+  EXPECT_EQ(sweeper.report(start).text(), "nothing");
+  EXPECT_EQ(sweeper.report(start).things(), 0u);
+  EXPECT_TRUE(sweeper.sweep(start).empty());
+  const auto report = sweeper.report(start + 25h);
+  EXPECT_EQ(report.text(),
+            "1 lease past its time, 2 finished jobs (of 40 tasks), 1 node that is gone (n7)");
+  EXPECT_EQ(report.things(), 4u);
+  EXPECT_EQ(sweeper.report(start + 25h).text(), report.text()); // asks for nothing
+  EXPECT_EQ(sweeper.sweep(start + 25h).size(), 3u);
+}
+TEST(sweeper, a_reopened_job_is_in_no_report) {
+  Sweeper sweeper;
+  core::JobReopened reopened;
+  reopened.job = JobId(1);
+  sweeper.apply({ended(1, start), ended(2, start), reopened});
+  EXPECT_EQ(sweeper.report(start + 2h).jobs, 1u);
+}
+TEST(sweeper, the_report_of_jobs_that_fill_the_room_counts_what_is_forgotten) {
+  Sweeper sweeper;
+  sweeper.apply({core::ConfigUpdated{{{"retention.tasks", "100"}}}});
+  sweeper.apply({ended(1, start, 1'000), ended(2, start, 50), ended(3, start, 49),
+                 ended(4, start, 1), ended(5, start, 60)});
+  EXPECT_EQ(sweeper.report(start).jobs, 2u);
+  EXPECT_EQ(jobs(sweeper.decide(start)).size(), 2u);
+}
+TEST(sweeper, a_sweep_by_hand_does_not_wait_for_its_time) {
+  Sweeper sweeper;
+  sweeper.apply({node(7, NodeState::lost, start)});
+  EXPECT_TRUE(sweeper.decide(start + 24h - 1s).empty());
+  EXPECT_TRUE(sweeper.decide(start + 24h).empty()); // the next sweep is in five minutes
+  EXPECT_EQ(sweeper.sweep(start + 24h).size(), 1u);
+}
+TEST(sweeper, a_job_that_was_held_and_left_is_cancelled_when_the_settings_say_so) {
+  Sweeper sweeper;
+  sweeper.apply({core::HoldChanged{JobId(1), true}, core::HoldChanged{JobId(2), true}});
+  EXPECT_TRUE(sweeper.decide(start).empty());
+  EXPECT_TRUE(sweeper.sweep(start + 8'760h).empty()); // never, unless told
+  sweeper.apply({core::ConfigUpdated{{{"retention.held", "30d"}}}});
+  sweeper.apply({core::HoldChanged{JobId(2), false}});
+  EXPECT_EQ(sweeper.report(start + 720h).text(), "1 abandoned job (1)");
+  const auto wishes = sweeper.sweep(start + 720h);
+  ASSERT_EQ(wishes.size(), 1u);
+  EXPECT_EQ(std::get<core::Cancel>(wishes[0]).job, JobId(1));
+  sweeper.apply({ended(1, start + 720h)});
+  EXPECT_EQ(sweeper.report(start + 720h).text(), "nothing");
+}
+TEST(sweeper, a_lease_without_an_end_is_taken_back_when_it_is_idle_and_the_settings_say_so) {
+  Sweeper sweeper;
+  sweeper.apply({core::ConfigUpdated{{{"retention.leases", "1d"}}}});
+  const core::LeaseChanged lease{LeaseId(1), NodeId(1), {}};
+  sweeper.apply({lease});
+  EXPECT_TRUE(sweeper.sweep(start).empty());
+  sweeper.apply({lease}); // renewed
+  EXPECT_TRUE(sweeper.sweep(start + 20h).empty());
+  EXPECT_TRUE(sweeper.sweep(start + 30h).empty());
+  EXPECT_EQ(sweeper.report(start + 44h).text(), "1 idle lease");
+  EXPECT_EQ(leases(sweeper.sweep(start + 44h)), std::vector{LeaseId(1)});
+}
+
 } // namespace
 } // namespace reeve::deciders

@@ -101,6 +101,32 @@ TEST_F(Telling, preemption_tuning_and_quarantine) {
   EXPECT_EQ(events[3].numbers.at("until_us"), 99);
   EXPECT_EQ(events[4].kind, "node.unquarantined");
 }
+TEST_F(Telling, a_promise_that_breaks_or_is_kept_again) {
+  const auto events =
+    tell({PromiseJudged{"p90", false, "at most 5m", "6m", TimePoint(Duration(4))},
+          PromiseJudged{"p90", true, "at most 5m", "4m", TimePoint(Duration(5))}});
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].kind, "sla.breached");
+  EXPECT_EQ(events[0].name, "p90");
+  EXPECT_EQ(events[0].text, "6m, promised at most 5m");
+  EXPECT_EQ(events[0].numbers.at("since_us"), 4);
+  EXPECT_EQ(events[1].kind, "sla.recovered");
+}
+TEST_F(Telling, what_was_submitted_and_its_end_carry_the_correlation) {
+  JobSpec spec;
+  spec.name = "a";
+  spec.command = {"correlation"};
+  const auto plain = tell({JobsSubmitted{JobId(1), {}, {Raw{encode(spec)}}}});
+  EXPECT_EQ(plain.at(0).correlation, "");
+  spec.correlation = "order 66";
+  const auto events = tell(
+    {JobsSubmitted{JobId(1), {}, {Raw{encode(spec)}}}},
+    {core::JobEnded{
+      JobId(1), JobState::succeeded, 1, TimePoint(Duration(9)), {}, 1, 0, 0, 0, "", "order 66"}});
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].correlation, "order 66");
+  EXPECT_EQ(events[1].correlation, "order 66");
+}
 TEST_F(Telling, the_end_of_a_job_comes_last_with_the_last_number) {
   const auto events = tell({JobHeld{JobId(1), true, ""}, JobHeld{JobId(2), true, ""}},
                            {core::JobEnded{JobId(8), JobState::failed, 5, TimePoint(Duration(9))}});

@@ -47,20 +47,41 @@ TEST_F(GatewayRules, node_actions_and_settings_go_to_the_registry) {
   EXPECT_EQ(say(client, act).registry.size(), 1u);
   EXPECT_EQ(say(client, SetConfig{{{"a", "b"}}}, 2).registry.size(), 1u);
 }
-TEST_F(GatewayRules, history_goes_to_the_archivist_and_what_asks_for_a_place_to_the_scheduler) {
+TEST_F(GatewayRules, a_log_level_is_set_at_once_and_a_wrong_one_is_refused) {
+  const auto out = say(client, SetLogLevel{"debug"});
+  EXPECT_EQ(out.log_level, "debug");
+  EXPECT_EQ(only<Done>(out).changed, 1u);
+  const auto wrong = say(client, SetLogLevel{"loud"});
+  EXPECT_EQ(wrong.log_level, "");
+  EXPECT_EQ(only<Failed>(wrong).field, "level");
+}
+TEST_F(GatewayRules, history_goes_to_the_archivist_and_leases_to_the_scheduler) {
   EXPECT_EQ(say(client, QueryHistory{}).archivist.size(), 1u);
-  EXPECT_EQ(say(client, Explain{JobId(1), 0}, 2).scheduler.size(), 1u);
+  Allocate lease;
+  lease.resources.cpu_milli = 1;
+  lease.limits = {{"db", 1, false}};
+  EXPECT_EQ(say(client, lease, 4).scheduler.size(), 1u);
+  lease.limits.push_back({"db", 2, true});
+  const auto twice = say(client, lease, 5);
+  EXPECT_TRUE(twice.scheduler.empty());
+  EXPECT_EQ(only<Failed>(twice, 5).field, "limits[1].name");
+}
+TEST_F(GatewayRules, explanations_and_dry_runs_reach_the_scheduler_by_way_of_the_ledger) {
+  EXPECT_EQ(say(client, Explain{JobId(1), 0}, 2).ledger.size(), 1u);
   Submit dry;
   dry.jobs.resize(2);
   dry.jobs[0].executor = dry.jobs[1].executor = "noop";
   dry.dry_run = true;
   const auto asked = say(client, dry, 3);
-  EXPECT_TRUE(asked.ledger.empty());
-  ASSERT_EQ(asked.scheduler.size(), 1u);
-  EXPECT_EQ(std::get<WouldGo>(asked.scheduler[0].question).jobs, 2u);
-  Allocate lease;
-  lease.resources.cpu_milli = 1;
-  EXPECT_EQ(say(client, lease, 4).scheduler.size(), 1u);
+  EXPECT_TRUE(asked.scheduler.empty());
+  ASSERT_EQ(asked.ledger.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Submit>(std::get<Asked>(asked.ledger[0]).request));
+  Outbox out;
+  gateway_.on_effects({ledger::AskScheduler{client, 3, ledger::DryRun{dry.jobs, {"", "waits"}}}},
+                      TimePoint{}, out);
+  ASSERT_EQ(out.scheduler.size(), 1u);
+  EXPECT_EQ(out.scheduler[0].from.correlation, 3u);
+  EXPECT_EQ(std::get<ledger::DryRun>(out.scheduler[0].question).waits[1], "waits");
 }
 
 // ---- backpressure

@@ -409,6 +409,28 @@ TEST_F(Histories, much_that_is_old_goes_in_steps) {
 }
 
 // ---- files that are none
+TEST_F(Histories, the_correlation_is_kept_and_a_file_of_layout_1_is_taken_over) {
+  JobSpec spec;
+  spec.executor = "noop";
+  spec.name = "old";
+  const JobId old = world.submit(spec);
+  record();
+  history.reset();
+  {
+    auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
+    ASSERT_TRUE(db &&
+                db->run("DROP VIEW jobs; ALTER TABLE job_rows DROP COLUMN correlation; CREATE "
+                        "VIEW jobs AS SELECT job FROM job_rows; PRAGMA user_version=1"));
+  }
+  reopen();
+  spec.correlation = "order 66";
+  const JobId job = world.submit(spec);
+  record();
+  EXPECT_EQ(sql("SELECT correlation FROM jobs WHERE job=" + std::to_string(job.value)),
+            Texts{"order 66"});
+  EXPECT_EQ(sql("SELECT name FROM jobs WHERE job=" + std::to_string(old.value)), Texts{"old"});
+}
+
 TEST(history_files, of_another_program_are_refused) {
   TempFolder folder;
   {
@@ -425,7 +447,7 @@ TEST(history_files, of_a_newer_version_are_refused) {
   ASSERT_TRUE(History::open(folder.file("history.db")));
   {
     auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
-    ASSERT_TRUE(db->run("PRAGMA user_version=2"));
+    ASSERT_TRUE(db->run("PRAGMA user_version=3"));
   }
   const auto opened = History::open(folder.file("history.db"));
   ASSERT_FALSE(opened);

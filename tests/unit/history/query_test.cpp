@@ -122,13 +122,42 @@ TEST_F(Questions, a_state_that_does_not_exist_is_refused_with_those_that_do) {
     EXPECT_NE(rows.error().text.find("succeeded"), std::string::npos);
   }
 }
+TEST_F(Questions, waits_of_all_together_are_told_by_rank) {
+  const NodeId node = world.add_node("n9");
+  const TimePoint since = world.now;
+  for (int k = 1; k <= 20; ++k) { // job k waits for k minutes
+    const JobId job = world.submit("waits");
+    const TimePoint then = world.now;
+    world.now = then + std::chrono::minutes(k) - 1ms;
+    world.place(node, job, {{0, 1, 1}});
+    world.finish(node, job, {world.result(0)});
+  }
+  record();
+  QueryHistory question;
+  question.by = "all";
+  question.since = since;
+  const auto rows = history->query(question);
+  ASSERT_TRUE(rows) << rows.error().message();
+  ASSERT_EQ(rows->rows.size(), 1u);
+  const auto minutes = [&](const char* name) {
+    const auto at = std::find(rows->columns.begin(), rows->columns.end(), name);
+    return std::stoll(rows->rows[0][static_cast<std::size_t>(at - rows->columns.begin())]) /
+           60'000'000;
+  };
+  EXPECT_EQ(rows->rows[0][1], "20");
+  EXPECT_EQ(minutes("p50_wait_us"), 10);
+  EXPECT_EQ(minutes("p90_wait_us"), 18);
+  EXPECT_EQ(minutes("p99_wait_us"), 20);
+  EXPECT_EQ(minutes("longest_wait_us"), 20);
+}
 TEST_F(Questions, totals_of_groups_add_up) {
   QueryHistory question;
   question.by = "user";
   auto rows = history->query(question);
   ASSERT_TRUE(rows) << rows.error().message();
-  EXPECT_EQ(rows->columns, (Texts{"user", "jobs", "succeeded", "failed", "cancelled", "tasks",
-                                  "average_wait_us", "longest_wait_us", "sum_ran_us"}));
+  EXPECT_EQ(rows->columns,
+            (Texts{"user", "jobs", "succeeded", "failed", "cancelled", "tasks", "average_wait_us",
+                   "longest_wait_us", "p50_wait_us", "p90_wait_us", "p99_wait_us", "sum_ran_us"}));
   ASSERT_EQ(rows->rows.size(), 2u);
   const auto firsts = [](const std::vector<std::string>& row) {
     return std::vector<std::string>(row.begin(), row.begin() + 6);

@@ -1,5 +1,5 @@
 // What every backend promises: one suite, run over each.
-#include "tests/unit/journal/temporary.hpp"
+#include "tests/unit/journal/etcd_member.hpp"
 
 namespace reeve::journal {
 namespace {
@@ -23,11 +23,24 @@ struct Memory final : Backend {
   std::unique_ptr<Journal> open() override { return open_memory(store); }
 };
 
+// Each test has a cluster of its own in the one etcd.
+struct Etcd final : Backend {
+  std::string cluster = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  Etcd() { std::replace(cluster.begin(), cluster.end(), '/', '-'); }
+  std::unique_ptr<Journal> open() override {
+    auto journal = open_etcd(EtcdMember::shared().options(cluster));
+    EXPECT_TRUE(journal) << journal.error().message();
+    return journal ? std::move(*journal) : nullptr;
+  }
+};
+
 class every_journal : public ::testing::TestWithParam<std::string> {
 protected:
   void SetUp() override {
     if (GetParam() == "sqlite")
       backend_ = std::make_unique<Sqlite>();
+    else if (GetParam() == "etcd")
+      backend_ = std::make_unique<Etcd>();
     else
       backend_ = std::make_unique<Memory>();
     reopen(Epoch(1));
@@ -46,7 +59,7 @@ protected:
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Journal> journal_;
 };
-INSTANTIATE_TEST_SUITE_P(backends, every_journal, ::testing::Values("sqlite", "memory"),
+INSTANTIATE_TEST_SUITE_P(backends, every_journal, ::testing::Values("sqlite", "memory", "etcd"),
                          [](const auto& row) { return row.param; });
 
 TEST_P(every_journal, is_empty_when_new) {
@@ -219,6 +232,17 @@ TEST_P(every_journal, goes_on_after_everything_was_truncated) {
   append_good(make_batch(Seq(11), 2));
   EXPECT_EQ(read_all(*journal_, Seq(11)).size(), 2u);
   EXPECT_EQ(journal_->load_snapshot()->bytes, "state");
+}
+
+TEST_P(every_journal, begins_behind_the_snapshot_that_it_was_filled_with) {
+  ASSERT_TRUE(journal_->seed({Seq(60), "state"}));
+  append_good(make_batch(Seq(61), 5));
+  EXPECT_FALSE(journal_->seed({Seq(70), "other"}));
+  reopen(Epoch(2));
+  EXPECT_EQ(journal_->last(), Seq(65));
+  EXPECT_EQ(journal_->load_snapshot()->bytes, "state");
+  EXPECT_EQ(read_all(*journal_, Seq(61)).size(), 5u);
+  EXPECT_FALSE(journal_->read(Seq(60), [](Seq, std::string_view) { return Result<void>(); }));
 }
 
 TEST_P(every_journal, verify_tells_what_is_there) {

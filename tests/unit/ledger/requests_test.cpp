@@ -323,6 +323,55 @@ TEST_F(requests, nodes_are_drained_labelled_quarantined_and_removed_by_name) {
   EXPECT_EQ(as<Done>(removed[1]).changed, 1u);
 }
 
+// ---- explanations and dry runs
+
+TEST_F(requests, what_the_ledger_knows_it_explains_and_the_scheduler_does_the_rest) {
+  const NodeId a = node("a");
+  const JobId job = submit(array_of(2));
+  JobSpec after = array_of(1);
+  after.after.resize(1);
+  after.after[0].job = job;
+  const JobId second = submit(after);
+  ask(Explain{job, 1});
+  auto passed_on = only<AskScheduler>();
+  EXPECT_EQ(passed_on.peer, client);
+  EXPECT_EQ(passed_on.correlation, 1u);
+  EXPECT_EQ(std::get<Explain>(passed_on.question).index, 1u);
+  EXPECT_EQ(told<Explained>(Explain{second, 0}).summary, "waits for job 1 to succeed (pending)");
+  EXPECT_EQ(told<Failed>(Explain{JobId(9), 0}).code, Code::not_found);
+  EXPECT_EQ(told<Failed>(Explain{job, 2}).code, Code::not_found);
+  place(a, job, {{0, 2, 1}}, 2);
+  commit();
+  effects();
+  ask(Explain{job, 1});
+  only<AskScheduler>();
+  ActOnJobs cancel;
+  cancel.jobs = {second};
+  cancel.reason = "not wanted";
+  ask(cancel);
+  commit();
+  effects();
+  EXPECT_EQ(told<Explained>(Explain{second, 0}).summary, "is over: cancelled: not wanted");
+}
+
+TEST_F(requests, a_dry_run_is_checked_as_a_submission_is_and_goes_on_to_the_scheduler) {
+  const JobId job = submit(array_of(2));
+  const Seq before = ledger_.cluster().last_seq();
+  Submit dry;
+  dry.dry_run = true;
+  dry.jobs = {array_of(1), array_of(3)};
+  dry.jobs[1].after.resize(1);
+  dry.jobs[1].after[0].job = job;
+  ask(dry);
+  const auto asked = only<AskScheduler>();
+  const auto& run = std::get<DryRun>(asked.question);
+  EXPECT_EQ(run.jobs.size(), 2u);
+  EXPECT_EQ(run.waits, (std::vector<std::string>{"", "waits for job 1 to succeed (pending)"}));
+  dry.jobs[1].after[0].job = JobId(9);
+  EXPECT_EQ(told<Failed>(dry).field, "jobs[1].after[0].job");
+  EXPECT_EQ(ledger_.cluster().last_seq(), before);
+}
+
 // ---- tasks and their logs
 
 TEST_F(requests, a_list_of_tasks_goes_to_the_archivist_to_be_completed) {

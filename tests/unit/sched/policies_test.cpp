@@ -155,6 +155,33 @@ TEST(orders, learned_run_times_count_where_none_is_given) {
   EXPECT_EQ(w.in_flight(node, fast), 1u);
 }
 
+TEST(orders, run_times_of_the_past_count_until_newer_ones_are_known) {
+  World w;
+  w.configure({{"queue.default.order", "spt"}});
+  const NodeId node = w.node("n", cpus(1));
+  const JobId known = w.submit(task("known7"));
+  w.settle();
+  w.finish(node, known, {0, 1, 1}, minutes(1));
+  const JobId slow = w.submit(task("slow2")), fast = w.submit(task("fast2"));
+  const JobId same = w.submit(task("known8"));
+  std::vector<RunTime> past;
+  for (int i = 0; i < 5; ++i) {
+    past.push_back({"ada", "process", "slow1", i == 2 ? seconds(1) : hours(1)}); // an odd one out
+    past.push_back({"ada", "process", "fast1", minutes(2)});
+    past.push_back({"ada", "process", "known1", hours(9)});
+    past.push_back({"bob", "process", "slow1", seconds(1)});
+    past.push_back({"ada", "process", "", seconds(1)});
+  }
+  w.scheduler.remember(past);
+  std::vector<JobId> served;
+  for (int i = 0; i < 3; ++i) {
+    w.settle();
+    served.push_back(w.placed.back().job);
+    w.finish(node, served.back(), {0, 1, 1}, minutes(1));
+  }
+  EXPECT_EQ(served, (std::vector<JobId>{same, fast, slow}));
+}
+
 // ---- rankings
 
 class rankings_of : public testing::TestWithParam<std::pair<const char*, const char*>> {};
@@ -436,14 +463,14 @@ TEST(leases, count_in_the_quotas_of_their_owners_and_their_queue) {
   Allocate more;
   more.owner = "ada";
   more.resources = cpus(1);
-  const auto refused = w.scheduler.check(more);
+  const auto refused = w.scheduler.check(more, w.now);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::refused);
   EXPECT_EQ(refused.error().text, "user ada may hold no more vcores");
   more.owner = "eve";
-  EXPECT_EQ(w.scheduler.check(more).error().text, "queue shared may hold no more vcores");
+  EXPECT_EQ(w.scheduler.check(more, w.now).error().text, "queue shared may hold no more vcores");
   w.configure({{"queue.shared.limit", ""}}); // shelves are built again
-  EXPECT_TRUE(w.scheduler.check(more));
+  EXPECT_TRUE(w.scheduler.check(more, w.now));
   w.settle();
   EXPECT_EQ(w.running(jobs[0]), 2u);
   EXPECT_EQ(w.running(jobs[1]), 6u);
@@ -451,6 +478,58 @@ TEST(leases, count_in_the_quotas_of_their_owners_and_their_queue) {
   w.run(core::ReleaseLeases{lease, "", ""});
   w.settle();
   EXPECT_EQ(w.running(jobs[0]), 6u);
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+TEST(leases, count_in_the_queue_that_they_name_and_in_limits_by_name) {
+  World w;
+  w.configure({{"scheduler.prefetch", "0"},
+               {"queue.night.user_limit", "tasks=2"},
+               {"queue.shut.paused", "true"}});
+  w.node("n", cpus(64));
+  core::GrantLease grant{"n", "ada", cpus(1), Duration(0), Bytes{"k"}, "night"};
+  grant.limits = {{"db", 2, false}, {"disk", 1, true}};
+  const LeaseId lease = w.run(grant).lease;
+  JobSpec s = World::spec(9, cpus(1));
+  s.queue = "night";
+  const JobId night = w.submit(s);
+  s.queue = "default";
+  s.limits = {{"db", 2, false}};
+  const JobId db = w.submit(s);
+  s.limits = {{"disk", 1, true}};
+  const JobId disk = w.submit(s);
+  w.settle();
+  EXPECT_EQ(w.running(night), 1u);
+  EXPECT_EQ(w.running(db), 1u);
+  EXPECT_EQ(w.running(disk), 0u);
+  Allocate more;
+  more.owner = "ada";
+  more.resources = cpus(1);
+  more.node = "n";
+  const auto refusal = [&] {
+    const auto answer = w.scheduler.check(more, w.now);
+    return answer ? std::string() : answer.error().message();
+  };
+  EXPECT_EQ(refusal(), "");
+  more.queue = "night";
+  EXPECT_EQ(refusal(), "resources: user ada may hold no more tasks");
+  more.key = Bytes{"k"}; // asked again, it is granted already
+  EXPECT_EQ(refusal(), "");
+  more.key = {};
+  more.queue = "shut";
+  EXPECT_EQ(refusal(), "resources: the queue shut is paused");
+  more.queue = "";
+  more.limits = {{"db", 2, false}};
+  EXPECT_EQ(refusal(), "limits[0]: the limit db is reached: 2 of 2");
+  more.limits = {{"disk", 1, true}};
+  EXPECT_EQ(refusal(), "limits[0]: the limit disk is reached: 1 of 1");
+  more.node = "";
+  EXPECT_EQ(refusal(), "limits[0]: a limit per node needs a node that is named");
+  w.run(core::ReleaseLeases{lease, "", ""});
+  w.settle();
+  EXPECT_EQ(w.running(night), 2u);
+  EXPECT_EQ(w.running(db), 2u);
+  EXPECT_EQ(w.running(disk), 1u);
   EXPECT_TRUE(w.refusals.empty());
 }
 
@@ -647,6 +726,22 @@ TEST(neighbours, are_sought_and_shunned_by_node_and_by_label) {
   EXPECT_EQ(w.running(p), 16u - 2u - 2u + 4u);
 }
 
+TEST(neighbours, are_followed_at_once_when_they_come_later) {
+  World w;
+  const NodeId a = w.node("a", cpus(8), {{"zone", "east"}});
+  w.node("b", cpus(8), {{"zone", "west"}});
+  JobSpec follower = task("f"), leader = task("l");
+  follower.affinity = {{{{"role", "data"}}, "zone", false, true}};
+  leader.labels = {{"role", "data"}};
+  leader.node_labels = {{"zone", "east"}};
+  const JobId after = w.submit(follower);
+  w.settle();
+  EXPECT_EQ(w.running(after), 0u);
+  w.submit(leader); // nothing is gained anywhere, yet the other may start now
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, after), 1u);
+}
+
 TEST(spread, is_even_over_the_values_of_a_label) {
   World w;
   std::vector<NodeId> east, west;
@@ -747,6 +842,88 @@ TEST(utilisation, overcommit_grows_in_steps_to_its_bound_where_a_node_is_booked_
   EXPECT_TRUE(t.facts().closed);
 }
 
+TEST(utilisation, a_share_is_kept_for_leases_and_for_queues_that_may_use_it) {
+  World w;
+  w.configure({{"scheduler.reserve", "vcores=25,gpu=50"}, {"queue.urgent.use_reserve", "true"}});
+  Resources r = cpus(8, 8);
+  r.named_milli["gpu"] = 2'000;
+  const NodeId node = w.node("n", r);
+  const JobId usual = w.submit(World::spec(10, cpus(1)));
+  w.settle();
+  EXPECT_EQ(w.slots(node, usual), 6u);
+  EXPECT_EQ(w.scheduler.explain(usual, 9, w.now)->nodes,
+            (std::map<std::string, std::uint32_t>{{"reserved share: vcores", 1}}));
+  EXPECT_EQ(w.scheduler.explain(usual, 9, w.now)->notes.front(),
+            "would fit with 1 more vcores free on a node, beside the reserve");
+  JobSpec large = World::spec(1, cpus(7));
+  const JobId never = w.submit(large);
+  w.settle();
+  const auto why = *w.scheduler.explain(never, 0, w.now);
+  EXPECT_EQ(why.nodes,
+            (std::map<std::string, std::uint32_t>{{"too small beside the reserve: vcores", 1}}));
+  EXPECT_EQ(why.notes.front(), "needs 7 vcores, the largest node that fits otherwise has 6 vcores "
+                               "beside the reserve");
+  Resources gpu;
+  gpu.named_milli["gpu"] = 1'000;
+  const JobId gpus = w.submit(World::spec(2, gpu));
+  w.settle();
+  EXPECT_EQ(w.slots(node, gpus), 1u);
+  JobSpec urgent = World::spec(3, cpus(1) + gpu);
+  urgent.queue = "urgent";
+  const JobId first = w.submit(urgent);
+  w.settle();
+  EXPECT_EQ(w.slots(node, first), 1u);                          // the second gpu
+  w.run(core::GrantLease{"", "bob", cpus(1), Duration(0), {}}); // the last of the vcores
+  w.finish(node, usual, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.slots(node, usual), 5u); // the share is in use: what is free now fills it again
+  w.configure({{"scheduler.reserve", ""}});
+  w.settle();
+  EXPECT_EQ(w.slots(node, usual), 6u);
+  w.configure({{"queue.default.use_reserve", "true"}, {"scheduler.reserve", "vcores=100"}});
+  w.finish(node, usual, {1, 3, 1});
+  w.settle();
+  EXPECT_GE(w.slots(node, usual), 6u);
+  EXPECT_TRUE(w.refusals.empty());
+}
+
+TEST(utilisation, what_overcommit_gives_stays_beside_the_reserve) {
+  World w;
+  w.configure({{"scheduler.reserve", "vcores=25"}});
+  const NodeId node = w.node("n", cpus(4));
+  w.run(core::Tune{node, 2000, false, "idle"});
+  JobSpec bold = World::spec(10, cpus(1));
+  bold.overcommit = true;
+  const JobId job = w.submit(bold);
+  w.settle();
+  EXPECT_EQ(w.slots(node, job), 7u); // of twice 4, less a quarter of 4
+}
+
+TEST(suspects, get_no_new_work_until_they_are_heard_again) {
+  World w;
+  const NodeId a = w.node("a", cpus(2)), b = w.node("b", cpus(2));
+  w.scheduler.suspect({a, NodeId(99)});
+  const JobId job = w.submit(World::spec(4, cpus(1)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, job), 0u);
+  EXPECT_EQ(w.in_flight(b, job), 2u);
+  EXPECT_EQ(
+    w.scheduler.explain(job, 3, w.now)->nodes,
+    (std::map<std::string, std::uint32_t>{{"busy: vcores", 1}, {"suspect: it may be dead", 1}}));
+  Allocate lease;
+  lease.node = "a";
+  lease.resources = cpus(1);
+  EXPECT_EQ(w.scheduler.check(lease, w.now).error().code, Code::node_down);
+  core::Changes all;
+  w.cluster.describe(all);
+  w.scheduler.reset(all); // does not make it trusted
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, job), 0u);
+  w.scheduler.suspect({});
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, job), 2u);
+}
+
 // ---- preemption
 
 TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
@@ -808,7 +985,9 @@ TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
 
 TEST(dry_run, says_where_it_would_go_and_changes_nothing) {
   World w;
-  const auto ask = [&w](const JobSpec& spec) { return *w.scheduler.would_go(spec, w.now); };
+  const auto ask = [&w](const JobSpec& spec) {
+    return w.scheduler.would_go({spec}, {}, w.now)->front();
+  };
   EXPECT_EQ(ask(task("x")), "would wait: there are no nodes");
   w.configure({{"queue.default.ranking", "best-fit"}, {"queue.night.paused", "true"}});
   const NodeId a = w.node("a", cpus(4)), b = w.node("b", cpus(2));
@@ -829,13 +1008,90 @@ TEST(dry_run, says_where_it_would_go_and_changes_nothing) {
             "would wait: no node has room; 1 node: busy: vcores; 1 node: too small: vcores; would "
             "fit with 3 more vcores free on a node; expected to start in 1h00m");
   EXPECT_EQ(ask(task("x", 9)),
-            "would wait: no node can ever run it as it is; 2 nodes: too small: vcores");
-  EXPECT_EQ(w.scheduler.would_go(JobSpec(), w.now).error().code, Code::bad_field);
+            "would wait: no node can ever run it as it is; 2 nodes: too small: vcores; needs 9 "
+            "vcores, the largest node that fits otherwise has 4 vcores");
+  EXPECT_EQ(w.scheduler.would_go({JobSpec()}, {}, w.now).error().code, Code::bad_field);
   const JobId next = w.submit(task("x")); // nothing of all that is left
   w.settle();
   EXPECT_EQ(w.in_flight(b, next), 1u);
   EXPECT_EQ(w.scheduler.counts().at("queue.default.running"), 2);
   EXPECT_EQ(w.scheduler.counts().at("queue.default.waiting"), 0);
+}
+
+TEST(dry_run, looks_at_every_job_and_at_what_each_waits_for) {
+  World w;
+  w.node("a", cpus(4));
+  JobSpec array = World::spec(10, cpus(1));
+  array.name = "array";
+  const auto texts = w.scheduler.would_go(
+    {task("x"), array, task("y", 9), task("x")},
+    {"", "waits for job 5 to succeed (running)", "waits for job 6 to succeed (pending)",
+     "waits for job 7 to fail (succeeded), which can not happen any more"},
+    w.now);
+  ASSERT_TRUE(texts);
+  EXPECT_EQ(
+    *texts,
+    (std::vector<std::string>{
+      "would start now on a (ranking round-robin)",
+      "would wait for job 5 to succeed (running); as things stand it would then start on a "
+      "(ranking round-robin), 4 of its 10 tasks at once",
+      "would wait for job 6 to succeed (pending); as things stand it then would wait: no node can "
+      "ever run it as it is; 1 node: too small: vcores; needs 9 vcores, the largest node that fits "
+      "otherwise has 4 vcores",
+      "would be cancelled at once: waits for job 7 to fail (succeeded), which can not happen any "
+      "more"}));
+  // Many that differ: only the first are looked at. Many that are alike: all are.
+  std::vector<JobSpec> many;
+  for (int i = 0; i < 300; ++i) {
+    many.push_back(task("x"));
+    many.back().priority = i;
+  }
+  EXPECT_EQ(w.scheduler.would_go(many, {}, w.now)->size(), Scheduler::dry_run_max);
+  EXPECT_EQ(w.scheduler.would_go(std::vector<JobSpec>(3'000, task("x")), {}, w.now)->size(),
+            3'000u);
+  EXPECT_EQ(w.scheduler.counts().at("queue.default.waiting"), 0);
+}
+
+TEST(pull, one_that_works_only_when_it_asks_is_filled_once_for_each_question) {
+  World w;
+  core::RegisterNode command;
+  command.name = "a";
+  command.incarnation = Incarnation(1);
+  command.capacity = cpus(2);
+  command.executors = {"process"};
+  command.pulls = true;
+  const NodeId a = w.run(command).node;
+  JobSpec s = World::spec(5, cpus(1));
+  s.estimate = minutes(10);
+  const JobId job = w.submit(s);
+  w.settle();
+  EXPECT_EQ(w.running(job), 0u);
+  EXPECT_EQ(w.scheduler.explain(job, 0, w.now)->nodes,
+            (std::map<std::string, std::uint32_t>{{"takes work only when it asks", 1}}));
+  w.scheduler.pulled(a);
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, job), 2u);
+  w.finish(a, job, {0, 1, 1});
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, job), 1u); // it has not asked again
+  w.scheduler.pulled(a);
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, job), 2u);
+  // Asked when nothing waits: what comes goes there at once.
+  w.finish(a, job, {1, 2, 1});
+  w.scheduler.pulled(a);
+  w.settle();
+  w.finish(a, job, {3, 2, 1});
+  w.settle();
+  w.scheduler.pulled(a);
+  w.settle();
+  const JobId next = w.submit(task("next"));
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, next), 1u);
+  const JobId after = w.submit(task("after"));
+  w.settle();
+  EXPECT_EQ(w.in_flight(a, after), 0u);
+  EXPECT_TRUE(w.refusals.empty());
 }
 
 TEST(pull, a_node_that_asks_is_the_next_in_turn) {
@@ -848,6 +1104,67 @@ TEST(pull, a_node_that_asks_is_the_next_in_turn) {
   const JobId job = w.submit(task("x"));
   w.settle();
   EXPECT_EQ(w.in_flight(c, job), 1u);
+}
+
+TEST(explain, expects_a_start_when_what_is_before_it_is_done) {
+  World w;
+  w.configure({{"scheduler.prefetch", "0"}});
+  const NodeId node = w.node("n", cpus(2));
+  JobSpec s = World::spec(10, cpus(1));
+  s.name = "x";
+  s.estimate = minutes(10);
+  const JobId first = w.submit(s), second = w.submit(s);
+  w.settle();
+  ASSERT_EQ(w.in_flight(node, first), 2u);
+  const auto at = [&](JobId job, TaskIndex index) {
+    return *w.scheduler.explain(job, index, w.now);
+  };
+  EXPECT_EQ(at(first, 2).start, w.now + minutes(10));
+  EXPECT_EQ(at(first, 9).ahead, 7u); // two at a time
+  EXPECT_EQ(at(first, 9).start, w.now + minutes(10) + minutes(35));
+  EXPECT_EQ(at(second, 0).ahead, 8u);
+  EXPECT_EQ(at(second, 0).start, w.now + minutes(10) + minutes(40));
+  JobSpec unknown = s;
+  unknown.name = "";
+  unknown.estimate = Duration(0);
+  w.submit(unknown);
+  const JobId last = w.submit(s);
+  EXPECT_EQ(at(last, 0).start, TimePoint{}) << "nobody knows how long the one before it runs";
+  EXPECT_EQ(at(last, 0).ahead, 28u);
+}
+
+TEST(explain, says_why_a_task_is_where_it_is) {
+  World w;
+  w.node("small", cpus(1));
+  w.configure({{"queue.default.ranking", "pack"}});
+  const NodeId node = w.node("n", cpus(4));
+  const JobId running = w.submit(task("r", 2, hours(2)));
+  w.settle();
+  auto why = *w.scheduler.explain(running, 0, w.now);
+  EXPECT_EQ(why.summary, "is on node n");
+  EXPECT_EQ(why.notes, (std::vector<std::string>{
+                         "the queue default ranks nodes by pack: this was the first that had room",
+                         "1 of 2 nodes could run it, by executor, labels and size",
+                         "its job holds 1 slot there for 1 task"}));
+  const JobId big = w.submit(task("big", 4, hours(1)));
+  JobSpec passing = task("short", 2, hours(1));
+  const JobId filler = w.submit(passing);
+  w.settle();
+  ASSERT_EQ(w.in_flight(node, filler), 1u);
+  EXPECT_EQ(w.scheduler.explain(filler, 0, w.now)->notes.front(),
+            "it should be over before a place kept there for another is needed");
+  w.now += hours(1);
+  w.finish(node, filler, {0, 1, 1}, hours(1));
+  w.now += hours(1);
+  w.finish(node, running, {0, 1, 1}, hours(2));
+  w.settle();
+  EXPECT_EQ(w.scheduler.explain(big, 0, w.now)->notes.front(),
+            "a place had been kept for it there, as it could start there first");
+  core::Changes all;
+  w.cluster.describe(all);
+  w.scheduler.reset(all);
+  EXPECT_EQ(w.scheduler.explain(big, 0, w.now)->notes.front(),
+            "it was there when this master began to reign");
 }
 
 TEST(explain, counts_the_nodes_by_their_reasons) {

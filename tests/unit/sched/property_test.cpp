@@ -26,7 +26,9 @@ public:
                {"queue.a.backfill", backfills[below(4)]},
                {"queue.b.backfill", backfills[below(4)]},
                {"queue.b.user_limit", below(3) == 0 ? "vcores=6" : ""},
-               {"scheduler.prefetch", below(2) == 0 ? "0" : "5"}};
+               {"scheduler.prefetch", below(2) == 0 ? "0" : "5"},
+               {"scheduler.reserve", below(3) == 0 ? "vcores=25,gpu=50" : ""},
+               {"queue.b.use_reserve", "true"}};
     greedy_ = config_["queue.a.backfill"] == "greedy" && config_["queue.b.backfill"] == "greedy";
     w_.configure(config_);
     for (int i = 0; i < 4; ++i)
@@ -125,7 +127,7 @@ private:
   }
   void step() {
     const auto node_name = [&] { return names_[below(names_.size())]; };
-    switch (below(12)) {
+    switch (below(13)) {
     case 0:
       if (names_.size() < 7)
         add_node();
@@ -154,6 +156,13 @@ private:
         w_.run(core::ReleaseLeases{{}, node.name, ""});
       break;
     }
+    case 9:
+      suspects_.clear();
+      for (const auto& [id, node] : w_.cluster.nodes())
+        if (below(5) == 0)
+          suspects_.insert(id);
+      w_.scheduler.suspect({suspects_.begin(), suspects_.end()});
+      break;
     case 6:
     case 7:
     case 8:
@@ -193,13 +202,25 @@ private:
             n += w_.slots(id, job);
     return n;
   }
+  /// What the reserve keeps from such a task on the node, of what it needs.
+  [[nodiscard]] Resources kept_from(const JobSpec& s, const core::Node& n) const {
+    Resources kept;
+    if (config_.at("scheduler.reserve").empty() || s.queue == "b")
+      return kept;
+    if (s.resources.cpu_milli > 0)
+      kept.cpu_milli = n.capacity.cpu_milli / 4;
+    const auto gpu = n.capacity.named_milli.find("gpu");
+    if (s.resources.named_milli.contains("gpu") && gpu != n.capacity.named_milli.end())
+      kept.named_milli["gpu"] = gpu->second / 2;
+    return kept;
+  }
   [[nodiscard]] View look(const core::Node& n, JobId id) const {
     const JobSpec& s = specs_.at(id);
     View v{&n,
-           n.state == NodeState::up && !n.draining,
+           n.state == NodeState::up && !n.draining && !suspects_.contains(n.id),
            std::ranges::find(n.executors, s.executor) != n.executors.end(),
            core::unmet(w_.cluster.kind_of(*w_.cluster.find_job(id)), n.labels).empty(),
-           fits(s.resources, n.capacity),
+           fits(s.resources + kept_from(s, n), n.capacity),
            true,
            true,
            true};
@@ -223,7 +244,8 @@ private:
     for (const JobId job : n.jobs)
       if (is_zero(specs_.at(job).resources))
         free_tasks += w_.slots(n.id, job);
-    v.room = fits(s.resources, n.available()) && (!is_zero(s.resources) || free_tasks < 63) &&
+    v.room = fits(s.resources + kept_from(s, n), n.available()) &&
+             (!is_zero(s.resources) || free_tasks < 63) &&
              (!s.exclusive || (n.jobs.empty() && n.leases == 0));
     return v;
   }
@@ -235,6 +257,9 @@ private:
       const JobSpec& s = specs_[id];
       if (s.max_parallel > 0) {
         EXPECT_LE(job.assigned(), s.max_parallel);
+      }
+      if (s.gang && job.assigned() > 0) {
+        EXPECT_EQ(job.pending(), 0u) << "a part of gang " << id.value << " runs without the rest";
       }
       for (const Limit& limit : s.limits)
         if (!limit.per_node) {
@@ -321,14 +346,15 @@ private:
       std::map<std::string, std::uint32_t> expected;
       for (const auto& [node_id, node] : w_.cluster.nodes()) {
         const View v = look(node, id);
-        const std::string reason = node.draining   ? "draining"
-                                   : !v.executor   ? "executor"
-                                   : !v.labels     ? "labels"
-                                   : !v.large      ? "too small"
-                                   : !v.alone      ? "alone"
-                                   : !v.neighbours ? "affinity"
-                                   : !v.room       ? "busy"
-                                                   : "";
+        const std::string reason = suspects_.contains(node_id) ? "suspect"
+                                   : node.draining             ? "draining"
+                                   : !v.executor               ? "executor"
+                                   : !v.labels                 ? "labels"
+                                   : !v.large                  ? "too small"
+                                   : !v.alone                  ? "alone"
+                                   : !v.neighbours             ? "affinity"
+                                   : !v.room                   ? "busy"
+                                                               : "";
         if (!reason.empty())
           ++expected[reason];
       }
@@ -340,7 +366,8 @@ private:
                                   : is("too small")                        ? "too small"
                                   : is("alone")                            ? "alone"
                                   : is("affinity")                         ? "affinity"
-                                  : is("busy")                             ? "busy"
+                                  : is("busy") || is("reserved share")     ? "busy"
+                                  : is("suspect")                          ? "suspect"
                                                                            : reason;
         if (!greedy_ && is("kept for"))
           continue;
@@ -359,6 +386,7 @@ private:
   std::map<std::string, std::string> config_;
   bool greedy_ = false;
   std::vector<std::string> names_;
+  std::set<NodeId> suspects_;
   std::vector<JobId> jobs_;
   std::map<JobId, JobSpec> specs_;
 };

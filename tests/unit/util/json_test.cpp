@@ -69,8 +69,9 @@ TEST(json, raw_msgpack_is_shown_value_by_value) {
 
 TEST(json, a_variant_carries_its_name) {
   const Fact fact = NodesDrained{{NodeId(3)}, true, "repair"};
-  EXPECT_EQ(dump_json(to_json(fact)),
-            R"({"type":"NodesDrained","body":{"nodes":[3],"drain":true,"reason":"repair"}})");
+  EXPECT_EQ(
+    dump_json(to_json(fact)),
+    R"({"type":"NodesDrained","body":{"nodes":[3],"drain":true,"reason":"repair","deadline_us":0,"by_check":false}})");
 }
 
 TEST(json, text_that_is_not_utf8_is_replaced_and_throws_nothing) {

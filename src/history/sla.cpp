@@ -1,13 +1,14 @@
 // See sla.hpp.
-#include "src/cli/sla.hpp"
+#include "src/history/sla.hpp"
 
 #include "src/util/text.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 
-namespace reeve::cli {
+namespace reeve::history {
 namespace {
 
 class Columns {
@@ -104,6 +105,9 @@ SlaReport sla_report(const HistoryRows& jobs, const HistoryRows& attempts, const
     waits_us +=
       static_cast<double>(of_jobs.number(row, "average_wait_us")) * static_cast<double>(n);
     out.longest_wait = std::max(out.longest_wait, Duration(of_jobs.number(row, "longest_wait_us")));
+    out.p50_wait = std::max(out.p50_wait, Duration(of_jobs.number(row, "p50_wait_us")));
+    out.p90_wait = std::max(out.p90_wait, Duration(of_jobs.number(row, "p90_wait_us")));
+    out.p99_wait = std::max(out.p99_wait, Duration(of_jobs.number(row, "p99_wait_us")));
   }
   for (const auto& row : attempts.rows) {
     out.attempts += count(of_attempts, row, "attempts");
@@ -121,36 +125,109 @@ SlaReport sla_report(const HistoryRows& jobs, const HistoryRows& attempts, const
   return out;
 }
 
-Result<SlaTarget> parse_target(const std::string& text) {
-  const auto pair = parse_pair(text, "--target");
+Result<SlaReport> ask_report(const AskHistory& ask, TimePoint since, TimePoint until) {
+  QueryHistory query;
+  query.since = since;
+  query.until = until;
+  query.limit = 10'000;
+  query.by = "all";
+  const auto jobs = ask(query);
+  if (!jobs)
+    return tl::unexpected<Error>(jobs.error());
+  query.kind = HistoryKind::attempts;
+  const auto attempts = ask(query);
+  if (!attempts)
+    return tl::unexpected<Error>(attempts.error());
+  query = {};
+  query.kind = HistoryKind::nodes;
+  query.until = until;
+  query.limit = 10'000;
+  HistoryRows nodes; // every row: what nodes went through is needed from the beginning
+  do {
+    auto page = ask(query);
+    if (!page)
+      return tl::unexpected<Error>(page.error());
+    nodes.columns = std::move(page->columns);
+    nodes.rows.insert(nodes.rows.end(), std::make_move_iterator(page->rows.begin()),
+                      std::make_move_iterator(page->rows.end()));
+    query.before = page->next;
+  } while (query.before != 0);
+  return sla_report(*jobs, *attempts, nodes, since, until);
+}
+
+namespace {
+constexpr std::array parts{"reliability", "availability", "failures"};
+constexpr std::array waits{"wait", "longest", "p50", "p90", "p99"};
+
+bool among(const auto& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+Duration wait_of(const SlaReport& report, const std::string& name) {
+  return name == "wait"      ? report.average_wait
+         : name == "longest" ? report.longest_wait
+         : name == "p50"     ? report.p50_wait
+         : name == "p90"     ? report.p90_wait
+                             : report.p99_wait;
+}
+bool promises_nothing(const SlaTarget& target) {
+  if (among(waits, target.name))
+    return target.wait == Duration(0);
+  return target.name == "failures" ? target.percent >= 100 : target.percent <= 0;
+}
+} // namespace
+
+std::string SlaTarget::text() const {
+  if (among(waits, name))
+    return "at most " + format_duration(wait);
+  return (name == "failures" ? "at most " : "at least ") + percent_text(percent / 100);
+}
+
+Result<SlaTarget> parse_target(const std::string& text, const std::string& field) {
+  const auto pair = parse_pair(text, field);
   if (!pair)
     return tl::unexpected<Error>(pair.error());
   SlaTarget target;
   target.name = pair->first;
-  if (target.name == "wait" || target.name == "longest") {
-    const auto wait = parse_duration(pair->second, "--target");
+  if (among(waits, target.name)) {
+    const auto wait = parse_duration(pair->second, field);
     if (!wait)
       return tl::unexpected<Error>(wait.error());
     target.wait = *wait;
     return target;
   }
-  if (target.name != "reliability" && target.name != "availability" && target.name != "failures")
-    return fail(Code::bad_field, "--target",
-                "must be reliability, availability, failures, wait or longest, got '" +
-                  printable(target.name) + "'");
-  const auto percent = parse_milli(pair->second, "--target");
+  if (!among(parts, target.name))
+    return fail(
+      Code::bad_field, field,
+      "must be reliability, availability, failures, wait, longest, p50, p90 or p99, got '" +
+        printable(target.name) + "'");
+  const auto percent = parse_milli(pair->second, field);
   if (!percent || *percent > 100'000)
-    return fail(Code::bad_field, "--target",
+    return fail(Code::bad_field, field,
                 target.name + " is in per cent, 0 to 100, got '" + printable(pair->second) + "'");
   target.percent = static_cast<double>(*percent) / 1'000;
   return target;
 }
 
+std::vector<SlaTarget> targets_in(const std::map<std::string, std::string>& settings) {
+  std::vector<SlaTarget> targets;
+  const auto add = [&](const std::string& name) {
+    const auto at = settings.find("sla." + name);
+    if (at == settings.end())
+      return;
+    if (auto target = parse_target(name + "=" + at->second, at->first);
+        target && !promises_nothing(*target))
+      targets.push_back(std::move(*target));
+  };
+  std::for_each(parts.begin(), parts.end(), add);
+  std::for_each(waits.begin(), waits.end(), add);
+  return targets;
+}
+
 std::optional<SlaVerdict> judge(const SlaReport& report, const SlaTarget& target) {
-  if (target.name == "wait" || target.name == "longest") {
+  if (among(waits, target.name)) {
     if (report.jobs == 0)
       return std::nullopt;
-    const Duration wait = target.name == "wait" ? report.average_wait : report.longest_wait;
+    const Duration wait = wait_of(report, target.name);
     return SlaVerdict{format_duration(wait), wait <= target.wait};
   }
   const auto& part = target.name == "reliability"    ? report.reliability
@@ -163,4 +240,29 @@ std::optional<SlaVerdict> judge(const SlaReport& report, const SlaTarget& target
                                                                    : percent >= target.percent};
 }
 
-} // namespace reeve::cli
+std::vector<PromiseJudged> judge_all(const std::optional<SlaReport>& report,
+                                     const std::vector<SlaTarget>& targets) {
+  std::vector<PromiseJudged> out;
+  const auto add = [&](const std::string& name) {
+    PromiseJudged& judged = out.emplace_back();
+    judged.promise = name;
+    judged.kept = true;
+    judged.promised = "nothing any more";
+    judged.measured = "not measured";
+    const auto target = std::find_if(targets.begin(), targets.end(),
+                                     [&](const SlaTarget& one) { return one.name == name; });
+    if (!report || target == targets.end())
+      return;
+    judged.since = report->since;
+    judged.promised = target->text();
+    if (const auto verdict = judge(*report, *target)) {
+      judged.kept = verdict->kept;
+      judged.measured = verdict->measured;
+    }
+  };
+  std::for_each(parts.begin(), parts.end(), add);
+  std::for_each(waits.begin(), waits.end(), add);
+  return out;
+}
+
+} // namespace reeve::history

@@ -1,0 +1,144 @@
+// How long questions to a history of millions of rows take: three million jobs, each with an
+// attempt, over thirty days, by 50 users on 1,000 nodes.
+#include "src/history/history.hpp"
+#include "tests/bench/harness.hpp"
+
+#include <cstdio>
+
+namespace {
+using namespace reeve;
+using namespace reeve::bench;
+
+constexpr std::uint64_t jobs = 3'000'000, in_batch = 20'000, nodes = 1'000;
+constexpr double wanted_ms = 100;
+
+core::CommittedPtr batch_of(std::uint64_t first, TimePoint begin) {
+  auto batch = std::make_shared<core::Committed>();
+  const TimePoint at = begin + std::chrono::duration_cast<Duration>(std::chrono::hours(720)) *
+                                 static_cast<std::int64_t>(first) / static_cast<std::int64_t>(jobs);
+  JobsSubmitted submitted{JobId(first + 1), {}, {}};
+  std::map<NodeId, TasksFinished> finished;
+  for (std::uint64_t k = first; k < first + in_batch; ++k) {
+    JobSpec spec;
+    spec.name = "step-" + std::to_string(k % 40);
+    spec.user = "user" + std::to_string(k % 50);
+    spec.queue = k % 3 == 0 ? "night" : "day";
+    spec.executor = "process";
+    submitted.specs.push_back(Raw{encode(spec)});
+    TaskResult result;
+    result.cause = k % 100 == 7 ? Cause::exit_code : Cause::none;
+    result.exit_code = k % 100 == 7 ? 1 : 0;
+    result.started = at;
+    result.ended = at + std::chrono::seconds(k % 600);
+    result.usage.wall = std::chrono::seconds(k % 600);
+    const NodeId node(static_cast<std::uint32_t>(1 + k * 7 % nodes));
+    finished[node].node = node;
+    finished[node].jobs.push_back({JobId(k + 1), {}, {result}});
+    core::JobEnded end;
+    end.job = JobId(k + 1);
+    end.state = result.cause == Cause::none ? JobState::succeeded : JobState::failed;
+    end.tasks = 1;
+    end.at = at;
+    end.started = at - std::chrono::seconds(k % 90);
+    end.succeeded = result.cause == Cause::none ? 1 : 0;
+    end.failed = 1 - end.succeeded;
+    batch->changes.emplace_back(std::move(end));
+  }
+  batch->entries.push_back({at - std::chrono::seconds(100), std::move(submitted)});
+  for (auto& [node, fact] : finished)
+    batch->entries.push_back({at, std::move(fact)});
+  return batch;
+}
+
+core::CommittedPtr node_entries(TimePoint begin) {
+  auto batch = std::make_shared<core::Committed>();
+  for (std::uint32_t k = 1; k <= nodes; ++k)
+    batch->entries.push_back(
+      {begin,
+       NodeRegistered{NodeId(k), "node" + std::to_string(k), Incarnation(1), {}, {}, {}, ""}});
+  return batch;
+}
+
+struct Question {
+  const char* name;
+  QueryHistory query;
+  bool page = true; // rows; else totals
+};
+} // namespace
+
+int main() {
+  const Scratch scratch;
+  auto history = or_give_up(history::History::open(scratch.path("history.db")), "open");
+  const TimePoint begin{Duration(1'700'000'000'000'000)};
+  const auto start = Clock::now();
+  Seq next(1);
+  const auto record = [&](core::CommittedPtr batch) {
+    auto mine = std::make_shared<core::Committed>(*batch);
+    mine->first = next;
+    next = mine->last().next();
+    const core::CommittedPtr one = mine;
+    or_give_up(history->record(std::span(&one, 1)), "record");
+  };
+  record(node_entries(begin));
+  for (std::uint64_t first = 0; first < jobs; first += in_batch)
+    record(batch_of(first, begin));
+  say("jobs with their attempts recorded", static_cast<double>(jobs) / seconds_since(start),
+      "jobs/s");
+  const TimePoint end = begin + std::chrono::hours(720);
+  std::vector<Question> questions;
+  const auto ask = [&](const char* name, bool page, auto set) {
+    Question question{name, {}, page};
+    set(question.query);
+    questions.push_back(std::move(question));
+  };
+  ask("newest jobs", true, [](QueryHistory&) {});
+  ask("jobs that failed", true, [](QueryHistory& q) { q.state = "failed"; });
+  ask("jobs of a user", true, [](QueryHistory& q) { q.user = "user7"; });
+  ask("jobs of a name, a page of ten days ago", true, [&](QueryHistory& q) {
+    q.name = "step-3";
+    q.until = end - std::chrono::hours(240);
+  });
+  ask("jobs of a beginning of a name", true, [](QueryHistory& q) { q.name = "step-1*"; });
+  ask("jobs of no such name", true, [](QueryHistory& q) { q.name = "other"; });
+  ask("one job", true, [](QueryHistory& q) { q.job = JobId(1'234'567); });
+  ask("attempts of one job", true, [](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.job = JobId(1'234'567);
+  });
+  ask("newest attempts", true, [](QueryHistory& q) { q.kind = HistoryKind::attempts; });
+  ask("attempts on a node", true, [](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.node = "node77";
+  });
+  ask("attempts by exit code, a day twenty days ago", true, [&](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.state = "exit_code";
+    q.since = end - std::chrono::hours(480);
+    q.until = end - std::chrono::hours(456);
+  });
+  ask("totals by user, one day", false, [&](QueryHistory& q) {
+    q.by = "user";
+    q.since = end - std::chrono::hours(24);
+  });
+  ask("totals by queue, seven days", false, [&](QueryHistory& q) {
+    q.by = "queue";
+    q.since = end - std::chrono::hours(168);
+  });
+  ask("totals of all, thirty days", false, [](QueryHistory& q) { q.by = "all"; });
+  ask("attempts by node, seven days", false, [&](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.by = "node";
+    q.since = end - std::chrono::hours(168);
+  });
+  for (auto& question : questions) {
+    std::vector<double> took;
+    std::size_t rows = 0;
+    for (int k = 0; k < 5; ++k) {
+      const auto asked = Clock::now();
+      rows = or_give_up(history->query(question.query), question.name).rows.size();
+      took.push_back(seconds_since(asked) * 1e3);
+    }
+    std::printf("%-48s %8.2f ms, %5zu rows: %s\n", question.name, median(took), rows,
+                median(took) <= wanted_ms ? "reached" : "MISSED");
+  }
+}

@@ -1,0 +1,141 @@
+# Several masters over etcd, as real processes on loopback: starts etcd members and masters, knows who leads, kills and stops them.
+# Used by the tests of failover, the demonstration's test and the takeover benchmark. Ends only what it started, by pid.
+import collections
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from cluster import BIN, PATIENCE, Cluster, Process, await_true
+
+
+def free_ports(count):
+    """Ports that nobody has now; held until all are found, so that they differ."""
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+class Masters(Cluster):
+    """self.etcd: processes by name (e1 …), self.masters: processes by name (m1 …)."""
+
+    def setUp(self):
+        super().setUp()
+        self.etcd, self.masters, self.listen = {}, {}, {}
+        self.addCleanup(self.end_masters)
+
+    def end_masters(self):
+        for group in (self.masters, self.etcd):
+            for process in group.values():
+                for number in (signal.SIGCONT, signal.SIGKILL):
+                    if process.poll() is None if isinstance(process, subprocess.Popen) else process.alive():
+                        os.kill(process.pid, number)
+                if isinstance(process, subprocess.Popen):
+                    process.wait(PATIENCE)
+                else:
+                    process.kill(0)
+
+    # ---- etcd
+
+    def start_etcd(self, count, *flags, scheme="http"):
+        ports = free_ports(2 * count)
+        names = [f"e{k + 1}" for k in range(count)]
+        self.etcd_client = dict(zip(names, ports[:count]))
+        self.etcd_peer = dict(zip(names, ports[count:]))
+        self.etcd_flags, self.etcd_scheme = flags, scheme
+        for name in names:
+            self.start_member(name)
+        self.await_etcd()
+        members = ",".join(f"127.0.0.1:{port}" for port in self.etcd_client.values())
+        self.journal = f"etcd://{members}/reeve"
+
+    def data_of(self, name):
+        return self.memory() / f"{self.folder.name}-{name}"
+
+    def start_member(self, name, *flags):
+        client, peer = f"{self.etcd_scheme}://127.0.0.1:{self.etcd_client[name]}", f"http://127.0.0.1:{self.etcd_peer[name]}"
+        together = ",".join(f"{n}=http://127.0.0.1:{port}" for n, port in self.etcd_peer.items())
+        data = self.data_of(name)
+        self.addCleanup(shutil.rmtree, data, True)
+        with open(self.folder / f"etcd-{name}.log", "ab") as log:
+            self.etcd[name] = subprocess.Popen(
+                ["etcd", "--name", name, "--data-dir", data, "--listen-client-urls", client, "--advertise-client-urls", client,
+                 "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", together,
+                 "--heartbeat-interval", "50", "--election-timeout", "300", "--snapshot-count", "5000", "--logger", "zap",
+                 "--log-level", "error", *self.etcd_flags, *flags], stdout=log, stderr=log)
+
+    def memory(self):
+        """Where etcd writes: in memory when there is such a file system; it syncs for each entry."""
+        shm = pathlib.Path("/dev/shm")
+        return shm if os.access(shm, os.W_OK) else self.folder
+
+    def etcdctl(self, *words):
+        members = ",".join(f"127.0.0.1:{port}" for port in self.etcd_client.values())
+        return subprocess.run(["etcdctl", "--endpoints", members, *words], capture_output=True, text=True, check=False,
+                              timeout=PATIENCE, env={**os.environ, "ETCDCTL_API": "3"})
+
+    def await_etcd(self):
+        await_true(lambda: self.etcdctl("get", "nothing").returncode == 0, "etcd answers")
+
+    # ---- masters
+
+    def start_masters(self, count, *flags):
+        for k in range(count):
+            self.start_one(f"m{k + 1}", *flags)
+        self.endpoint = ",".join(self.listen.values())
+        return self.leader()
+
+    def start_one(self, name, *flags, journal=None):
+        self.masters[name] = Process(
+            [BIN / "reeved", "--name", name, "--state", self.folder / name, "--listen", self.listen.get(name, "tcp://127.0.0.1:*"),
+             "--events", "tcp://127.0.0.1:*", "--journal", journal or self.journal, *flags], r"^listening on (\S+)$",
+            self.folder / f"{name}.log")
+        self.listen[name] = self.masters[name].ready[1]
+        return self.masters[name]
+
+    def status(self):
+        """What each master says of itself, by name; only those that answer."""
+        answer = self.cli("master", "status", "-o", "json", "--timeout", "1s", code=None)
+        masters = answer.json.get("masters", [answer.json]) if answer.out else []
+        return {one["master"]: one for one in masters if "master" in one}
+
+    def leader(self):
+        """The name of the one that leads, as soon as there is one."""
+        def look():
+            leaders = [name for name, one in self.status().items() if one["role"] == "leader" and one["accepting"]]
+            return leaders[0] if len(leaders) == 1 else None
+        return await_true(look, "one master leads")
+
+    def kill_leader(self):
+        """kill -9. Returns its name and when."""
+        name = self.leader()
+        at = time.time()
+        self.masters[name].kill()
+        return name, at
+
+    # ---- work that tells whether it ran once
+
+    def script(self, seconds):
+        ran = self.path("ran")
+        return ["sh", "-c", f'echo "start $REEVE_JOB_ID $REEVE_TASK" >> {ran}; sleep {seconds}; '
+                            f'echo "end $REEVE_JOB_ID $REEVE_TASK" >> {ran}']
+
+    def ran(self):
+        path = pathlib.Path(self.path("ran"))
+        return collections.Counter(path.read_text(encoding="utf-8").splitlines() if path.exists() else [])
+
+    def check_ran_once(self, jobs):
+        """`jobs`: tasks of each job number."""
+        wanted = collections.Counter(f"{word} {job} {task}" for word in ("start", "end") for job, tasks in jobs.items()
+                                     for task in range(tasks))
+        self.assertEqual(self.ran(), wanted)
+        for job, tasks in jobs.items():
+            progress = self.job(job)["jobs"][0]["progress"]
+            self.assertEqual((progress["state"], progress["succeeded"]), ("succeeded", tasks), progress)

@@ -1,0 +1,211 @@
+// When a standby takes the leader for dead, what it answers, and how it follows a journal.
+#include "src/standby/standby.hpp"
+#include "tests/unit/journal/fake_etcd.hpp"
+
+#include <gtest/gtest.h>
+#include <thread>
+
+namespace reeve::standby {
+namespace {
+using std::chrono::milliseconds;
+
+TimePoint at(int ms) {
+  return TimePoint(milliseconds(1'000'000 + ms));
+}
+
+/// Ticks as the standby does.
+void pass(Suspicion& suspicion, int from, int to) {
+  for (int ms = from; ms <= to; ms += 50)
+    suspicion.tick(at(ms));
+}
+
+TEST(suspicion, one_living_path_keeps_the_leader) {
+  for (const bool by_etcd : {true, false}) {
+    Suspicion suspicion;
+    suspicion.begin(false, {}, at(0));
+    for (int ms = 0; ms <= 2'500; ms += 50) {
+      suspicion.tick(at(ms));
+      if (ms % 200 == 0)
+        by_etcd ? suspicion.heartbeat(at(ms)) : suspicion.answered(at(ms));
+      ASSERT_FALSE(suspicion.dead(at(ms))) << ms;
+    }
+  }
+}
+
+TEST(suspicion, a_leader_that_answers_and_does_not_reach_etcd_is_of_no_use_after_a_while) {
+  Suspicion suspicion;
+  suspicion.begin(false, milliseconds(100), at(0));
+  for (int ms = 0; ms <= 2'650; ms += 50) {
+    suspicion.tick(at(ms));
+    suspicion.answered(at(ms));
+    ASSERT_EQ(suspicion.dead(at(ms)), ms > 2'600) << ms;
+  }
+  EXPECT_STREQ(suspicion.reason(at(2'650)), "it does not reach etcd");
+}
+
+TEST(suspicion, silence_on_both_paths_is_death_after_the_patience_and_what_is_added_to_it) {
+  Suspicion suspicion;
+  suspicion.begin(false, milliseconds(150), at(0));
+  suspicion.answered(at(100));
+  pass(suspicion, 0, 850);
+  EXPECT_FALSE(suspicion.dead(at(850)));
+  EXPECT_TRUE(suspicion.dead(at(851)));
+}
+
+TEST(suspicion, a_process_that_is_gone_is_dead_at_once_if_it_was_there_before) {
+  Suspicion suspicion;
+  suspicion.begin(false, {}, at(0));
+  suspicion.refused(); // never answered: perhaps a wrong address
+  EXPECT_FALSE(suspicion.dead(at(1)));
+  suspicion.answered(at(2));
+  suspicion.refused();
+  EXPECT_TRUE(suspicion.dead(at(3)));
+  suspicion.begin(false, {}, at(4));
+  EXPECT_FALSE(suspicion.dead(at(5)));
+}
+
+TEST(suspicion, a_standby_that_was_stopped_itself_blames_nobody) {
+  Suspicion suspicion;
+  suspicion.begin(false, {}, at(0));
+  pass(suspicion, 0, 100);
+  suspicion.tick(at(60'000));
+  EXPECT_FALSE(suspicion.dead(at(60'000)));
+  pass(suspicion, 60'000, 60'650);
+  EXPECT_TRUE(suspicion.dead(at(60'650)));
+}
+
+TEST(suspicion, a_vacant_reign_is_taken_at_once) {
+  Suspicion suspicion;
+  suspicion.begin(true, milliseconds(150), at(0));
+  EXPECT_TRUE(suspicion.dead(at(0)));
+}
+
+// ---- what is answered
+
+class Asking : public ::testing::Test {
+protected:
+  Desk desk_{{"reeve", "m2", "reeved test", "", TimePoint()}};
+  core::Cluster cluster_;
+
+  template<class M> std::pair<MessageType, std::string> ask(const M& message, net::Peer peer = 1) {
+    const DeskView view{cluster_, "m1", "tcp://m1:7117", "etcd: healthy", 3, Seq(0), {}};
+    std::vector<net::Message> out;
+    desk_.answer({peer, encode(Header{protocol_version, M::type, 7, {}}), encode(message)}, view,
+                 TimePoint(), out);
+    if (out.size() != 1)
+      return {};
+    const auto header = decode<Header>(out[0].header);
+    EXPECT_EQ(header->correlation, 7u);
+    EXPECT_EQ(out[0].peer, peer);
+    return {header->type, out[0].body};
+  }
+};
+using a_standby = Asking;
+
+TEST_F(a_standby, sends_work_to_the_leader_and_says_where_it_is) {
+  for (const auto& [type, body] :
+       {ask(Submit{}), ask(Hello{}), ask(ListJobs{}), ask(SetConfig{})}) {
+    ASSERT_EQ(type, MessageType::failed);
+    const auto failed = decode<Failed>(body);
+    EXPECT_EQ(failed->code, Code::not_leader);
+    EXPECT_NE(failed->text.find("m1 leads, at tcp://m1:7117"), std::string::npos) << failed->text;
+    EXPECT_GT(failed->retry_after.count(), 0);
+  }
+}
+
+TEST_F(a_standby, answers_questions_of_those_whom_a_standby_will_do) {
+  Hello hello;
+  hello.standby = true;
+  const auto welcome = ask(hello);
+  ASSERT_EQ(welcome.first, MessageType::welcome);
+  EXPECT_EQ(decode<Welcome>(welcome.second)->role, "standby");
+  EXPECT_EQ(ask(ListJobs{}).first, MessageType::job_list);
+  EXPECT_EQ(ask(ListNodes{}).first, MessageType::node_list);
+  EXPECT_EQ(ask(GetStats{}).first, MessageType::stats);
+  EXPECT_EQ(ask(ListJobs{}, 2).first, MessageType::failed) << "another connection has not said so";
+  desk_.gone(1);
+  EXPECT_EQ(ask(ListJobs{}).first, MessageType::failed);
+}
+
+TEST_F(a_standby, tells_everybody_how_it_is) {
+  const auto answer = ask(GetMaster{});
+  ASSERT_EQ(answer.first, MessageType::master_status);
+  const auto status = decode<MasterStatus>(answer.second);
+  EXPECT_EQ(status->role, "standby");
+  EXPECT_EQ(status->leader, "m1");
+  EXPECT_EQ(status->lag, 3u);
+  EXPECT_FALSE(status->accepting);
+}
+
+TEST_F(a_standby, remembers_the_agents_until_they_go) {
+  RegisterNode message;
+  message.name = "n1";
+  EXPECT_EQ(ask(message, 5).first, MessageType::failed);
+  EXPECT_EQ(desk_.agents(), std::set<net::Peer>{5});
+  desk_.gone(5);
+  EXPECT_TRUE(desk_.agents().empty());
+}
+
+TEST_F(a_standby, answers_what_it_cannot_read_with_an_error) {
+  const DeskView view{cluster_, "", "", "", 0, Seq(0), {}};
+  std::vector<net::Message> out;
+  for (const std::string& header :
+       {std::string(), std::string("\xff"), encode(Header{99, MessageType::hello, 1, {}})})
+    desk_.answer({1, header, "x"}, view, TimePoint(), out);
+  desk_.answer({1, encode(Header{protocol_version, MessageType::hello, 1, {}}), "\xc1"}, view,
+               TimePoint(), out);
+  ASSERT_EQ(out.size(), 4u);
+  for (const auto& message : out)
+    EXPECT_EQ(decode<Header>(message.header)->type, MessageType::failed);
+}
+
+// ---- following
+
+TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
+  const auto etcd = std::make_shared<journal_tests::FakeEtcd>();
+  journal::EtcdOptions options;
+  options.members = {"fake"};
+  const auto open = [&](const std::string& endpoint) {
+    options.endpoint = endpoint;
+    return std::move(*journal::EtcdJournal::open(etcd, options));
+  };
+  auto leader = open("tcp://127.0.0.1:1"), own = open("tcp://127.0.0.1:2");
+  ASSERT_TRUE(leader->acquire(Epoch(1), "m1"));
+  core::Cluster truth;
+  core::Changes changes;
+  const auto append = [&](const core::Command& command) {
+    auto outcome = truth.execute(command, TimePoint(), changes);
+    const journal::Batch batch{truth.last_seq(), {encode(*outcome.entry)}};
+    ASSERT_TRUE(leader->append({&batch, 1}));
+  };
+  append(core::BeginEpoch{Epoch(1), "m1"});
+  for (int k = 0; k < 100; ++k)
+    append(core::ChangeConfig{{{"name", std::to_string(k)}}});
+
+  std::atomic<int> followed{0};
+  StandbyOptions follow;
+  follow.endpoint = "tcp://127.0.0.1:2";
+  follow.send = [](std::vector<net::Message>) {};
+  follow.committed = [&](const core::CommittedPtr& batch) {
+    followed += static_cast<int>(batch->entries.size());
+  };
+  follow.tell = [](bool trouble, const std::string& text) { EXPECT_FALSE(trouble) << text; };
+  follow.stop = [] { return false; };
+  follow.look_every = milliseconds(1);
+  Standby standby(*own, {}, follow);
+  Result<bool> lead = false;
+  std::thread running([&] { lead = standby.run(); });
+  while (followed < 101)
+    std::this_thread::yield();
+  append(core::ChangeConfig{{{"name", "last"}}});
+  EXPECT_TRUE(leader->release());
+  running.join();
+  ASSERT_TRUE(lead && *lead);
+  ASSERT_TRUE(own->acquire(Epoch(2), "m2"));
+  ASSERT_TRUE(standby.finish());
+  EXPECT_EQ(standby.cluster().last_seq(), Seq(102));
+  EXPECT_EQ(standby.cluster().state_hash(), truth.state_hash());
+}
+
+} // namespace
+} // namespace reeve::standby
