@@ -118,9 +118,8 @@ caf::behavior ArchivistActor::make_behavior() {
       delayed_send(this, std::chrono::seconds(1), second_atom::value);
     },
     [this](const Described& described) {
-      described_ = true;
       learn(*described.changes);
-      if (!std::exchange(reminded_, true))
+      if (!std::exchange(described_, true))
         remind_scheduler();
     },
     [this](second_atom) {

@@ -35,7 +35,6 @@ private:
   DirectoryPtr directory_;
   std::unique_ptr<history::Recorder> recorder_;
   Duration keep_{0};
-  bool reminded_ = false;
   std::vector<history::SlaTarget> targets_;
   Duration sla_window_{0}, sla_check_every_{0};
   TimePoint judged_;

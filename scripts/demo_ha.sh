@@ -4,59 +4,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
-  bold=$'\e[1m' dim=$'\e[2m' cyan=$'\e[36m' plain=$'\e[0m'
-else
-  bold='' dim='' cyan='' plain=''
-fi
-say() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
-step() { printf '\n%s── %s %s\n' "$bold$cyan" "$*" "$plain"; }
-show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
-die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
-
-scripts/deps.sh build
-if [[ -z ${REEVE_BIN:-} ]]; then
-  say "building the programs (once; a few minutes on a small machine) …"
-  cmake --preset dev >/dev/null
-  cmake --build --preset dev --target reeve_programs -- --quiet
-  REEVE_BIN=$PWD/build/dev/bin
-fi
-export PATH="$REEVE_BIN:$PATH"
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/reeve-demo.XXXXXX")
 declare -A pids=() listen=() events=()
 agents=()
+
 wait_gone() { # PID SECONDS
   local deadline=$((SECONDS + $2))
   while kill -0 "$1" 2>/dev/null && ((SECONDS < deadline)); do read -rt 0.1 <> <(:) || true; done
 }
-clean_up() {
-  local code=$? pid
-  trap - EXIT INT TERM
+end_all() {
+  local pid
   for pid in ${agents[@]+"${agents[@]}"}; do kill -TERM "$pid" 2>/dev/null || true; done
   for pid in ${agents[@]+"${agents[@]}"}; do wait_gone "$pid" 10; done
   for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-  if ((code != 0)); then
-    printf '\ndemo: failed; the end of the logs:\n' >&2
-    tail -n 5 "$work"/*.log >&2 || true
-  fi
-  rm -rf "$work"
-  exit "$code"
 }
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-
-# Starts a program and waits for the line that says that it is ready. Sets started_pid, ready_line.
-start() { # PATTERN LOG COMMAND...
-  local pattern=$1 log=$2 out deadline=$((SECONDS + 30))
-  shift 2
-  exec {out}< <(exec "$@" 2>>"$log")
-  started_pid=$!
-  while read -r -t $((deadline - SECONDS + 1)) -u "$out" ready_line; do
-    if [[ $ready_line =~ $pattern ]]; then return 0; fi
-  done
-  die "$1 did not say '$pattern'"
-}
+scripts/deps.sh build # etcd, too, where the programs are there already
+. scripts/demo_lib.sh
 
 step "Three etcd members"
 mapfile -t ports < <(/usr/bin/python3 -c '

@@ -291,63 +291,68 @@ Command& add_file(Command& c, JournalFile& file) {
     .text("--state", file.state, "The master's state folder (else where reeved would look)", "DIR");
 }
 
-} // namespace
-
-namespace {
+struct Verified {
+  std::unique_ptr<journal::Journal> journal;
+  journal::Health health;
+};
 /// `path`: the file, or the folder it lies in.
-Result<std::unique_ptr<journal::Journal>> open_to_read(const std::string& path) {
+Result<Verified> open_to_read(const std::string& path) {
   std::error_code ignored;
-  return open_file(std::filesystem::is_directory(path, ignored)
-                     ? (std::filesystem::path(path) / "journal.db").string()
-                     : path,
-                   true, {});
+  auto journal = open_file(std::filesystem::is_directory(path, ignored)
+                             ? (std::filesystem::path(path) / "journal.db").string()
+                             : path,
+                           true, {});
+  if (!journal)
+    return tl::unexpected<Error>(journal.error());
+  auto health = (*journal)->verify();
+  if (!health)
+    return tl::unexpected<Error>(health.error());
+  return Verified{std::move(*journal), std::move(*health)};
 }
+
 } // namespace
 
 Result<Json> read_journal_headers(const std::string& path, std::size_t most) {
-  auto journal = open_to_read(path);
-  if (!journal)
-    return tl::unexpected<Error>(journal.error());
-  const auto health = (*journal)->verify();
-  if (!health)
-    return tl::unexpected<Error>(health.error());
+  const auto opened = open_to_read(path);
+  if (!opened)
+    return tl::unexpected<Error>(opened.error());
+  const journal::Health& health = opened->health;
   Json entries = Json::array();
   const Seq from(
-    std::max(health->first.value, health->last.value > most ? health->last.value - most + 1 : 0));
-  if (health->last && health->first) {
-    const auto read = (*journal)->read(from, [&](Seq seq, std::string_view bytes) -> Result<void> {
-      const auto entry = decode_entry(seq, bytes);
-      entries.push_back(Json{
-        {"seq", seq.value},
-        {"bytes", bytes.size()},
-        {"time_us", entry ? to_json(entry->time) : Json(nullptr)},
-        {"type", entry ? Json(std::string(name_of(entry->fact))) : Json(entry.error().message())}});
-      return {};
-    });
+    std::max(health.first.value, health.last.value > most ? health.last.value - most + 1 : 0));
+  if (health.last && health.first) {
+    const auto read =
+      opened->journal->read(from, [&](Seq seq, std::string_view bytes) -> Result<void> {
+        const auto entry = decode_entry(seq, bytes);
+        entries.push_back(Json{{"seq", seq.value},
+                               {"bytes", bytes.size()},
+                               {"time_us", entry ? to_json(entry->time) : Json(nullptr)},
+                               {"type", entry ? Json(std::string(name_of(entry->fact)))
+                                              : Json(entry.error().message())}});
+        return {};
+      });
     if (!read)
       return tl::unexpected<Error>(read.error());
   }
-  return Json{{"first", health->first.value},
-              {"last", health->last.value},
-              {"snapshot", health->snapshot.value},
-              {"epoch", (*journal)->epoch().value},
-              {"torn_tail", health->torn_tail},
-              {"bytes", health->bytes},
+  return Json{{"first", health.first.value},
+              {"last", health.last.value},
+              {"snapshot", health.snapshot.value},
+              {"epoch", opened->journal->epoch().value},
+              {"torn_tail", health.torn_tail},
+              {"bytes", health.bytes},
               {"entries", entries}};
 }
 
 Result<std::vector<Entry>> read_journal_entries(const std::string& path) {
-  auto journal = open_to_read(path);
-  if (!journal)
-    return tl::unexpected<Error>(journal.error());
-  const auto health = (*journal)->verify();
-  if (!health)
-    return tl::unexpected<Error>(health.error());
+  const auto opened = open_to_read(path);
+  if (!opened)
+    return tl::unexpected<Error>(opened.error());
+  const journal::Health& health = opened->health;
   std::vector<Entry> out;
-  if (!health->first)
+  if (!health.first)
     return out; // a snapshot has taken the place of all
   const auto read =
-    (*journal)->read(health->first, [&](Seq seq, std::string_view bytes) -> Result<void> {
+    opened->journal->read(health.first, [&](Seq seq, std::string_view bytes) -> Result<void> {
       auto entry = decode_entry(seq, bytes);
       if (!entry)
         return tl::unexpected<Error>(entry.error());

@@ -112,6 +112,8 @@ public:
   static Result<Cluster> restore(std::string_view bytes);
   /// XXH3 of the snapshot: equal states, equal hashes.
   [[nodiscard]] std::uint64_t state_hash() const;
+  /// The hash takes the whole state: of one with more jobs it would hold up whoever shows it.
+  static constexpr std::uint64_t hashed_jobs_max = 20'000;
   /// The promises that can be checked on one state; empty when all hold. For tests and the
   /// simulator.
   [[nodiscard]] std::vector<std::string> check_invariants() const;

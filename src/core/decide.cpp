@@ -225,18 +225,23 @@ private:
       return; // drained by a person, or as it was
     accept(NodesDrained{{c.node}, bad, c.trouble, {}, true}, 1);
   }
-  void on(const MoveOff& c) {
-    Job* job = known(c.job);
+  /// What a job has in flight on a node; null: nothing.
+  static const Allocation* in_flight(const Job* job, NodeId node) {
     if (!job || !job->extra)
-      return;
-    const auto at = job->extra->allocations.find(c.node);
-    if (at == job->extra->allocations.end())
+      return nullptr;
+    const auto at = job->extra->allocations.find(node);
+    return at == job->extra->allocations.end() ? nullptr : &at->second;
+  }
+  void on(const MoveOff& c) {
+    const Job* job = known(c.job);
+    const Allocation* there = in_flight(job, c.node);
+    if (!there)
       return;
     const Kind& kind = *job->kind->kind;
     if (c.gently && !(kind.checkpoints && kind.preemptible))
       return refuse(Code::refused, "job",
                     "job " + number(c.job.value) + " has no checkpoint signal to be moved by");
-    on(Preempt{c.node, c.job, std::vector<TaskRun>(at->second.runs), Cause::drained, c.reason});
+    on(Preempt{c.node, c.job, std::vector<TaskRun>(there->runs), Cause::drained, c.reason});
   }
   void on(const LabelNodes& c) {
     auto ids = named(c.nodes);
@@ -488,14 +493,11 @@ private:
       return;
     Finish fact{c.node, {}};
     for (const JobResults& results : c.jobs) {
-      const Job* job = s_.jobs.find(results.job);
-      if (!job || !job->extra)
-        continue;
-      const auto at = job->extra->allocations.find(c.node);
-      if (at == job->extra->allocations.end())
+      const Allocation* there = in_flight(s_.jobs.find(results.job), c.node);
+      if (!there)
         continue;
       // The same attempt twice in one message counts once: taken from a copy as it is accepted.
-      std::vector<TaskRun> flying = at->second.runs;
+      std::vector<TaskRun> flying = there->runs;
       JobResults good{results.job, {}, {}};
       for (const QuietRun& quiet : results.quiet)
         for (const TaskRun& run : REEVE_MUTANT(result_twice) ? common(flying, quiet.run)
@@ -712,16 +714,14 @@ private:
       accept(fact, fact.leases.size());
   }
   void on(const Preempt& c) {
-    Job* job = known(c.job);
-    if (!job || !job->extra)
-      return;
-    const auto at = job->extra->allocations.find(c.node);
-    if (at == job->extra->allocations.end())
+    const Job* job = known(c.job);
+    const Allocation* there = in_flight(job, c.node);
+    if (!there)
       return;
     Preempt fact{c.node, c.job, {}, c.cause, c.reason};
     std::uint64_t n = 0;
-    std::vector<TaskRun> flying = at->second.runs; // taken out: each is named once
-    for (const TaskRun& run : at->second.runs)
+    std::vector<TaskRun> flying = there->runs; // taken out: each is named once
+    for (const TaskRun& run : there->runs)
       for (const TaskRun& asked : common(job->extra->yielding, {run.first, run.count, 1}))
         take_from(flying, TaskRun{asked.first, asked.count, run.attempt});
     for (const TaskRun& run : sorted(c.runs))

@@ -14,7 +14,11 @@ void Gateway::send_encoded(Peer peer, MessageType type, std::uint64_t correlatio
 
 void Gateway::bundle(Outbox& out) {
   constexpr std::size_t bytes_max = 256u << 10;
-  if (out.send.size() < 2)
+  const auto understands = [this](const net::Message& message) {
+    const PeerState* state = peers_.find(message.peer);
+    return state && state->bundles;
+  };
+  if (out.send.size() < 2 || std::none_of(out.send.begin(), out.send.end(), understands))
     return;
   // What one peer is sent keeps its order; peers do not know of each other.
   std::stable_sort(out.send.begin(), out.send.end(),
@@ -22,9 +26,8 @@ void Gateway::bundle(Outbox& out) {
   std::vector<net::Message> sent;
   for (std::size_t at = 0; at < out.send.size();) {
     const Peer peer = out.send[at].peer;
-    const PeerState* state = peers_.find(peer);
     std::size_t end = at + 1, bytes = out.send[at].bytes();
-    if (state && state->bundles)
+    if (understands(out.send[at]))
       for (; end < out.send.size() && out.send[end].peer == peer &&
              end - at < static_cast<std::size_t>(bundled_max) &&
              bytes + out.send[end].bytes() <= bytes_max;

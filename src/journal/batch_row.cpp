@@ -27,6 +27,20 @@ tl::unexpected<Error> corrupt(std::uint64_t seq, const std::string& fault) {
 
 } // namespace
 
+Result<void> check_order(std::span<const Batch> batches, Seq next) {
+  for (const auto& batch : batches) {
+    if (batch.first != next)
+      return fail(Code::internal, {},
+                  "a batch that begins at " + std::to_string(batch.first.value) +
+                    " was appended where " + std::to_string(next.value) + " comes next");
+    if (batch.entries.empty())
+      return fail(Code::internal, {},
+                  "an empty batch was appended at " + std::to_string(batch.first.value));
+    next = batch.last().next();
+  }
+  return {};
+}
+
 Result<void> pack(const Batch& batch, std::string& body) {
   std::size_t bytes = 0;
   for (const auto& entry : batch.entries)

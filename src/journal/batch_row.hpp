@@ -1,8 +1,10 @@
 // How a batch looks in a row: its entries framed one behind the other, and a CRC over the frames
-// and every number beside them. Used by the sqlite journal only. Must never trust what it reads.
+// and every number beside them. Used by the journals that store. Must never trust what it reads.
 #pragma once
 
 #include "src/journal/journal.hpp"
+
+#include <span>
 
 namespace reeve::journal {
 
@@ -14,6 +16,9 @@ struct BatchRow {
   [[nodiscard]] Seq last() const { return Seq(seq + static_cast<std::uint64_t>(count) - 1); }
 };
 
+/// Whether each begins where the one before ends, the first at `next`, and none is empty. Error:
+/// internal. For every journal's append.
+Result<void> check_order(std::span<const Batch> batches, Seq next);
 /// Replaces `body` with the frames of `batch`. Error: too_large when an entry or the whole does not
 /// fit the format.
 Result<void> pack(const Batch& batch, std::string& body);

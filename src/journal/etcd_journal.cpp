@@ -258,15 +258,8 @@ Result<Answer> EtcdJournal::fenced(std::vector<Op> ops) {
 Result<void> EtcdJournal::append(std::span<const Batch> batches) {
   if (auto may = check_reign("appending"); !may)
     return may;
-  Seq expected = last_.next();
-  for (const auto& batch : batches) {
-    if (batch.first != expected || batch.entries.empty())
-      return fail(Code::internal, {},
-                  "a batch of " + std::to_string(batch.entries.size()) +
-                    " entries that begins at " + std::to_string(batch.first.value) +
-                    " was appended where " + std::to_string(expected.value) + " comes next");
-    expected = batch.last().next();
-  }
+  if (auto good = check_order(batches, last_.next()); !good)
+    return good;
   std::string body;
   for (std::size_t k = 0; k < batches.size();) {
     Row row;

@@ -1,6 +1,6 @@
 // The journal of the tests: keeps everything in memory, crashes and fails on command. Behaves as
 // the sqlite one does.
-#include "src/journal/journal.hpp"
+#include "src/journal/batch_row.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -50,15 +50,8 @@ public:
       return may;
     if (batches.empty())
       return {};
-    Seq expected = store_->last().next();
-    for (const auto& batch : batches) {
-      if (batch.first != expected || batch.entries.empty())
-        return fail(Code::internal, {},
-                    "a batch of " + std::to_string(batch.entries.size()) +
-                      " entries that begins at " + std::to_string(batch.first.value) +
-                      " was appended where " + std::to_string(expected.value) + " comes next");
-      expected = batch.last().next();
-    }
+    if (auto good = check_order(batches, store_->last().next()); !good)
+      return good;
     if (store_->failure) {
       if (store_->appends_left == 0)
         return fail(*store_->failure, {}, "memory journal: told to fail");

@@ -133,21 +133,6 @@ Seq SqliteJournal::last() const {
   return const_cast<SqliteJournal*>(this)->stored_last().value_or(Seq(0));
 }
 
-Result<void> SqliteJournal::check_order(std::span<const Batch> batches) const {
-  Seq expected = last_.next();
-  for (const auto& batch : batches) {
-    if (batch.first != expected)
-      return fail(Code::internal, {},
-                  "a batch that begins at " + std::to_string(batch.first.value) +
-                    " was appended where " + std::to_string(expected.value) + " comes next");
-    if (batch.entries.empty())
-      return fail(Code::internal, {},
-                  "an empty batch was appended at " + std::to_string(batch.first.value));
-    expected = batch.last().next();
-  }
-  return {};
-}
-
 Result<void> SqliteJournal::check_room(std::span<const Batch> batches) {
   if (options_.max_bytes == 0)
     return {};
@@ -172,7 +157,7 @@ Result<void> SqliteJournal::append(std::span<const Batch> batches) {
     return fail(Code::refused, {}, db_.path() + ": no epoch was acquired for appending");
   if (batches.empty())
     return {};
-  if (auto good = check_order(batches); !good)
+  if (auto good = check_order(batches, last_.next()); !good)
     return good;
   if (unsettled_)
     if (auto settled = settle(); !settled)

@@ -42,7 +42,6 @@ private:
   };
   enum class Stage { before_commit, commit };
 
-  [[nodiscard]] Result<void> check_order(std::span<const Batch> batches) const;
   Result<void> check_room(std::span<const Batch> batches);
   Result<void> write_batches(std::span<const Batch> batches);
   Error after_failure(Error error, Stage stage);

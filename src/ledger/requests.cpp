@@ -6,8 +6,6 @@
 namespace reeve::ledger {
 namespace {
 
-constexpr std::uint64_t hashed_jobs_max = 20'000;
-
 std::string number(std::uint64_t n) {
   return std::to_string(n);
 }
@@ -373,8 +371,7 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const GetMaster&, Time
   status.leader = identity_.master;
   status.leader_endpoint = identity_.endpoint;
   status.confirmed = confirmed_;
-  // The hash takes the whole state: of a large one it would hold everybody up.
-  if (!trouble_ && cluster_.stats().jobs <= hashed_jobs_max)
+  if (!trouble_ && cluster_.stats().jobs <= core::Cluster::hashed_jobs_max)
     status.state_hash = cluster_.state_hash();
   // At once, and not only when everything decided is durable: it tells both.
   released_.emplace_back(ToPeer{peer, MasterStatus::type, correlation, encode(status)});

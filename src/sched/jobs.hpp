@@ -74,12 +74,6 @@ public:
     return job.more == nobody ? nullptr : &more_at(job.more);
   }
   void drop_more(SchedJob& job);
-  /// It will be looked at before long.
-  void prefetch(JobId id) const {
-    const std::uint64_t page = id.value / page_jobs - base_;
-    if (page < near_.size() && near_[page])
-      __builtin_prefetch(&near_[page]->jobs[id.value % page_jobs]);
-  }
   [[nodiscard]] std::size_t size() const { return size_; }
 
 private:

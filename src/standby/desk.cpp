@@ -8,7 +8,6 @@
 namespace reeve::standby {
 namespace {
 constexpr auto elsewhere_after = std::chrono::milliseconds(50);
-constexpr std::uint64_t hashed_jobs_max = 20'000; // as the leader: the hash takes the whole state
 } // namespace
 
 struct Desk::Ask {
@@ -154,7 +153,7 @@ void Desk::status(const Ask& ask) const {
   status.leader_endpoint = view.leader_endpoint;
   status.lag = view.lag;
   status.confirmed = view.confirmed;
-  if (view.cluster.stats().jobs <= hashed_jobs_max)
+  if (view.cluster.stats().jobs <= core::Cluster::hashed_jobs_max)
     status.state_hash = view.cluster.state_hash();
   reply(ask, status);
 }

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from cluster import BIN, Process, await_true, main
+from cluster import BIN, await_true, main
 from masters import Masters
 
 SEED = int(os.environ.get("REEVE_SEED", random.SystemRandom().randrange(1 << 32)))
