@@ -3,18 +3,38 @@
 
 #include "actors/shell.hpp"
 #include "src/log/log.hpp"
+#include "src/util/text.hpp"
 
+#include <array>
+#include <cstdio>
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 namespace reeve::actors {
 namespace {
 constexpr auto counters_every = std::chrono::seconds(1);
+constexpr Duration measure_every = std::chrono::milliseconds(20);
+
+/// Of this process, as the kernel counts; 0 when it does not tell.
+std::uint64_t resident_bytes() {
+  const int fd = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return 0;
+  std::array<char, 128> text{};
+  const ssize_t n = ::read(fd, text.data(), text.size() - 1);
+  ::close(fd);
+  unsigned long long size = 0, resident = 0;
+  if (n <= 0 || std::sscanf(text.data(), "%llu %llu", &size, &resident) != 2)
+    return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
 } // namespace
 
 GatewayActor::GatewayActor(caf::actor_config& config, gateway::Gateway core, Wire wire,
-                           DirectoryPtr directory, LoadPtr load)
+                           DirectoryPtr directory, LoadPtr load, std::uint64_t memory_max)
     : event_based_actor(config), core_(std::move(core)), wire_(std::move(wire)),
-      directory_(std::move(directory)), load_(std::move(load)) {
+      directory_(std::move(directory)), load_(std::move(load)), memory_max_(memory_max) {
   report_exceptions(this, "gateway");
 }
 
@@ -24,9 +44,10 @@ caf::behavior GatewayActor::make_behavior() {
     [this](const Parcel<Frames>& parcel) {
       Frames frames = parcel.take();
       gateway::Outbox out;
-      core_.on_messages(std::move(frames.messages),
-                        {load_->queued.load(), load_->undurable.load(), load_->full.load()},
-                        steady_now(), out);
+      core_.on_messages(
+        std::move(frames.messages),
+        {load_->queued.load(), load_->undurable.load(), load_->full.load(), crowded()},
+        steady_now(), out);
       wire_.consumed(frames.bytes);
       deliver(std::move(out));
     },
@@ -55,6 +76,22 @@ caf::behavior GatewayActor::make_behavior() {
       return done_atom::value;
     },
   };
+}
+
+/// Whether the process holds as much as it may, looked up now and then. Said once, and its end
+/// once.
+bool GatewayActor::crowded() {
+  if (memory_max_ == 0 || steady_now() - measured_ < measure_every)
+    return crowded_;
+  measured_ = steady_now();
+  const std::uint64_t resident = resident_bytes();
+  const bool now = resident > (crowded_ ? memory_max_ / 10 * 9 : memory_max_);
+  if (now != crowded_)
+    spdlog::warn("memory: {} of {} in use: jobs are {}",
+                 format_size(static_cast<std::int64_t>(resident)),
+                 format_size(static_cast<std::int64_t>(memory_max_)),
+                 now ? "not taken any more" : "taken again");
+  return crowded_ = now;
 }
 
 void GatewayActor::deliver(gateway::Outbox out) {

@@ -11,19 +11,23 @@ namespace reeve::actors {
 class GatewayActor : public caf::event_based_actor {
 public:
   GatewayActor(caf::actor_config& config, gateway::Gateway core, Wire wire, DirectoryPtr directory,
-               LoadPtr load);
+               LoadPtr load, std::uint64_t memory_max);
 
 protected:
   caf::behavior make_behavior() override;
 
 private:
   void deliver(gateway::Outbox out);
+  bool crowded();
   void report_counters();
 
   gateway::Gateway core_;
   Wire wire_;
   DirectoryPtr directory_;
   LoadPtr load_;
+  std::uint64_t memory_max_; // bytes of this process; 0: no limit
+  TimePoint measured_;
+  bool crowded_ = false;
 };
 
 /// What the I/O thread calls: passes on to the gateway and the publisher.

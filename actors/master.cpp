@@ -43,7 +43,8 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   directory_->publisher =
     system.spawn<PublisherActor, caf::detached>(parts.wire, retold ? std::move(*retold) : nullptr);
   directory_->gateway = system.spawn<GatewayActor, caf::detached>(
-    gateway::Gateway(std::move(parts.greeting)), std::move(parts.wire), directory_, load);
+    gateway::Gateway(std::move(parts.greeting)), std::move(parts.wire), directory_, load,
+    parts.memory_max);
   guard_ = system.spawn<GuardActor>(all(), std::move(parts.on_down));
 }
 

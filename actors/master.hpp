@@ -21,6 +21,8 @@ struct MasterParts {
   std::unique_ptr<journal::Journal> journal; // to append to
   std::string history;                       // path of history.db; empty: none is kept
   LedgerOptions ledger_options;
+  std::uint64_t memory_max =
+    0; // bytes of this process, beyond which no jobs are taken; 0: no limit
   /// A core actor ended by itself: without it the master must not go on. Called on one of CAF's
   /// threads.
   std::function<void(const std::string& actor, const std::string& reason)> on_down;

@@ -74,6 +74,9 @@ Result<void> check(const MasterOptions& options) {
     return good;
   if (auto size = parse_size(options.log_size, "--log-size"); !size)
     return tl::unexpected(size.error());
+  if (!options.memory_max.empty())
+    if (auto size = parse_size(options.memory_max, "--memory-max"); !size)
+      return tl::unexpected(size.error());
   if (options.log_files < 1 || options.log_files > 1'000)
     return fail(Code::bad_field, "--log-files", "must be from 1 to 1000");
   if (options.listen.empty())
@@ -148,6 +151,7 @@ Result<void> read_master_text(std::string_view bytes, const std::string& path,
                                                   {"etcd-key", &options.etcd_key},
                                                   {"history", &options.history},
                                                   {"log-size", &options.log_size},
+                                                  {"memory-max", &options.memory_max},
                                                   {"log-level", &options.log_level},
                                                   {"log-file", &options.log_file},
                                                   {"log-format", &options.log_format}};
@@ -176,6 +180,15 @@ Result<void> read_master_text(std::string_view bytes, const std::string& path,
     }
   }
   return {};
+}
+
+std::uint64_t memory_max_of(const MasterOptions& options) {
+  if (!options.memory_max.empty())
+    return static_cast<std::uint64_t>(parse_size(options.memory_max, "--memory-max").value_or(0));
+  const long pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+  return pages <= 0 || page <= 0
+           ? 0
+           : static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page) / 5 * 4;
 }
 
 Result<Parsed> parse_master(int argc, const char* const* argv) {
@@ -223,6 +236,9 @@ Result<Parsed> parse_master(int argc, const char* const* argv) {
   CLI::Option* log_files = app.add_option("--log-files", given.log_files,
                                           "so many log files are kept, the one being written "
                                           "included (default 10)");
+  text("--memory-max", &MasterOptions::memory_max,
+       "beyond so much memory no jobs are taken until others have ended (default: 80 % of the "
+       "machine's; 0: no limit)");
   text("--history", &MasterOptions::history,
        "sqlite, or none: nothing is kept for questions about what was (default sqlite)");
   try {

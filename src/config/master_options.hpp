@@ -25,6 +25,7 @@ struct MasterOptions {
   std::string log_level = "info", log_file, log_format = "text";
   std::string log_size = "10MiB"; // of one log file; 0: it is never put aside
   std::uint32_t log_files = 10;   // that are kept
+  std::string memory_max; // beyond it no jobs are taken; empty: 80 % of the machine's; 0: any
   std::string history = "sqlite"; // or none
 };
 
@@ -32,6 +33,9 @@ struct Parsed {
   MasterOptions options;
   std::optional<std::string> print; // --help, --version: print this and end well
 };
+
+/// In bytes; 0: no limit.
+std::uint64_t memory_max_of(const MasterOptions& options);
 
 /// Errors: bad_field, `field` naming the flag or the file's key.
 Result<Parsed> parse_master(int argc, const char* const* argv);

@@ -176,6 +176,9 @@ const char* Gateway::too_busy(const Call& call, const PeerState& peer) const {
     return "the journal is behind";
   if (pressure_.full && call.header.type == MessageType::submit)
     return "the journal is nearly full: no jobs are taken until it has been compacted";
+  if (pressure_.crowded && call.header.type == MessageType::submit)
+    return "the master holds as much as it may (--memory-max): no jobs are taken until others have "
+           "ended and are past their retention";
   return nullptr;
 }
 

@@ -18,6 +18,7 @@ struct Pressure {
   std::uint64_t queued = 0;    // handed to the ledger, not yet looked at
   std::uint64_t undurable = 0; // decided, not yet durable
   bool full = false;           // the journal has little room left: no more jobs
+  bool crowded = false;        // the process has as much memory as it may: no more jobs
 };
 struct Limits {
   std::uint32_t outstanding_of_peer = 10'000;

@@ -193,6 +193,7 @@ actors::MasterParts parts_of(const config::MasterOptions& options, net::Server& 
   if (options.history != "none")
     parts.history = (std::filesystem::path(options.state) / "history.db").string();
   parts.ledger_options.master = options.name;
+  parts.memory_max = config::memory_max_of(options);
   if (options.shared() && options.journal_max_bytes > 0) // what is past makes room in time
     parts.ledger_options.snapshot_bytes =
       std::min(parts.ledger_options.snapshot_bytes, options.journal_max_bytes / 4);
