@@ -3,6 +3,7 @@
 
 #include "agents/worker/agent_wire.hpp"
 #include "agents/worker/output.hpp"
+#include "agents/worker/output_sweep.hpp"
 #include "src/log/log.hpp"
 #include "src/util/text.hpp"
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::size_t frames_a_turn = 1'000; // so that no master starves timers and tasks
 constexpr Duration measure_every{1'000'000};
+constexpr Duration sweep_every = std::chrono::hours(1);
 constexpr Duration results_patience{5'000'000}; // for the last acknowledgements while stopping
 constexpr int leave_linger_ms = 1'000;
 constexpr int keeper_end_ms = 5'000;
@@ -169,6 +171,10 @@ LoopEnd AgentLoop::run() {
     control_.serve([this](std::string_view command) { return control(command); });
     if (now().steady >= measure_at_)
       measure();
+    if (now().steady >= sweep_at_) {
+      sweep_at_ = now().steady + sweep_every;
+      sweep(false);
+    }
     check_.turn(now().steady);
     core_->set_trouble(check_.trouble(), now().steady);
     if (!end_)
@@ -440,6 +446,8 @@ ControlServer::Answer AgentLoop::control(std::string_view command) {
     spdlog::info("log level is {}", level);
     return {"log level is " + std::string(level) + "\n", false};
   }
+  if (command == "sweep" || command == "sweep dry-run")
+    return {sweep(command != "sweep") + "\n", false};
   if (constexpr std::string_view name = "attempt "; command.starts_with(name))
     return {attempt_text(command.substr(name.size())), false};
   if (command == "stop keep-tasks") {
@@ -447,6 +455,19 @@ ControlServer::Answer AgentLoop::control(std::string_view command) {
     return {"stopping, tasks run on\n", true};
   }
   return {"unknown command\n", false};
+}
+
+/// Output that is older than it is kept goes. Returns what did, or would.
+std::string AgentLoop::sweep(bool dry_run) {
+  if (options_.keep_outputs == Duration(0))
+    return "output is kept as long as there is room (--keep-outputs 0)";
+  OldOutputs old = old_outputs(options_.dir, wall_now() - options_.keep_outputs);
+  std::string report = report_of(old, options_.keep_outputs, !dry_run);
+  if (!dry_run && !old.attempts.empty()) {
+    spdlog::info("sweep: {}", report);
+    process_.forget_output(std::move(old.attempts));
+  }
+  return report;
 }
 
 void AgentLoop::begin_stop(const std::string& reason) {

@@ -29,6 +29,8 @@ struct AgentOptions {
   CheckOptions check;              // of this machine
   Duration status_interval{0};     // a line in the log; 0: none
   Duration grace_most{30'000'000}; // of tasks that are stopped with the agent
+  Duration keep_outputs =
+    std::chrono::hours(30 * 24); // of ended tasks; 0: as long as there is room
   std::function<void(const std::string& endpoint, NodeId node)> on_registered;
 };
 
@@ -66,6 +68,7 @@ private:
   void perform(Actions& actions);
   void perform_tasks(Actions& actions);
   void measure();
+  std::string sweep(bool dry_run);
   void check_end();
   void begin_stop(const std::string& reason);
   void end(LoopEnd how);
@@ -93,7 +96,7 @@ private:
   CheckScript check_;
   Actions actions_; // reused
   std::vector<Finished> ended_;
-  TimePoint measure_at_, status_at_;
+  TimePoint measure_at_, status_at_, sweep_at_;
   std::optional<TimePoint> stop_by_, results_by_; // while stopping
   std::optional<LoopEnd> end_;
 };

@@ -42,7 +42,7 @@ constexpr int exit_failed = 1, exit_usage = 2, exit_refused = 3, exit_unreached 
 
 struct Flags {
   std::string masters = "tcp://127.0.0.1:7117";
-  std::string name, dir, vcores, memory, disk, status_interval;
+  std::string name, dir, vcores, memory, disk, status_interval, keep_outputs;
   std::string log_level = "info", log_file, log_format = "text", log_size = "10MiB";
   std::uint32_t log_files = 10;
   std::string level; // log-level
@@ -52,6 +52,7 @@ struct Flags {
   std::vector<std::string> resources, labels;
   std::string output = "table"; // status
   bool keep_tasks = false;      // stop
+  bool dry_run = false;         // sweep
   bool no_cgroups = false;      // keeper
   bool foreground = false;      // keeper
   bool pulls = false;
@@ -143,6 +144,12 @@ Result<AgentOptions> options_of(const Flags& flags) {
     if (!interval)
       return tl::unexpected(interval.error());
     options.status_interval = *interval;
+  }
+  if (!flags.keep_outputs.empty()) {
+    auto keep = parse_duration(flags.keep_outputs, "keep-outputs");
+    if (!keep)
+      return tl::unexpected(keep.error());
+    options.keep_outputs = *keep;
   }
   options.check.command = flags.check;
   for (const auto& [text, field, target] :
@@ -240,6 +247,15 @@ int run_stop(const Flags& flags) {
   return 0;
 }
 
+int run_sweep(const Flags& flags) {
+  auto answer =
+    ask_agent(flags.dir, flags.dry_run ? "sweep dry-run" : "sweep", std::chrono::minutes(1));
+  if (!answer)
+    return complain(answer.error(), exit_code_of(answer.error()));
+  std::fputs(answer->c_str(), stdout);
+  return 0;
+}
+
 int run_log_level(const Flags& flags) {
   auto answer = ask_agent(flags.dir, "log-level " + flags.level, std::chrono::seconds(10));
   if (!answer)
@@ -302,6 +318,9 @@ void add_flags(CLI::App& app, Flags& flags) {
     .add_option("--log-files", flags.log_files,
                 "So many log files are kept, the one being written included")
     ->capture_default_str();
+  app.add_option("--keep-outputs", flags.keep_outputs,
+                 "What ended tasks printed goes after so long; 0: only for lack of room (default: "
+                 "30d)");
   app.add_option("--status-interval", flags.status_interval,
                  "Log a line of status so often, such as 1m (default: never)");
 }
@@ -325,6 +344,9 @@ int agent_main(int argc, char** argv) {
     "logs", "Prints what tasks on this machine print, straight from here: no master is asked");
   logs->add_option("TASK", flags.tasks, "JOB/TASK, such as 5/3; several at once")->required();
   logs->add_flag("-f,--follow", flags.follow, "Until all have ended");
+  CLI::App* sweep = app.add_subcommand(
+    "sweep", "Removes now what the agent of a state directory has kept for long enough");
+  sweep->add_flag("--dry-run", flags.dry_run, "Only say what would go");
   CLI::App* keeper = app.add_subcommand("keeper", "Internal: the process that owns the tasks");
   keeper->add_flag("--no-cgroups", flags.no_cgroups, "Use no cgroups for limits");
   keeper->add_flag("--foreground", flags.foreground, "Do not detach");
@@ -346,6 +368,8 @@ int agent_main(int argc, char** argv) {
     return run_log_level(flags);
   if (logs->parsed())
     return run_logs(flags);
+  if (sweep->parsed())
+    return run_sweep(flags);
   return run_agent(flags);
 }
 

@@ -26,6 +26,9 @@ public:
   /// The exits are durable at the master, or unwanted.
   void release(std::vector<AttemptId> attempts);
   void forget(JobId job) { client_.drop_spec(job); }
+  void forget_output(std::vector<AttemptId> attempts) {
+    client_.forget_output(std::move(attempts));
+  }
   /// The keeper stops everything and ends.
   void stop_keeper(Duration grace);
   /// A new connection to the same keeper; appends what ended meanwhile. Errors: conflict when it is

@@ -36,29 +36,33 @@ bool parse_name(std::string_view name, AttemptId& id) {
 
 } // namespace
 
-void OutputStore::scan() {
-  struct Found {
-    std::int64_t newest = 0;
-    std::uint64_t bytes = 0;
-  };
-  std::map<AttemptId, Found> found;
+std::vector<OutputFiles> list_outputs(const std::string& dir) {
+  std::map<AttemptId, OutputFiles> found;
   std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(dir_ + "/output", error)) {
+  std::filesystem::directory_iterator file(dir + "/output", error);
+  for (; !error && file != std::filesystem::directory_iterator(); file.increment(error)) {
     AttemptId id;
     struct stat st {};
-    if (!parse_name(file.path().filename().native(), id) || ::lstat(file.path().c_str(), &st) != 0)
+    if (!parse_name(file->path().filename().native(), id) ||
+        ::lstat(file->path().c_str(), &st) != 0)
       continue;
-    Found& mine = found[id];
-    mine.newest =
-      std::max<std::int64_t>(mine.newest, st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec);
+    OutputFiles& mine = found[id];
+    mine.id = id;
+    mine.written = std::max(mine.written, TimePoint(std::chrono::seconds(st.st_mtim.tv_sec) +
+                                                    Duration(st.st_mtim.tv_nsec / 1'000)));
     mine.bytes += static_cast<std::uint64_t>(st.st_size);
   }
-  std::vector<std::pair<std::int64_t, AttemptId>> by_age;
+  std::vector<OutputFiles> by_age;
+  by_age.reserve(found.size());
   for (const auto& [id, mine] : found)
-    by_age.emplace_back(mine.newest, id);
-  std::sort(by_age.begin(), by_age.end());
-  for (const auto& [age, id] : by_age)
-    ended(id, found[id].bytes);
+    by_age.push_back(mine);
+  std::ranges::sort(by_age, {}, [](const OutputFiles& f) { return std::pair(f.written, f.id); });
+  return by_age;
+}
+
+void OutputStore::scan() {
+  for (const OutputFiles& files : list_outputs(dir_))
+    ended(files.id, files.bytes);
 }
 
 void OutputStore::ended(const AttemptId& id, std::uint64_t bytes) {

@@ -9,10 +9,19 @@
 #include <cstdint>
 #include <list>
 #include <unordered_map>
+#include <vector>
 
 namespace reeve::worker {
 
 std::string output_path(const std::string& dir, const AttemptId& id, Stream stream);
+
+/// What attempts have left in DIR/output, oldest first.
+struct OutputFiles {
+  AttemptId id;
+  TimePoint written; // last
+  std::uint64_t bytes = 0;
+};
+std::vector<OutputFiles> list_outputs(const std::string& dir);
 
 class OutputWriter {
 public:

@@ -7,6 +7,7 @@
 #include "agents/worker/keeper_log.hpp"
 #include "agents/worker/keeper_proc.hpp"
 #include "agents/worker/output_store.hpp"
+#include "agents/worker/output_sweep.hpp"
 
 #include <gtest/gtest.h>
 
@@ -225,6 +226,29 @@ TEST_F(parts, the_oldest_output_goes_when_there_is_too_much) {
   OutputStore next(dir_, 1u << 20, 2); // takes over what is there, at most two attempts
   next.scan();
   EXPECT_EQ(kept(3) + kept(5) + kept(6), 2);
+}
+
+TEST_F(parts, output_that_has_been_kept_for_long_enough_is_found_oldest_first) {
+  const auto now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  const auto put = [&](const AttemptId& id, std::chrono::hours age) {
+    const std::string path = output_path(dir_, id, Stream::out);
+    write(path, "0123456789");
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - age);
+  };
+  put(id_of(1), std::chrono::hours(50));
+  put(id_of(2), std::chrono::hours(60));
+  put(id_of(3), std::chrono::hours(1));
+  write(dir_ + "/output/notes.txt", "of somebody else");
+  const OldOutputs old = old_outputs(dir_, now - std::chrono::hours(48));
+  EXPECT_EQ(old.attempts, (std::vector{id_of(2), id_of(1)}));
+  EXPECT_EQ(old.bytes, 20u);
+  EXPECT_EQ(old.kept, 1u);
+  EXPECT_FALSE(old.more);
+  EXPECT_EQ(
+    report_of(old, std::chrono::hours(48), false),
+    "would remove the output of 2 attempts (20 bytes) last written more than 2d00h ago; 1 younger "
+    "one stays");
+  EXPECT_TRUE(old_outputs(dir_ + "/nowhere", now).attempts.empty());
 }
 
 // ---- specifications of jobs
