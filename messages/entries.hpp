@@ -108,12 +108,14 @@ struct Placement { // tasks of one job given to one node, which may run `slots` 
   JobId job;
   std::uint32_t slots = 1; // in all, not added
   std::vector<TaskRun> runs;
+  bool copy = false; // these are in flight elsewhere, too, as the attempt before
   bool operator==(const Placement&) const = default;
   template<class V> static void fields(V& v) {
     v("node", &Placement::node);
     v("job", &Placement::job);
     v("slots", &Placement::slots);
     v("runs", &Placement::runs);
+    v("copy", &Placement::copy);
   }
 };
 struct TasksPlaced {

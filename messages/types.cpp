@@ -15,7 +15,7 @@ constexpr std::array job_state_names{"pending", "running",   "succeeded",
 constexpr std::array cause_names{
   "none",       "exit_code",    "signal",         "time_limit", "out_of_memory",    "cancelled",
   "lost_node",  "start_failed", "executor_error", "drained",    "unknown_executor", "preempted",
-  "dependency", "node_trouble"};
+  "dependency", "node_trouble", "superseded"};
 constexpr std::array node_state_names{"up", "suspect", "lost", "gone"};
 constexpr std::array dependency_names{"ok", "any", "fail"};
 constexpr std::array policy_names{"go_on", "fail_fast"};
@@ -110,7 +110,8 @@ Result<void> validate(const Constraint& c, std::string_view path) {
 namespace {
 Result<void> validate(const RetryRule& rule, std::string_view path) {
   if (rule.on == Cause::cancelled || rule.on == Cause::dependency ||
-      rule.on == Cause::node_trouble || rule.on == Cause::unknown_executor)
+      rule.on == Cause::node_trouble || rule.on == Cause::unknown_executor ||
+      rule.on == Cause::superseded)
     return fail(Code::bad_field, join(path, "on"),
                 "must be exit_code, signal, time_limit, out_of_memory, start_failed, "
                 "executor_error, lost_node, preempted, drained, or none for any failure of the "
@@ -178,6 +179,15 @@ Result<void> validate(const JobSpec& spec, std::string_view path) {
   for (std::size_t i = 0; i < spec.retry.size(); ++i)
     if (auto good = validate(spec.retry[i], join(path, "retry[" + std::to_string(i) + "]")); !good)
       return good;
+  if (spec.speculate &&
+      (spec.gang || spec.exclusive || !spec.limits.empty() || !spec.affinity.empty()))
+    return fail(Code::bad_field, join(path, "speculate"),
+                "a job with " +
+                  std::string(spec.gang             ? "gang"
+                              : spec.exclusive      ? "exclusive"
+                              : spec.limits.empty() ? "affinity"
+                                                    : "limits") +
+                  " can have no copies of its tasks");
   if (spec.checkpoint_signal == 9 || spec.checkpoint_signal == 19) // KILL, STOP
     return fail(Code::bad_field, join(path, "checkpoint_signal"),
                 "must be a signal that a task can catch, got " +

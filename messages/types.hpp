@@ -90,7 +90,8 @@ enum class Cause : std::uint8_t {
   preempted = 11,    // stopped for work of higher priority
   dependency = 12,   // never started: what it waited for can not happen any more
   node_trouble = 13, // the node could not start it (disk full …): not the task's fault
-  last_ = node_trouble,
+  superseded = 14,   // a copy of it ended well before: what became of this one does not count
+  last_ = superseded,
 };
 
 /// Exit codes or signals from `first` to `last`.
@@ -222,6 +223,7 @@ struct JobSpec {
   std::int32_t checkpoint_signal = 0; // sent before TERM when it is moved; 0: none
   Duration checkpoint_grace = std::chrono::seconds(60); // between that signal and TERM
   std::string correlation; // the submitter's word for all this belongs to, from log line to result
+  bool speculate = false;  // a task that takes far longer than usual gets a copy on another node
 
   bool operator==(const JobSpec&) const = default;
   template<class V> static void fields(V& v) {
@@ -266,6 +268,7 @@ struct JobSpec {
     v("checkpoint_signal", &JobSpec::checkpoint_signal, {.min = 0, .max = 64});
     v("checkpoint_grace_us", &JobSpec::checkpoint_grace, {.min = 0, .max = 86'400'000'000});
     v("correlation", &JobSpec::correlation, {.max = 64});
+    v("speculate", &JobSpec::speculate);
   }
 };
 

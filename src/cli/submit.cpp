@@ -88,6 +88,8 @@ void add_job_options(Command& c, JobOptions& o) {
     .text("--deadline", o.deadline, "When it should be done, such as 2h or '2025-01-31 10:00'",
           "TIME")
     .flag("--overcommit", o.overcommit, "May run on what a node has by its overcommit factor only")
+    .flag("--speculate", o.speculate,
+          "A task that takes far longer than usual gets a copy on another node")
     .flag("--no-preempt", o.not_preemptible, "Never stopped for work of higher priority")
     .text("--executor", o.executor, "process, noop, sleep or a name that agents have registered",
           "NAME")
@@ -391,6 +393,7 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   spec.exclusive = spec.exclusive || o.exclusive;
   spec.gang = spec.gang || o.gang;
   spec.overcommit = spec.overcommit || o.overcommit;
+  spec.speculate = spec.speculate || o.speculate;
   spec.preemptible = spec.preemptible && !o.not_preemptible;
   if (o.fail_fast)
     spec.on_failure = FailurePolicy::fail_fast;

@@ -18,7 +18,7 @@ struct JobOptions {
     limits, retry;
   std::optional<std::int32_t> priority;
   std::optional<std::uint32_t> retries, lost_retries, max_parallel, crash_nodes;
-  bool exclusive = false, gang = false, fail_fast = false, overcommit = false,
+  bool exclusive = false, gang = false, fail_fast = false, overcommit = false, speculate = false,
        not_preemptible = false;
 };
 

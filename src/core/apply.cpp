@@ -229,13 +229,12 @@ void Applier::interrupt_all(Node& node, Cause cause) {
     Job& job = *s_.jobs.find(id);
     const JobState before = job.state();
     const std::vector<TaskRun> runs = job.extra->allocations.at(node.id).runs;
-    for (const TaskRun& run : runs) {
-      land(job, id, node, run);
-      TaskResult result;
-      result.cause = cause;
-      result.text = reason;
-      ended_badly(job, id, node.id, run, result);
-    }
+    TaskResult result;
+    result.cause = cause;
+    result.text = reason;
+    for (const TaskRun& run : runs)
+      for (const TaskRun& landed : land(job, id, node, run, false))
+        ended_badly(job, id, node.id, landed, result);
     close_if_over(job, id);
     count_state(before, job.state());
   }
@@ -308,6 +307,38 @@ std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run) {
   return out;
 }
 
+namespace {
+/// The part with the attempts after the newest there were: a copy may have come and gone.
+void add_next(std::vector<TaskRun>& out, const Marks& marks, const TaskRun& part) {
+  std::vector<TaskRun> plain{{part.first, part.count, 1}};
+  marks.each_in(part.first, part.count, [&](TaskIndex first, const Mark& mark) {
+    take_from(plain, TaskRun{first, mark.count, 1});
+    out.push_back({first, mark.count, std::max(part.attempt, mark.attempt) + 1});
+  });
+  for (const TaskRun& rest : plain)
+    out.push_back({rest.first, rest.count, part.attempt + 1});
+}
+} // namespace
+
+std::vector<TaskRun> alone_elsewhere(const Job& job, const TaskRun& run, NodeId node) {
+  std::vector<TaskRun> out;
+  if (!job.extra)
+    return out;
+  for (const auto& [other, allocation] : job.extra->allocations)
+    if (other != node)
+      for (const TaskRun& flying : allocation.runs)
+        for (const TaskRun& part : common({flying}, TaskRun{run.first, run.count, flying.attempt}))
+          add_next(out, job.extra->marks, part);
+  // Copied ones are out altogether: both of their attempts are there. So is what is to be stopped.
+  for (const auto* away :
+       {&job.extra->copied, &job.extra->beaten, &job.extra->stopping, &job.extra->yielding})
+    for (const TaskRun& gone : *away)
+      std::erase_if(out, [&](const TaskRun& part) {
+        return gone.first < part.first + part.count && part.first < gone.first + gone.count;
+      });
+  return out;
+}
+
 Growth growth_of(const Job& job, NodeId node, std::uint32_t more, std::uint32_t slots) {
   std::uint32_t old_slots = 0, in_flight = 0;
   if (job.extra)
@@ -338,7 +369,9 @@ void Applier::place(const Placement& p) {
   Allocation& allocation = extra.allocations[p.node];
   for (const TaskRun& run : p.runs) {
     const std::uint64_t end = std::uint64_t{run.first} + run.count;
-    if (run.first < job.next) {
+    if (p.copy) {
+      mark_copied(job, run);
+    } else if (run.first < job.next) {
       std::vector<std::pair<TaskIndex, Mark>> marked;
       extra.marks.each_in(run.first, run.count,
                           [&](TaskIndex first, const Mark& m) { marked.emplace_back(first, m); });
@@ -365,7 +398,6 @@ void Applier::place(const Placement& p) {
   }
   allocation.in_flight += n;
   allocation.slots = growth.slots;
-  extra.assigned += n;
   node.booked += growth.delta;
   node.tasks += n;
   node.jobs.insert(p.job);
@@ -373,9 +405,12 @@ void Applier::place(const Placement& p) {
     node.exclusive = p.job;
   if (extra.started == TimePoint{})
     extra.started = now_;
-  s_.totals.pending -= n;
-  *job.kind->waiting -= n;
-  s_.totals.assigned += n;
+  if (!p.copy) {
+    extra.assigned += n;
+    s_.totals.pending -= n;
+    *job.kind->waiting -= n;
+    s_.totals.assigned += n;
+  }
   s_.totals.placed += n;
   count_state(before, job.state());
   changes_.push_back(TasksTaken{p});
@@ -384,7 +419,59 @@ void Applier::place(const Placement& p) {
   touched_.push_back(p.node);
 }
 
-std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun& run) {
+/// The tasks are in flight a second time: their newest attempt is remembered, whichever ends first.
+void Applier::mark_copied(Job& job, const TaskRun& run) {
+  JobExtra& extra = *job.extra;
+  std::vector<std::pair<TaskIndex, Mark>> marked;
+  std::vector<TaskRun> plain{{run.first, run.count, 1}};
+  extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& mark) {
+    marked.emplace_back(first, mark);
+    take_from(plain, TaskRun{first, mark.count, 1});
+  });
+  for (const TaskRun& part : plain) {
+    Mark mark;
+    mark.count = part.count;
+    mark.state = TaskState::assigned;
+    marked.emplace_back(part.first, mark);
+  }
+  for (auto& [first, mark] : marked) {
+    mark.attempt = run.attempt;
+    extra.marks.set(first, std::move(mark));
+  }
+  add_to(extra.copied, TaskRun{run.first, run.count, 1});
+}
+
+/// Leaves in `landed` what ends its task, or may.
+void Applier::settle_copies(Job& job, JobId id, std::vector<TaskRun>& landed, bool well) {
+  JobExtra& extra = *job.extra;
+  std::vector<TaskRun> rest;
+  for (const TaskRun& run : landed) {
+    std::vector<TaskRun> counts{run};
+    for (const TaskRun& beaten : take_from(extra.beaten, run))
+      take_from(counts, beaten);
+    for (const TaskRun& copied : take_from(extra.copied, TaskRun{run.first, run.count, 1})) {
+      if (!well) {
+        take_from(counts, TaskRun{copied.first, copied.count, run.attempt});
+        continue;
+      }
+      for (const auto& [node, allocation] : extra.allocations) {
+        TasksToStop stop{node, id, {}, "another copy of it has ended well"};
+        for (const TaskRun& other : allocation.runs)
+          for (const TaskRun& part :
+               common({other}, TaskRun{copied.first, copied.count, other.attempt})) {
+            add_to(extra.beaten, part);
+            stop.runs.push_back(part);
+          }
+        if (!stop.runs.empty())
+          changes_.push_back(std::move(stop));
+      }
+    }
+    rest.insert(rest.end(), counts.begin(), counts.end());
+  }
+  landed = std::move(rest);
+}
+
+std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun& run, bool well) {
   const auto at = job.extra->allocations.find(node.id);
   if (at == job.extra->allocations.end())
     return {};
@@ -396,9 +483,7 @@ std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun
   if (n == 0)
     return landed;
   allocation.in_flight -= n;
-  job.extra->assigned -= n;
   node.tasks -= n;
-  s_.totals.assigned -= n;
   const std::uint32_t slots = std::min(allocation.slots, allocation.in_flight);
   if (slots != allocation.slots) {
     node.booked -=
@@ -413,6 +498,12 @@ std::vector<TaskRun> Applier::land(Job& job, JobId id, Node& node, const TaskRun
     node.jobs.erase(id);
     if (node.exclusive == id)
       node.exclusive = {};
+  }
+  if (!job.extra->copied.empty() || !job.extra->beaten.empty())
+    settle_copies(job, id, landed, well);
+  for (const TaskRun& part : landed) {
+    job.extra->assigned -= part.count;
+    s_.totals.assigned -= part.count;
   }
   return landed;
 }
@@ -452,7 +543,8 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
       parts.emplace_back(
         TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(first - at), run.attempt},
         Mark{});
-    parts.emplace_back(TaskRun{first, mark.count, run.attempt}, mark);
+    // Of two copies the other may be the newer attempt.
+    parts.emplace_back(TaskRun{first, mark.count, std::max(run.attempt, mark.attempt)}, mark);
     at = std::uint64_t{first} + mark.count;
   });
   if (at < end)
@@ -465,7 +557,7 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
       job.cancelling ? std::vector<TaskRun>{part}
                      : take_from(extra.stopping, TaskRun{part.first, part.count, 1});
     Mark mark;
-    mark.attempt = run.attempt;
+    mark.attempt = part.attempt;
     mark.put(past.tally());
     mark.cause = cause;
     mark.exit_code = code;
@@ -539,11 +631,11 @@ void Applier::finish(NodeId node_id, const JobResults& results) {
   Node& node = *s_.node(node_id);
   const JobState before = job.state();
   for (const QuietRun& quiet : results.quiet)
-    for (const TaskRun& run : land(job, results.job, node, quiet.run))
+    for (const TaskRun& run : land(job, results.job, node, quiet.run, true))
       succeeded(job, results.job, run);
   for (const TaskResult& result : results.tasks)
-    for (const TaskRun& run :
-         land(job, results.job, node, TaskRun{result.index, 1, result.attempt})) {
+    for (const TaskRun& run : land(job, results.job, node, TaskRun{result.index, 1, result.attempt},
+                                   result.cause == Cause::none)) {
       if (result.cause == Cause::none)
         succeeded(job, results.job, run);
       else
@@ -555,7 +647,7 @@ void Applier::finish(NodeId node_id, const JobResults& results) {
 }
 
 void Applier::close_if_over(Job& job, JobId id) {
-  if (job.ended || job.final_tasks() != job.count)
+  if (job.ended || job.final_tasks() != job.count || (job.extra && !job.extra->beaten.empty()))
     return;
   job.ended = true;
   job.more().ended = now_;
@@ -715,11 +807,16 @@ void Applier::reopen(Job& job, JobId id) {
 void Applier::on(const TasksPreempted& f) {
   Job& job = *s_.jobs.find(f.job);
   for (const TaskRun& run : f.runs) {
-    take_from(job.extra->yielding, TaskRun{run.first, run.count, 1});
-    add_to(job.extra->yielding, TaskRun{run.first, run.count, 1});
-    if (f.cause == Cause::drained) {
-      take_from(job.extra->moving, TaskRun{run.first, run.count, 1});
-      add_to(job.extra->moving, TaskRun{run.first, run.count, 1});
+    std::vector<TaskRun> alone{{run.first, run.count, 1}}; // a copy's other half goes on without it
+    for (const TaskRun& copied : common(job.extra->copied, TaskRun{run.first, run.count, 1}))
+      take_from(alone, copied);
+    for (const TaskRun& part : alone) {
+      take_from(job.extra->yielding, part);
+      add_to(job.extra->yielding, part);
+      if (f.cause == Cause::drained) {
+        take_from(job.extra->moving, part);
+        add_to(job.extra->moving, part);
+      }
     }
   }
   changes_.push_back(TasksToStop{f.node, f.job, f.runs, f.reason, true});

@@ -33,6 +33,7 @@ struct Kind {
   std::vector<RetryRule> retry;
   std::uint32_t crash_nodes = 0; // 0: as the cluster's setting says
   bool checkpoints = false;      // it has a checkpoint signal: moving it loses little
+  bool speculate = false;        // a straggler gets a copy
   bool operator==(const Kind&) const = default;
 };
 using KindPtr = std::shared_ptr<const Kind>;

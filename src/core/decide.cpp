@@ -395,17 +395,21 @@ private:
       return refusal(Code::bad_field, "runs", "nothing to place");
     if (auto error = runs_refusal(*job, p.runs))
       return error;
-    std::uint64_t n = 0;
-    for (const TaskRun& run : p.runs) {
-      std::uint64_t waits = 0;
-      for (const TaskRun& part : waiting_parts(*job, run))
-        if (part.attempt == run.attempt)
-          waits += part.count;
-      if (waits != run.count)
-        return refusal(Code::stale, "runs", "not all of these tasks wait");
-      n += run.count;
-    }
     const Kind& kind = *job->kind->kind;
+    if (p.copy && !kind.speculate)
+      return refusal(Code::refused, "copy", "the job does not ask for copies of its stragglers");
+    const std::uint64_t n = tasks_in(p);
+    for (const TaskRun& run : p.runs) {
+      std::uint64_t good = 0;
+      for (const TaskRun& part :
+           p.copy ? alone_elsewhere(*job, run, p.node) : waiting_parts(*job, run))
+        if (part.attempt == run.attempt)
+          good += part.count;
+      if (good != run.count)
+        return refusal(Code::stale, "runs",
+                       p.copy ? "not all of these tasks run alone on another node"
+                              : "not all of these tasks wait");
+    }
     if (kind.max_parallel > 0 && job->assigned() + n > kind.max_parallel)
       return refusal(Code::refused, "max_parallel",
                      "at most " + number(kind.max_parallel) + " of its tasks at once");
@@ -487,6 +491,18 @@ private:
       out_.entry = Entry{now_, std::move(fact)};
   }
 
+  /// The end of an attempt whose other copy has ended well: whatever it was, it does not count.
+  template<class Times>
+  static TaskResult beaten_one(std::pair<TaskIndex, Attempt> which, const Times& times) {
+    TaskResult result;
+    result.index = which.first;
+    result.attempt = which.second;
+    result.cause = Cause::superseded;
+    result.started = times.started;
+    result.ended = times.ended;
+    result.text = "another copy of it ended well before";
+    return result;
+  }
   void on(const Finish& c) {
     const Node* node = s_.node(c.node);
     if (!node)
@@ -498,16 +514,28 @@ private:
         continue;
       // The same attempt twice in one message counts once: taken from a copy as it is accepted.
       std::vector<TaskRun> flying = there->runs;
+      std::vector<TaskRun> beaten = s_.jobs.find(results.job)->extra->beaten;
+      if (REEVE_MUTANT(copies_count_twice))
+        beaten.clear();
       JobResults good{results.job, {}, {}};
       for (const QuietRun& quiet : results.quiet)
         for (const TaskRun& run : REEVE_MUTANT(result_twice) ? common(flying, quiet.run)
                                                              : take_from(flying, quiet.run)) {
-          good.quiet.push_back({run, quiet.started, quiet.ended});
+          std::vector<TaskRun> counts{run};
+          for (const TaskRun& late : common(beaten, run)) {
+            take_from(counts, late);
+            for (std::uint32_t i = 0; i < late.count; ++i)
+              good.tasks.push_back(beaten_one({late.first + i, late.attempt}, quiet));
+          }
+          for (const TaskRun& part : counts)
+            good.quiet.push_back({part, quiet.started, quiet.ended});
           out_.changed += run.count;
         }
       for (const TaskResult& result : results.tasks)
         if (!take_from(flying, TaskRun{result.index, 1, result.attempt}).empty()) {
           good.tasks.push_back(result);
+          if (!common(beaten, TaskRun{result.index, 1, result.attempt}).empty())
+            good.tasks.back() = beaten_one({result.index, result.attempt}, result);
           ++out_.changed;
         }
       if (good.quiet.empty() && good.tasks.empty())
@@ -639,7 +667,8 @@ private:
                     "no node has " + to_text(c.resources) + " available");
     if (auto error = node_refusal(*node, now_))
       return refuse(std::move(*error));
-    if (const Resources available = node->available(); !fits(c.resources, available))
+    if (const Resources available = node->available();
+        !fits(c.resources, available) && !REEVE_MUTANT(no_capacity_check))
       return refuse(Code::no_capacity, "resources",
                     shortage(c.resources, available, node->capacity));
     const LeaseGranted fact{s_.newest_lease.next(),

@@ -52,6 +52,7 @@ KindPtr kind_of(const JobSpec& spec) {
   kind->retry = spec.retry;
   kind->crash_nodes = spec.crash_nodes;
   kind->checkpoints = spec.checkpoint_signal != 0;
+  kind->speculate = spec.speculate;
   return kind;
 }
 

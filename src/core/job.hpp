@@ -29,6 +29,8 @@ struct JobExtra {
   std::vector<TaskRun> stopping; // in flight and to be stopped; attempt is ignored
   std::vector<TaskRun> yielding; // in flight and to be stopped, to wait again; attempt is ignored
   std::vector<TaskRun> moving;   // those of `yielding` that are moved off their node
+  std::vector<TaskRun> copied;   // in flight twice; attempt is ignored
+  std::vector<TaskRun> beaten;   // attempts in flight whose other copy has ended well
   std::vector<Dependency> after; // `job` filled in
   std::vector<TaskRun> blocked;  // not placed before what they wait for; attempt is 1
   std::vector<std::string> items;

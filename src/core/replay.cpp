@@ -68,10 +68,12 @@ Check check(const Cluster::State& s, const Placement& p) {
     return "node " + std::to_string(p.node.value) + " is unknown";
   for (const TaskRun& run : p.runs) {
     std::uint64_t waits = 0;
-    for (const TaskRun& part : waiting_parts(*s.jobs.find(p.job), run))
+    const Job& job = *s.jobs.find(p.job);
+    for (const TaskRun& part : p.copy ? alone_elsewhere(job, run, p.node) : waiting_parts(job, run))
       waits += part.attempt == run.attempt ? part.count : 0;
     if (waits != run.count)
-      return "placed tasks of job " + std::to_string(p.job.value) + " do not wait";
+      return "placed tasks of job " + std::to_string(p.job.value) +
+             (p.copy ? " do not run elsewhere alone" : " do not wait");
   }
   return {};
 }

@@ -26,7 +26,7 @@ struct Tally {
 /// An end that is not the task's own doing: no rule, no charge.
 constexpr bool is_free(Cause cause) {
   return cause == Cause::drained || cause == Cause::cancelled || cause == Cause::preempted ||
-         cause == Cause::node_trouble;
+         cause == Cause::node_trouble || cause == Cause::superseded;
 }
 /// An end of the task's own: what `retries` is about.
 constexpr bool is_own(Cause cause) {

@@ -148,7 +148,7 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
   std::string reason;
   std::vector<TaskRun> yielding, blocked;
   std::vector<Dependency> after;
-  std::vector<TaskRun> moving;
+  std::vector<TaskRun> moving, copied, beaten;
   template<class V> static void fields(V& v) {
     v("id", &StoredJob::id);
     v("kind", &StoredJob::kind);
@@ -175,6 +175,8 @@ struct StoredJob { // the common part first: trailing defaults take no bytes
     v("blocked", &StoredJob::blocked);
     v("after", &StoredJob::after);
     v("moving", &StoredJob::moving);
+    v("copied", &StoredJob::copied);
+    v("beaten", &StoredJob::beaten);
   }
 };
 
@@ -270,6 +272,8 @@ std::string Cluster::snapshot() const {
       stored.blocked = extra->blocked;
       stored.after = extra->after;
       stored.moving = extra->moving;
+      stored.copied = extra->copied;
+      stored.beaten = extra->beaten;
     }
     put(out, stored);
   });
@@ -410,6 +414,11 @@ Result<Cluster> Cluster::restore(std::string_view bytes) {
     extra.blocked = std::move(stored->blocked);
     extra.after = std::move(stored->after);
     extra.moving = std::move(stored->moving);
+    extra.copied = std::move(stored->copied);
+    extra.beaten = std::move(stored->beaten);
+    for (const auto* twice : {&extra.copied, &extra.beaten})
+      for (const TaskRun& run : *twice)
+        extra.assigned -= run.count;
     if (!extra.blocked.empty())
       for (const Dependency& d : extra.after)
         s.dependents[d.job].push_back({stored->id, d.each});

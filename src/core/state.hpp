@@ -117,9 +117,11 @@ private:
   void node_changed(const Node& node);
   void interrupt_all(Node& node, Cause cause);
   void end_leases_on(Node& node);
-  /// Takes tasks out of an allocation and unbooks what that frees. Returns those that really were
-  /// in flight.
-  std::vector<TaskRun> land(Job& job, JobId id, Node& node, const TaskRun& run);
+  /// Takes tasks out of an allocation and unbooks what that frees. Returns those whose end counts:
+  /// not those of which another copy runs on, or has ended `well` before.
+  std::vector<TaskRun> land(Job& job, JobId id, Node& node, const TaskRun& run, bool well);
+  void settle_copies(Job& job, JobId id, std::vector<TaskRun>& landed, bool well);
+  void mark_copied(Job& job, const TaskRun& run);
   void succeeded(Job& job, JobId id, const TaskRun& run);
   void ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run, const TaskResult& result);
   void interrupted(Job& job, JobId id, NodeId node, const TaskRun& run, Mark mark);
@@ -149,6 +151,10 @@ std::string circle_in(const std::vector<JobDraft>& drafts);
 /// The parts of `run` that wait (never placed, or marked pending), each with the attempt its next
 /// placement gets.
 std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run);
+
+/// The parts of `run` that are in flight on one node only, not on `node`, and not being stopped,
+/// each with the attempt that a copy gets.
+std::vector<TaskRun> alone_elsewhere(const Job& job, const TaskRun& run, NodeId node);
 
 /// Of a job that is over.
 JobEnded end_of(const Job& job, JobId id);

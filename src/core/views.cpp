@@ -47,18 +47,36 @@ const Kind& Cluster::kind_of(const Job& job) const {
 
 namespace {
 
-const std::pair<const NodeId, Allocation>* flight_of(const Job& job, TaskIndex index) {
-  if (job.extra && job.extra->assigned > 0)
-    for (const auto& entry : job.extra->allocations)
-      if (holds(entry.second.runs, index))
-        return &entry;
-  return nullptr;
-}
 Attempt attempt_in(const Allocation& allocation, TaskIndex index) {
   for (const TaskRun& run : allocation.runs)
     if (run.first <= index && index - run.first < run.count)
       return run.attempt;
   return 0;
+}
+using FlightOn = std::pair<const NodeId, Allocation>;
+/// Of a task with a copy, the first of the two; of one whose copy ended well, none.
+const FlightOn* flight_of(const Job& job, TaskIndex index) {
+  if (!job.extra || job.extra->assigned == 0)
+    return nullptr;
+  const FlightOn* first = nullptr;
+  for (const FlightOn& entry : job.extra->allocations) {
+    if (!holds(entry.second.runs, index) || holds(job.extra->beaten, index))
+      continue;
+    if (!holds(job.extra->copied, index))
+      return &entry;
+    if (!first || attempt_in(entry.second, index) < attempt_in(first->second, index))
+      first = &entry;
+  }
+  return first;
+}
+/// The second of the two.
+const FlightOn* copy_of(const Job& job, TaskIndex index) {
+  const FlightOn* newest = nullptr;
+  for (const FlightOn& entry : job.extra->allocations)
+    if (holds(entry.second.runs, index) &&
+        (!newest || attempt_in(entry.second, index) > attempt_in(newest->second, index)))
+      newest = &entry;
+  return newest;
 }
 
 JobProgress progress_of(JobId id, const Job& job) {
@@ -249,7 +267,9 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
     v.job = q.job;
     v.index = index;
     v.state = state;
-    if (const auto* flight = flight_of(*job, index)) {
+    const auto* flight = flight_of(*job, index);
+    const bool flies = flight != nullptr;
+    if (flies) {
       v.node = state_->node(flight->first)->name;
       v.attempt = attempt_in(flight->second, index);
     } else if (state == TaskState::succeeded) {
@@ -259,8 +279,13 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
     if (job->extra)
       if (const auto at = job->extra->marks.find(index); at != job->extra->marks.map().end()) {
         const Mark& mark = at->second;
-        v.attempt = mark.attempt;
+        v.attempt = flies ? v.attempt : mark.attempt;
         v.reason = mark.reason;
+        if (holds(job->extra->copied, index))
+          if (const FlightOn* copy = copy_of(*job, index))
+            v.reason = "it takes far longer than usual: attempt " +
+                       std::to_string(attempt_in(copy->second, index)) + " runs as well, on " +
+                       state_->node(copy->first)->name;
         v.not_before = mark.not_before;
         v.ended = mark.attempt > 0 && state != TaskState::assigned;
         v.last.index = index;
@@ -443,6 +468,10 @@ Reconciled Cluster::reconcile(NodeId id, std::span<const JobRuns> attempts) cons
       out.resend.push_back({id, job_id, allocation.slots, std::move(runs)});
     JobRuns cancel{job_id,
                    job.cancelling ? allocation.runs : flying_of(job.extra->stopping, allocation)};
+    if (!job.cancelling)
+      for (const TaskRun& beaten : job.extra->beaten)
+        for (const TaskRun& part : common(allocation.runs, beaten))
+          add_to(cancel.runs, part);
     JobRuns move{job_id, job.cancelling ? std::vector<TaskRun>{}
                                         : flying_of(job.extra->yielding, allocation)};
     for (const TaskRun& run : cancel.runs) // cancelled while it is moved: no more than cancelled
@@ -536,13 +565,17 @@ std::vector<std::string> Cluster::check_invariants() const {
         expect(at && at->state == NodeState::up && at->jobs.contains(id),
                name + " is in flight on a node that is not up");
       }
+      for (const auto* twice : {&job.extra->copied, &job.extra->beaten})
+        for (const TaskRun& run : *twice)
+          assigned -= run.count;
       expect(assigned == job.extra->assigned, name + " miscounts assigned");
       expect(held == job.extra->held && interrupted == job.extra->interrupted &&
                failed == job.extra->failed && cancelled == job.extra->cancelled,
              name + " miscounts its marks");
     }
     expect(pending == job.pending(), name + " miscounts pending");
-    expect(job.ended == (job.final_tasks() == job.count),
+    expect(job.ended ==
+             (job.final_tasks() == job.count && (!job.extra || job.extra->beaten.empty())),
            name + " is over or not, and says otherwise");
     sum.pending += pending;
     waiting[job.kind->waiting] += pending;

@@ -107,7 +107,7 @@ struct FactTeller {
   }
   void operator()(const TasksPlaced& fact) {
     for (const auto& placement : fact.placements) {
-      Event& event = at_node("task.placed", placement.node);
+      Event& event = at_node(placement.copy ? "task.copied" : "task.placed", placement.node);
       event.job = placement.job;
       event.numbers["tasks"] = static_cast<std::int64_t>(tasks_in(placement.runs));
       event.numbers["slots"] = placement.slots;
@@ -133,7 +133,8 @@ struct FactTeller {
     for (const auto& task : job.tasks) {
       if (task.cause == Cause::none)
         continue;
-      Event& event = at_node("task.failed", node, task.text);
+      Event& event = at_node(task.cause == Cause::superseded ? "task.superseded" : "task.failed",
+                             node, task.text);
       event.job = job.job;
       event.name = name_of(task.cause);
       event.numbers = {{"task", task.index}, {"attempt", task.attempt}};

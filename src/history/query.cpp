@@ -286,7 +286,8 @@ Result<HistoryRows> History::query_attempts(const QueryHistory& q) {
       sql.also("r.cause<>" + std::to_string(none) + " AND r.cause NOT IN " +
                list_of({static_cast<std::int64_t>(Cause::cancelled),
                         static_cast<std::int64_t>(Cause::drained),
-                        static_cast<std::int64_t>(Cause::preempted)}));
+                        static_cast<std::int64_t>(Cause::preempted),
+                        static_cast<std::int64_t>(Cause::superseded)}));
     else if (cause)
       sql.also("r.cause=", static_cast<std::int64_t>(*cause));
     else
@@ -387,7 +388,8 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
                     ended = std::to_string(int(JobState::cancelled)),
                     cancels = list_of({static_cast<std::int64_t>(Cause::cancelled),
                                        static_cast<std::int64_t>(Cause::drained),
-                                       static_cast<std::int64_t>(Cause::preempted)});
+                                       static_cast<std::int64_t>(Cause::preempted),
+                                       static_cast<std::int64_t>(Cause::superseded)});
   Sql sql(jobs
             ? "SELECT 0, " + *group + ", count(*) AS jobs, " + state + good + ") AS succeeded, " +
                 state + bad + ") AS failed, " + state + ended +
@@ -435,11 +437,12 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
 // ---- single tasks
 
 namespace {
-constexpr const char* task_columns =
+const std::string task_columns =
   "SELECT r.id, r.first, r.count, r.attempt, m.name, r.cause, r.started_us, r.ended_us, "
   "r.exit_code, r.signal, r.wall_us, r.user_cpu_us, r.system_cpu_us, r.max_rss_bytes, "
   "r.stdout_bytes, r.stderr_bytes, r.text, r.result, r.node FROM attempt_runs r LEFT JOIN "
-  "node_names m ON m.node=r.node WHERE r.job=?1 AND r.first>=?2 AND r.first<=?3";
+  "node_names m ON m.node=r.node WHERE r.job=?1 AND r.first>=?2 AND r.first<=?3 AND r.cause<>" +
+  std::to_string(static_cast<int>(Cause::superseded)); // its other copy tells what became of it
 
 TaskResult result_at(const sqlite::Statement& s, TaskIndex index) {
   const auto number = [&](int column) { return static_cast<std::int32_t>(s.integer_at(column)); };
@@ -503,10 +506,10 @@ Result<void> History::complete(TaskList& list) {
 }
 
 Result<std::optional<History::Log>> History::log(const ReadLog& question) {
-  auto select = db_.prepare(std::string(task_columns) +
-                              " AND r.first+r.count>?3 AND (?4=0 OR r.attempt=?4) ORDER BY "
-                              "r.attempt DESC LIMIT 1",
-                            false);
+  auto select =
+    db_.prepare(task_columns + " AND r.first+r.count>?3 AND (?4=0 OR r.attempt=?4) ORDER BY "
+                               "r.attempt DESC LIMIT 1",
+                false);
   if (!select)
     return tl::unexpected<Error>(std::move(select).error());
   select->integer(1, question.job.value)

@@ -25,7 +25,7 @@ std::uint32_t Scheduler::State::ahead(const SchedJob& job) const {
     time = measure.estimate->median();
   if (!time && measure.kind->estimate > Duration(0))
     time = measure.kind->estimate;
-  if (!time || s.prefetch == 0)
+  if (!time || s.prefetch == 0 || measure.kind->speculate) // a watched task begins when it is given
     return 0;
   const std::int64_t us = std::max<std::int64_t>(1, time->count());
   const std::int64_t usual = std::min<std::int64_t>(s.prefetch, s.prefetch_time.count() / us);

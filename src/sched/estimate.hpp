@@ -18,6 +18,7 @@ class Estimate {
 public:
   void learn(Duration run_time);
   [[nodiscard]] std::optional<Duration> median() const;
+  [[nodiscard]] std::uint32_t samples() const { return used_; }
   Duration told{-1}; // as those who sort by it know it
 
 private:

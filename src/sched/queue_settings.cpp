@@ -166,6 +166,8 @@ Result<void> read(GlobalSettings& s, std::string_view name, const std::string& v
     return read_number(value, field, 100, 1'600, s.overcommit_max);
   if (name == "overcommit_step")
     return read_number(value, field, 1, 100, s.overcommit_step);
+  if (name == "straggler_factor")
+    return read_number(value, field, 0, 1'000, s.straggler_factor);
   if (name == "adjust_every")
     return read_duration(value, field, std::chrono::hours(24), s.adjust_every);
   if (name == "reserve")
@@ -271,6 +273,9 @@ const std::vector<QueueSettingInfo>& scheduler_setting_table() {
     {"reserve", "", "such as vcores=10,memory=10,gpu=50; percents from 0 to 100",
      "this share of each node is kept for leases and for queues with use_reserve"},
     {"seed", "1", "a whole number", "of the ranking random: the same seed, the same choices"},
+    {"straggler_factor", "3", "0 to 1000",
+     "so many times as long as such tasks usually take, and a task of a job that asks for it gets "
+     "a copy; 0: none does"},
   };
   return table;
 }

@@ -68,6 +68,7 @@ struct GlobalSettings {
   std::int64_t high_cpu = 0, high_memory = 0, low_cpu = 50, low_memory = 50;
   std::uint32_t overcommit_max = 100, overcommit_step = 10; // percent
   Duration adjust_every = std::chrono::seconds(10);
+  std::uint32_t straggler_factor = 3;           // times the usual run time; 0: no copies
   std::map<std::string, std::uint32_t> reserve; // percent of each node, by names as in Quota
   bool operator==(const GlobalSettings&) const = default;
 };

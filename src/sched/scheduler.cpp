@@ -52,6 +52,7 @@ std::vector<core::Command> Scheduler::decide(TimePoint now) {
   std::vector<core::Command> commands = state_->send();
   state_->preempt(commands);
   state_->tune(commands);
+  state_->copy_stragglers(commands);
   for (const At at : std::exchange(state_->given, {})) { // not before it asks again
     state_->nodes[at].asks = false;
     state_->nodes.touch(at);
@@ -63,6 +64,8 @@ std::optional<TimePoint> Scheduler::next_wake() const {
   std::optional<TimePoint> next = state_->nodes.next_wake();
   if (!state_->timers.empty() && (!next || state_->timers.begin()->at < *next))
     next = state_->timers.begin()->at;
+  if (!state_->watched_jobs.empty() && (!next || state_->look_for_stragglers < *next))
+    next = state_->look_for_stragglers;
   return next;
 }
 

@@ -1,6 +1,6 @@
 // The inside of Scheduler, shared by the files that make it up and by nobody else: view.cpp (what
 // changes do to the view), place.cpp (what starts where), reserve.cpp (places kept for those who
-// wait), ahead.cpp (tasks given ahead of need), preempt.cpp, explain.cpp.
+// wait), ahead.cpp (tasks given ahead of need), preempt.cpp, copies.cpp, explain.cpp.
 #pragma once
 
 #include "src/sched/jobs.hpp"
@@ -99,7 +99,7 @@ struct Scheduler::State {
   void on(const core::LeaseChanged& c);
   void on(const core::LeaseEnded& c);
   void on(const core::ConfigUpdated& c);
-  void on(const core::TasksInterrupted&) {}
+  void on(const core::TasksInterrupted& c) { unwatch(c.job, c.runs); }
   void on(const core::TasksToStop&) {}
 
   SchedJob& add(JobId id, const core::KindPtr& kind, std::uint32_t tasks, TimePoint submitted,
@@ -223,6 +223,22 @@ struct Scheduler::State {
   std::vector<NodeId> fresh_gauges;
   void measured(NodeId node, const Resources& used);
   void tune(std::vector<core::Command>& commands);
+
+  // ---- copies.cpp
+  struct WatchedTask {
+    NodeId node;
+    Attempt attempt = 1;
+    TimePoint since, ask_again;
+  };
+  struct Watched { // in flight, of a job that asks for copies
+    std::map<TaskIndex, WatchedTask> tasks;
+    std::set<TaskIndex> copied;
+  };
+  std::map<JobId, Watched> watched_jobs; // those in flight before the view was built are missing
+  TimePoint look_for_stragglers;
+  void watch(const Placement& placement);
+  void unwatch(JobId id, std::span<const TaskRun> runs);
+  void copy_stragglers(std::vector<core::Command>& commands);
 
   // ---- explain.cpp
   Result<Explained> explain(JobId id, TaskIndex index);

@@ -235,6 +235,7 @@ void Scheduler::State::forget(JobId id) {
       drop_if_over(f);
     }
   }
+  watched_jobs.erase(id);
   lots.queue_of(job->lot).ready -= ready(*job);
   if (JobMore* more = jobs.more_of(*job))
     more->ready.clear();
@@ -572,7 +573,11 @@ void Scheduler::State::on(const core::TasksTaken& c) {
   if (!job || at == nowhere)
     return;
   const FlightId f = flight(p.job, *job, p.node, at);
-  if (flights.drop_wish(flights[f], p.runs)) {
+  if (lot_of(*job).kind().speculate)
+    watch(p);
+  if (p.copy) {
+    // Its tasks did not wait.
+  } else if (flights.drop_wish(flights[f], p.runs)) {
     if (JobMore& more = jobs.more(*job); more.rare)
       more.rare->sulk = Duration(0);
   } else {
@@ -707,15 +712,18 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
     estimate->learn(time);
   };
   for (const QuietRun& quiet : results.quiet) {
+    unwatch(results.job, std::span(&quiet.run, 1));
     took((quiet.ended - quiet.started) / quiet.run.count);
     if (f != no_flight)
       take_from(flights[f].runs, quiet.run);
   }
   for (const TaskResult& result : results.tasks) {
+    const TaskRun run{result.index, 1, result.attempt};
+    unwatch(results.job, std::span(&run, 1));
     if (result.cause == Cause::none)
       took(result.ended - result.started);
     if (f != no_flight)
-      take_from(flights[f].runs, TaskRun{result.index, 1, result.attempt});
+      take_from(flights[f].runs, run);
   }
   if (!lot.measure->estimate || !estimate->median())
     return;

@@ -1,9 +1,13 @@
 # What becomes of work that does not go well, with real processes: retry rules, held tasks, work that is moved and goes on elsewhere.
+import json
+import os
 import pathlib
 import shutil
 import stat
+import subprocess
+import time
 
-from cluster import Cluster, await_true, main
+from cluster import BIN, Cluster, await_true, main
 
 
 class Recovery(Cluster):
@@ -108,6 +112,39 @@ echo from $(cat {state} 2>/dev/null || echo 0) > $REEVE_RESULT"""
         self.assertEqual(self.await_state(number, "assigned")["node"], "b")
         self.assertEqual(self.task(stays)["node"], "a")
         self.cli("job", "cancel", stays, number)
+
+    # ---- stragglers
+
+    def test_a_straggler_gets_a_copy_on_another_node_and_the_first_to_end_well_counts(self):
+        self.start_agent("a", vcores=4)
+        script = f"[ $REEVE_ARRAY_INDEX != 3 ] || [ $REEVE_ATTEMPT != 1 ] || while [ ! -e {self.path('never')} ]; do sleep 0.05; done; hostname"
+        number = self.submit("--speculate", "--name", "render", "--array", "0-3", "--", "sh", "-c", script)
+        await_true(lambda: self.job(number)["jobs"][0]["progress"]["succeeded"] == 3, "the three others")
+        self.start_agent("b")
+        self.cli("job", "wait", number)
+        attempts = self.cli("history", "attempts", "--job", number, "--task", 3, "-o", "json").json["rows"]
+        self.assertEqual({(row["attempt"], row["node"], row["cause"]) for row in attempts}, {(1, "a", "superseded"), (2, "b", "none")})
+        self.assertEqual(self.task(number, 3)["attempt"], 2)
+        self.assertEqual(self.task(number, 3)["state"], "succeeded")
+        kinds = [json.loads(line)["kind"] for line in self.cli("events", "--from", "start", "--past", "-o", "jsonl").out.splitlines()]
+        self.assertEqual((kinds.count("task.copied"), kinds.count("task.superseded")), (1, 1))
+
+    # ---- what is left on nodes
+
+    def test_output_that_was_kept_for_long_enough_goes_and_a_dry_run_only_tells(self):
+        self.start_agent("a")
+        old, young = (self.submit("--", "echo", word) for word in ("old", "young"))
+        self.cli("job", "wait", old, young)
+        files = {number: self.folder / "a" / "output" / f"{number}.0.1.out" for number in (old, young)}
+        long_ago = time.time() - 40 * 24 * 3600
+        os.utime(files[old], (long_ago, long_ago))
+        ask = [BIN / "reeve-agent", "--state", self.folder / "a", "sweep"]
+        told = subprocess.run([*ask, "--dry-run"], capture_output=True, text=True, check=True).stdout
+        self.assertRegex(told, r"^would remove the output of 1 attempt \(\S+(KiB| bytes)\) last written more than 30d00h ago; 1 younger one stays$")
+        self.assertTrue(files[old].exists())
+        subprocess.run(ask, capture_output=True, check=True)
+        await_true(lambda: not files[old].exists(), "the old output's end")
+        self.assertTrue(files[young].exists())
 
     # ---- checks
 

@@ -68,6 +68,8 @@ void Keeper::run(worker::StartTasks&& tasks) {
     Duration length(std::stoll(tasks.spec->command.front()));
     Cause cause = Cause::none;
     std::int32_t code = 0;
+    if (tasks.spec->speculate && random_.percent(10)) // its node has a bad day
+      length *= 20;
     if (how == "hang")
       length = 24h;
     else if (how == "fail" && id.attempt <= number_of(*tasks.spec))

@@ -73,6 +73,8 @@ void Truth::after(const Fact& fact) {
         each(p.job, run, [&](const AttemptId& id) {
           if (!placed_.emplace(id, p.node).second)
             broken(text_of(id) + " was placed twice");
+          if (p.copy)
+            copies_.insert(id);
         });
   } else if (const auto* finished = std::get_if<TasksFinished>(&fact)) {
     for (const JobResults& results : finished->jobs) {
@@ -179,7 +181,7 @@ void Truth::started(const Place& place, const AttemptId& id, const Resources& re
        other != running_.end() && other->first.job == id.job && other->first.index == id.index;
        ++other)
     if (other->first.attempt < id.attempt && other->second.place.honest &&
-        !given_up_.contains(other->first))
+        !given_up_.contains(other->first) && !copies_.contains(id))
       broken(who + " while " + text_of(other->first) + " runs on " + other->second.place.node +
              ", which nobody has given up");
   if (results_.contains(id) && place.honest)

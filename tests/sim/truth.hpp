@@ -83,6 +83,7 @@ private:
   std::map<NodeId, Resources> booked_; // before the entry
   std::map<AttemptId, NodeId> placed_;
   std::set<AttemptId> results_, given_up_; // given up: with the node that was lost
+  std::set<AttemptId> copies_;             // placed beside another that runs on
   std::set<TaskId> succeeded_;
   std::map<AttemptId, Running> running_;
   std::map<std::string, std::pair<JobId, std::uint32_t>> keys_;

@@ -7,6 +7,7 @@ namespace reeve::sim {
 namespace {
 
 constexpr Duration looked_at_every = 500ms, healing_every = 2s, drain_limit = 30min;
+constexpr unsigned let_go_most = 5;
 constexpr unsigned noise_first = 1'000; // numbers of the kinds of noise
 enum NoiseKind : unsigned { drops = noise_first, repeats, reorders, drifts, delays };
 
@@ -94,7 +95,8 @@ private:
   };
   std::map<std::uint64_t, Clogged> clogs_;
   std::uint64_t newest_clog_ = 0;
-  std::string buried_; // a node that never comes back
+  std::string buried_;               // a node that never comes back
+  std::map<JobId, unsigned> let_go_; // how often a held job was, since all is healed
   bool healed_ = false, rests_ = false;
   Duration chaos_{0};
   Random looking_;
@@ -248,6 +250,7 @@ std::vector<RetryRule> World::retry_rules(Random& random) {
     rule.charged = random.percent(20);
     if (random.percent(30))
       rule.wait = random.between(10ms, 10s);
+    rule.hold = random.percent(25);
     rules.push_back(std::move(rule));
   }
   return rules;
@@ -269,7 +272,7 @@ JobSpec World::job(Random& random) {
   spec.command = {std::to_string(length.count())};
   spec.lost_retries = static_cast<std::uint32_t>(random.between(1, 8));
   spec.retries = static_cast<std::uint32_t>(random.below(4));
-  if (random.percent(20)) // none holds: what fails whenever it is let go would never come to rest
+  if (random.percent(20))
     spec.retry = retry_rules(random);
   if (random.percent(10))
     spec.crash_nodes = 1 + static_cast<std::uint32_t>(random.below(3));
@@ -299,6 +302,7 @@ JobSpec World::job(Random& random) {
       spec.items[k] = "item " + std::to_string(k);
   }
   spec.priority = static_cast<std::int32_t>(random.between(-2, 2));
+  spec.speculate = random.percent(40);
   return spec;
 }
 
@@ -559,9 +563,12 @@ void World::mend() {
     const core::Job* job = cluster.find_job(id);
     if (!job || job->ended)
       continue;
-    if (job->held || (job->extra && job->extra->held > 0))
+    bool hangs = cluster.kind_of(*job).family == "hang";
+    if (job->held || (job->extra && job->extra->held > 0)) {
+      hangs |= ++let_go_[id] > let_go_most; // what is let go may fail again, for ever
       held.push_back(id);
-    if (cluster.kind_of(*job).family == "hang" && !job->cancelling)
+    }
+    if (hangs && !job->cancelling)
       hanging.push_back(id);
   }
   operator_.act(JobAction::release, std::move(held));

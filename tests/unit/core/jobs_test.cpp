@@ -835,5 +835,166 @@ TEST_F(views, count_tasks_jobs_and_nodes) {
   EXPECT_EQ(stats.available, vcores(6));
 }
 
+class copying : public CoreTest {
+protected:
+  static JobSpec copied(std::uint32_t count) {
+    JobSpec spec = array_of(count);
+    spec.speculate = true;
+    return spec;
+  }
+  Outcome copy(NodeId node, JobId job, TaskIndex index, Attempt attempt = 2) {
+    return run(Place{{{node, job, 1, {{index, 1, attempt}}, true}}});
+  }
+  void expect_refused(const Outcome& outcome, std::string_view text) {
+    EXPECT_FALSE(outcome.entry);
+    ASSERT_EQ(outcome.refused.size(), 1u);
+    EXPECT_NE(outcome.refused[0].error.text.find(text), std::string::npos)
+      << outcome.refused[0].error.message();
+  }
+  const NodeId a = add_node("a"), b = add_node("b");
+};
+
+TEST_F(copying, a_task_books_room_for_both_and_counts_as_one) {
+  const JobId id = submit(copied(2));
+  placed(a, id, {{0, 2}}, 2);
+  EXPECT_TRUE(copy(b, id, 1).entry);
+  EXPECT_EQ(available(a), vcores(2));
+  EXPECT_EQ(available(b), vcores(3));
+  EXPECT_EQ(progress(id).assigned, 2u);
+  EXPECT_EQ(cluster_.stats().tasks_assigned, 2u);
+  EXPECT_EQ(task(id, 1).attempt, 1u);
+  EXPECT_EQ(task(id, 1).node, "a");
+  EXPECT_NE(task(id, 1).reason.find("attempt 2 runs as well, on b"), std::string::npos);
+}
+
+TEST_F(copying, the_first_to_end_well_counts_and_the_other_is_stopped) {
+  const JobId id = submit(copied(1));
+  placed(a, id, {{0, 1}});
+  copy(b, id, 0);
+  report(b, id, result_of(0, Cause::none, 0, 2));
+  const auto stops = told<TasksToStop>();
+  ASSERT_EQ(stops.size(), 1u);
+  EXPECT_EQ(stops[0].node, a);
+  EXPECT_EQ(stops[0].runs, (std::vector<TaskRun>{{0, 1, 1}}));
+  EXPECT_EQ(state(id, 0), TaskState::succeeded);
+  EXPECT_EQ(progress(id).state, JobState::running) << "not before the other has stopped";
+  const auto again = cluster_.reconcile(a, {}); // the word may have been lost
+  ASSERT_EQ(again.cancel.size(), 1u);
+  EXPECT_EQ(again.cancel[0].runs, (std::vector<TaskRun>{{0, 1, 1}}));
+  const Outcome late = report(a, id, result_of(0, Cause::cancelled));
+  EXPECT_EQ(std::get<TasksFinished>(late.entry->fact).jobs[0].tasks[0].cause, Cause::superseded);
+  EXPECT_EQ(progress(id).state, JobState::succeeded);
+  EXPECT_EQ(available(a), vcores(4));
+  EXPECT_EQ(available(b), vcores(4));
+}
+
+TEST_F(copying, both_ending_well_is_one_success) {
+  const JobId id = submit(copied(1));
+  placed(a, id, {{0, 1}});
+  copy(b, id, 0);
+  finish(a, id, {{0, 1, 1}});
+  const Outcome late = finish(b, id, {{0, 1, 2}});
+  const JobResults& told = std::get<TasksFinished>(late.entry->fact).jobs[0];
+  EXPECT_TRUE(told.quiet.empty());
+  EXPECT_EQ(told.tasks.at(0).cause, Cause::superseded);
+  EXPECT_EQ(cluster_.stats().succeeded, 1u);
+  EXPECT_EQ(progress(id).state, JobState::succeeded);
+}
+
+TEST_F(copying, when_one_fails_the_other_goes_on_uncharged) {
+  const JobId id = submit(copied(1));
+  placed(a, id, {{0, 1}});
+  copy(b, id, 0);
+  report(a, id, result_of(0, Cause::exit_code, 3));
+  EXPECT_EQ(state(id, 0), TaskState::assigned);
+  EXPECT_TRUE(told<TasksInterrupted>().empty());
+  expect_refused(copy(a, id, 0, 2), "run alone"); // that number is taken
+  EXPECT_TRUE(copy(a, id, 0, 3).entry);
+  lose(a);
+  EXPECT_EQ(state(id, 0), TaskState::assigned);
+  report(b, id, result_of(0, Cause::exit_code, 4, 2));
+  EXPECT_EQ(state(id, 0), TaskState::failed);
+  EXPECT_EQ(progress(id).exit_code, 4);
+}
+
+TEST_F(copying, a_task_whose_copies_are_both_lost_waits_again_under_a_new_number) {
+  const JobId id = submit(copied(1));
+  placed(a, id, {{0, 1}});
+  copy(b, id, 0);
+  lose(b);
+  EXPECT_TRUE(told<TasksInterrupted>().empty());
+  lose(a);
+  const auto interrupted = told<TasksInterrupted>();
+  ASSERT_EQ(interrupted.size(), 1u);
+  EXPECT_EQ(interrupted[0].runs, (std::vector<TaskRun>{{0, 1, 2}}));
+  run(Requeue{id, interrupted[0].runs, Cause::lost_node, {}, {}});
+  add_node("c");
+  placed(NodeId(3), id, {{0, 1, 3}});
+}
+
+TEST_F(copying, cancelling_stops_both_and_the_task_ends_once) {
+  const JobId id = submit(copied(2));
+  placed(a, id, {{0, 2}}, 2);
+  copy(b, id, 0);
+  run(Cancel{id, {}, "enough"});
+  EXPECT_EQ(told<TasksToStop>().size(), 2u);
+  report(b, id, result_of(0, Cause::cancelled, 0, 2));
+  EXPECT_EQ(progress(id).cancelled, 0u);
+  report(a, id, result_of(0, Cause::cancelled));
+  report(a, id, result_of(1, Cause::cancelled));
+  EXPECT_EQ(progress(id).cancelled, 2u);
+  EXPECT_EQ(progress(id).state, JobState::cancelled);
+}
+
+TEST_F(copying, moving_one_off_its_node_leaves_the_other) {
+  const JobId id = submit(copied(1));
+  placed(a, id, {{0, 1}});
+  copy(b, id, 0);
+  run(Preempt{a, id, {{0, 1, 1}}, Cause::drained, "the node drains"});
+  EXPECT_EQ(told<TasksToStop>().size(), 1u);
+  report(a, id, result_of(0, Cause::cancelled));
+  EXPECT_EQ(state(id, 0), TaskState::assigned);
+  EXPECT_EQ(task(id, 0).node, "b");
+  finish(b, id, {{0, 1, 2}});
+  EXPECT_EQ(progress(id).state, JobState::succeeded);
+}
+
+TEST_F(copying, is_refused_on_the_same_node_twice_or_unasked) {
+  const JobId id = submit(copied(2));
+  placed(a, id, {{0, 1}});
+  expect_refused(copy(a, id, 0), "run alone on another node");
+  expect_refused(copy(b, id, 1), "run alone"); // it waits
+  EXPECT_TRUE(copy(b, id, 0).entry);
+  add_node("c");
+  expect_refused(copy(NodeId(3), id, 0, 3), "run alone");
+  const JobId plain = submit(array_of(1));
+  placed(a, plain, {{0, 1}});
+  expect_refused(copy(b, plain, 0), "does not ask for copies");
+  const JobId large = submit([] {
+    JobSpec spec = copied(1);
+    spec.resources = vcores(3);
+    return spec;
+  }());
+  placed(NodeId(3), large, {{0, 1}});
+  placed(b, submit([] {
+           JobSpec spec = array_of(1);
+           spec.resources = vcores(3);
+           return spec;
+         }()),
+         {{0, 1}});
+  EXPECT_EQ(copy(b, large, 0).refused.at(0).error.code, Code::no_capacity);
+}
+
+TEST_F(copying, does_not_go_with_gangs_or_shared_limits) {
+  JobSpec spec = copied(2);
+  spec.gang = true;
+  const Outcome outcome = run(SubmitJobs{{}, {Raw{encode(spec)}}});
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->field, "jobs[0].speculate");
+  spec.gang = false;
+  spec.limits = {{"licence", 1, false}};
+  EXPECT_TRUE(run(SubmitJobs{{}, {Raw{encode(spec)}}}).error);
+}
+
 } // namespace
 } // namespace reeve::core::test

@@ -96,6 +96,7 @@ private:
     s.overcommit = chance(4);
     s.exclusive = chance(12);
     s.gang = chance(10);
+    s.speculate = !s.gang && !s.exclusive && chance(2);
     if (chance(8))
       s.node_labels = {{"zone", chance(2) ? "x" : "y"}};
     if (chance(6))
@@ -162,6 +163,20 @@ private:
       c.placements.push_back(std::move(p));
     }
     return c;
+  }
+  /// As the scheduler would: a second attempt of what is in flight, somewhere else.
+  Command copy_what_flies() {
+    if (view_.flights.empty())
+      return garbage();
+    auto at = view_.flights.begin();
+    std::advance(at, static_cast<std::ptrdiff_t>(below(view_.flights.size())));
+    const auto [node, job] = at->first;
+    const std::vector<TaskRun> runs = cluster_.find_job(job)->extra->allocations.at(node).runs;
+    Placement p{open_node(), job, static_cast<std::uint32_t>(1 + below(5)), {}, true};
+    for (const TaskRun& run : runs)
+      p.runs.push_back({static_cast<TaskIndex>(run.first + below(run.count)), 1,
+                        run.attempt + 1 + (chance(4) ? 1 : 0)});
+    return Place{{std::move(p)}};
   }
   /// As an agent would: results of what is in flight, some of them twice.
   Command finish_what_flies() {
@@ -306,6 +321,10 @@ private:
     case 25:
     case 26:
       return garbage();
+    case 42:
+    case 43:
+    case 44:
+      return copy_what_flies();
     case 27:
     case 28:
     case 29:
@@ -388,6 +407,9 @@ private:
   }
 
   void note_results(const Fact& fact) {
+    if (const auto* placed = std::get_if<TasksPlaced>(&fact))
+      facts_["copies"] +=
+        static_cast<int>(std::ranges::count(placed->placements, true, &Placement::copy));
     const auto* finished = std::get_if<TasksFinished>(&fact);
     if (!finished)
       return;
@@ -399,8 +421,10 @@ private:
       for (const QuietRun& quiet : job.quiet)
         for (std::uint32_t i = 0; i < quiet.run.count; ++i)
           once(job.job, quiet.run.first + i, quiet.run.attempt);
-      for (const TaskResult& task : job.tasks)
+      for (const TaskResult& task : job.tasks) {
         once(job.job, task.index, task.attempt);
+        facts_["superseded"] += task.cause == Cause::superseded ? 1 : 0;
+      }
     }
   }
 
@@ -454,9 +478,11 @@ TEST_P(chaos, breaks_no_promise) {
                " reeve_core_tests --gtest_filter=of_seed/chaos.breaks_no_promise/1");
   Chaos cluster(seed);
   cluster.run(1500);
-  for (const char* fact : {"TasksPlaced", "TasksFinished", "TasksRequeued", "TasksGivenUp",
-                           "TasksCancelled", "TasksRetried", "TasksPreempted", "NodesLost"})
-    EXPECT_GT(cluster.facts().count(fact), 0u) << fact << " never happened: " << cluster.summary();
+  for (const char* fact :
+       {"TasksPlaced", "TasksFinished", "TasksRequeued", "TasksGivenUp", "TasksCancelled",
+        "TasksRetried", "TasksPreempted", "NodesLost", "copies", "superseded"})
+    EXPECT_TRUE(cluster.facts().contains(fact) && cluster.facts().at(fact) > 0)
+      << fact << " never happened: " << cluster.summary();
 }
 INSTANTIATE_TEST_SUITE_P(of_seed, chaos, testing::Range<std::uint64_t>(1, 7),
                          testing::PrintToStringParamName());

@@ -84,6 +84,10 @@ private:
     for (const TaskRun& run : c.placement.runs)
       for (std::uint32_t i = 0; i < run.count; ++i) {
         const TaskId task{c.placement.job, run.first + i};
+        if (c.placement.copy) {
+          EXPECT_TRUE(taken.emplace(task, run.attempt).second) << "an attempt was placed twice";
+          continue;
+        }
         auto& waiting = jobs.at(task.job).waiting;
         const auto at = waiting.find(task.index);
         ASSERT_NE(at, waiting.end()) << "a task was placed that did not wait";

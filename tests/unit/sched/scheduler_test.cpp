@@ -346,5 +346,82 @@ TEST(scheduler, says_why_a_task_waits) {
   EXPECT_EQ(w.scheduler.explain(JobId(99), 0, w.now).error().code, Code::not_found);
 }
 
+/// Ten tasks in flight of a job that asks for copies, of which nine have ended after 10 s.
+class stragglers : public testing::Test {
+protected:
+  void SetUp() override {
+    JobSpec spec = World::spec(10, cpus(1));
+    spec.speculate = true;
+    spec.name = "render";
+    job = w.submit(spec);
+    w.settle();
+    w.now += std::chrono::seconds(10);
+    for (const Placement& p : std::vector(w.placed))
+      for (const TaskRun& run : p.runs)
+        for (std::uint32_t i = 0; i < run.count; ++i)
+          if (run.first + i != 4)
+            w.finish(p.node, job, {run.first + i, 1, 1}, std::chrono::seconds(10));
+          else
+            home = p.node;
+    w.placed.clear();
+    w.settle();
+  }
+  World w;
+  const NodeId a = w.node("a", cpus(8)), b = w.node("b", cpus(8));
+  JobId job;
+  NodeId home; // of the one that goes on
+};
+
+TEST_F(stragglers, get_a_copy_on_another_node_once_they_take_three_times_as_long_as_usual) {
+  w.now += std::chrono::seconds(19);
+  EXPECT_EQ(w.decide(), 0u);
+  w.now += std::chrono::seconds(2);
+  EXPECT_LE(*w.scheduler.next_wake(), w.now);
+  EXPECT_EQ(w.decide(), 1u);
+  ASSERT_EQ(w.placed.size(), 1u);
+  EXPECT_TRUE(w.placed[0].copy);
+  EXPECT_NE(w.placed[0].node, home);
+  EXPECT_EQ(w.placed[0].runs, (std::vector<TaskRun>{{4, 1, 2}}));
+  w.now += std::chrono::hours(1);
+  EXPECT_EQ(w.decide(), 0u) << "never a second copy";
+  w.finish(w.placed[0].node, job, {4, 1, 2}, std::chrono::seconds(10));
+  w.finish(home, job, {4, 1, 1}, std::chrono::hours(1));
+  EXPECT_EQ(w.cluster.progress(job)->state, JobState::succeeded);
+  EXPECT_FALSE(w.scheduler.next_wake());
+}
+
+TEST_F(stragglers, wait_while_no_other_node_has_room) {
+  w.now += std::chrono::minutes(1);
+  w.run(core::DrainNodes{{home == a ? "b" : "a"}, true, "repair"});
+  EXPECT_EQ(w.decide(), 0u);
+  w.run(core::DrainNodes{{home == a ? "b" : "a"}, false, {}});
+  w.now += std::chrono::seconds(1);
+  EXPECT_EQ(w.decide(), 1u);
+}
+
+TEST_F(stragglers, get_no_copy_where_the_operator_wants_none) {
+  w.configure({{"scheduler.straggler_factor", "0"}});
+  w.now += std::chrono::hours(1);
+  EXPECT_EQ(w.decide(), 0u);
+}
+
+TEST(stragglers_of_many, one_in_ten_has_a_copy_at_a_time) {
+  World w;
+  w.node("a", cpus(40));
+  JobSpec spec = World::spec(33, cpus(1));
+  spec.speculate = true;
+  spec.name = "render";
+  const JobId job = w.submit(spec);
+  w.settle();
+  w.node("b", cpus(40));
+  w.now += std::chrono::seconds(10);
+  w.finish(NodeId(1), job, {0, 3, 1}, std::chrono::seconds(10));
+  for (int i = 0; i < 5; ++i) {
+    w.now += std::chrono::minutes(1);
+    w.decide();
+  }
+  EXPECT_EQ(w.tasks_on(NodeId(2)), 3u);
+}
+
 } // namespace
 } // namespace reeve::sched
