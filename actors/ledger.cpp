@@ -128,6 +128,7 @@ void LedgerActor::take(gateway::ForLedger item) {
     ledger_->results(results->peer, results->node, std::move(results->results), now);
   else if (auto* measured = std::get_if<gateway::Measured>(&item)) {
     ledger_->measured(measured->node, measured->used, measured->heard);
+    ledger_->counted_there(measured->node, measured->tasks, measured->heard);
     ledger_->checked(measured->node, measured->trouble, now);
   } else if (auto* left = std::get_if<gateway::Left>(&item))
     ledger_->leave(left->node, left->reason, now);

@@ -10,7 +10,7 @@ std::string_view name_of(const Fact& fact) {
     "NodesRemoved", "JobsSubmitted",    "TasksPlaced",  "TasksFinished", "TasksRequeued",
     "TasksGivenUp", "TasksCancelled",   "TasksRetried", "JobHeld",       "JobsForgotten",
     "LeaseGranted", "LeaseRenewed",     "LeasesEnded",  "ConfigChanged", "TasksPreempted",
-    "NodeTuned",    "NodesQuarantined", "NodeFlagged",  "PromiseJudged"};
+    "NodeTuned",    "NodesQuarantined", "NodeFlagged",  "PromiseJudged", "TasksAbandoned"};
   static_assert(names.size() == std::variant_size_v<Fact>);
   return names[fact.index()];
 }

@@ -332,12 +332,25 @@ struct PromiseJudged {
     v("since_us", &PromiseJudged::since);
   }
 };
+/// A job's tasks on a lost node, for which it was waited, are given up.
+struct TasksAbandoned {
+  static constexpr bool as_array = true;
+  NodeId node;
+  JobId job;
+  std::string reason;
+  bool operator==(const TasksAbandoned&) const = default;
+  template<class V> static void fields(V& v) {
+    v("node", &TasksAbandoned::node);
+    v("job", &TasksAbandoned::job);
+    v("reason", &TasksAbandoned::reason);
+  }
+};
 
 using Fact = std::variant<EpochStarted, NodeRegistered, NodesLost, NodesDrained, NodesLabelled,
                           NodesRemoved, JobsSubmitted, TasksPlaced, TasksFinished, TasksRequeued,
                           TasksGivenUp, TasksCancelled, TasksRetried, JobHeld, JobsForgotten,
                           LeaseGranted, LeaseRenewed, LeasesEnded, ConfigChanged, TasksPreempted,
-                          NodeTuned, NodesQuarantined, NodeFlagged, PromiseJudged>;
+                          NodeTuned, NodesQuarantined, NodeFlagged, PromiseJudged, TasksAbandoned>;
 
 /// One journalled fact and when it was decided. Its seq is its position.
 struct Entry {
@@ -361,7 +374,7 @@ std::string_view name_of(const Fact& fact);
   X(NodesRemoved) X(JobsSubmitted) X(Placement) X(TasksPlaced) X(TasksFinished) \
   X(TasksRequeued) X(TasksGivenUp) X(TasksCancelled) X(TasksRetried) X(JobHeld) \
   X(JobsForgotten) X(LeaseGranted) X(LeaseRenewed) X(LeasesEnded) X(ConfigChanged) \
-  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(NodeFlagged) X(PromiseJudged) X(Entry)
+  X(TasksPreempted) X(NodeTuned) X(NodesQuarantined) X(NodeFlagged) X(PromiseJudged) X(TasksAbandoned) X(Entry)
 // clang-format on
 REEVE_FACTS(REEVE_CODEC_DECLARE)
 

@@ -222,8 +222,10 @@ struct JobSpec {
                                  // `retry.crash_nodes`
   std::int32_t checkpoint_signal = 0; // sent before TERM when it is moved; 0: none
   Duration checkpoint_grace = std::chrono::seconds(60); // between that signal and TERM
-  std::string correlation; // the submitter's word for all this belongs to, from log line to result
-  bool speculate = false;  // a task that takes far longer than usual gets a copy on another node
+  std::string correlation;  // the submitter's word for all this belongs to, from log line to result
+  bool speculate = false;   // a task that takes far longer than usual gets a copy on another node
+  Duration disconnect{0};   // its tasks on a lost node are given up only so long after
+  Duration orphan_after{0}; // a node that hears no master for so long stops them; 0: never
 
   bool operator==(const JobSpec&) const = default;
   template<class V> static void fields(V& v) {
@@ -269,6 +271,8 @@ struct JobSpec {
     v("checkpoint_grace_us", &JobSpec::checkpoint_grace, {.min = 0, .max = 86'400'000'000});
     v("correlation", &JobSpec::correlation, {.max = 64});
     v("speculate", &JobSpec::speculate);
+    v("disconnect_us", &JobSpec::disconnect, {.min = 0, .max = year_us});
+    v("orphan_after_us", &JobSpec::orphan_after, {.min = 0, .max = year_us});
   }
 };
 

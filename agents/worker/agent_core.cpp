@@ -2,6 +2,7 @@
 #include "agents/worker/agent_core.hpp"
 
 #include "messages/mutant.hpp"
+#include "src/util/text.hpp"
 
 namespace reeve::worker {
 
@@ -202,6 +203,8 @@ bool AgentCore::obeys(std::size_t index, Epoch epoch) {
     return false;
   }
   link.stale_noted = false;
+  heard_ = link.heard;
+  orphans_.clear();
   epoch_ = epoch;
   return true;
 }
@@ -379,6 +382,30 @@ void AgentCore::send_results(TimePoint now) {
     actions_.send.push_back({*to, std::move(message)});
 }
 
+/// Tasks whose job has set a time for it end when no master has been heard for so long.
+void AgentCore::stop_orphans(TimePoint now) {
+  if (!heard_)
+    heard_ = now;
+  orphaned_.reset();
+  if (work_.idle() || now - *heard_ < Duration(1'000'000)) { // nothing is to be looked for yet
+    if (!work_.idle())
+      orphaned_ = *heard_ + Duration(1'000'000);
+    return;
+  }
+  for (const JobRuns& tasks : work_.list()) {
+    const JobSpec* spec = work_.spec_of(tasks.job);
+    if (!spec || spec->orphan_after == Duration(0) || orphans_.contains(tasks.job))
+      continue;
+    const TimePoint end = *heard_ + spec->orphan_after;
+    if (now >= end) {
+      orphans_.insert(tasks.job);
+      work_.stop(tasks, Cause::drained,
+                 "no master was heard for " + format_duration(spec->orphan_after), now);
+    } else
+      orphaned_ = std::min(orphaned_.value_or(end), end);
+  }
+}
+
 /// One that takes work only when it asks does so as soon as there is room, and nothing waits here.
 void AgentCore::pull() {
   if (!work_.starts.empty())
@@ -401,6 +428,7 @@ void AgentCore::step(TimePoint now, Actions& out) {
   work_.ended.clear();
   for (std::size_t k = 0; k < links_.size(); ++k)
     check_link(k, now);
+  stop_orphans(now);
   // What starts now ends soon, perhaps before anything is sent: gather that first.
   if (work_.starts.empty())
     send_results(now);
@@ -428,6 +456,8 @@ std::optional<TimePoint> AgentCore::next_wake() const {
         at(link.heard + silence(link));
     }
   }
+  if (orphaned_)
+    at(*orphaned_);
   if (leader())
     if (const auto results = results_.next_wake())
       at(*results);

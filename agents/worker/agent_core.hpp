@@ -139,6 +139,7 @@ private:
   [[nodiscard]] Duration silence(const Link& link) const;
   [[nodiscard]] std::optional<std::size_t> leader() const;
   void send_results(TimePoint now);
+  void stop_orphans(TimePoint now);
   void pull();
   void note(NoteLevel level, std::string text);
   std::uint64_t random();
@@ -147,7 +148,10 @@ private:
   AgentWork work_;
   AgentResults results_;
   std::vector<Link> links_;
-  Epoch epoch_; // highest seen
+  Epoch epoch_;                       // highest seen
+  std::optional<TimePoint> heard_;    // any master that is to be obeyed; none: not begun
+  std::optional<TimePoint> orphaned_; // when the first task is, unless one is heard
+  std::set<JobId> orphans_;           // jobs that were stopped for that since one was heard
   Resources used_;
   std::string trouble_;
   Actions actions_; // gathered since the last step

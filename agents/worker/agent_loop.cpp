@@ -176,7 +176,7 @@ LoopEnd AgentLoop::run() {
       sweep(false);
     }
     check_.turn(now().steady);
-    core_->set_trouble(check_.trouble(), now().steady);
+    core_->set_trouble(check_.trouble().empty() ? stuck_ : check_.trouble(), now().steady);
     if (!end_)
       act();
     check_end();
@@ -395,6 +395,7 @@ void AgentLoop::measure() {
   core_->set_used(machine_.measure());
   const TimePoint at = now().steady;
   measure_at_ = at + measure_every;
+  stuck_ = process_.trouble(at);
   if (options_.status_interval.count() > 0 && at >= status_at_) {
     status_at_ = at + options_.status_interval;
     spdlog::info("running {}, waiting {}, results not acknowledged {}", core_->work().running(),

@@ -94,7 +94,8 @@ private:
   std::unique_ptr<AgentCore> core_;
   MachineUse machine_;
   CheckScript check_;
-  Actions actions_; // reused
+  std::string stuck_; // a task that does not die, in words
+  Actions actions_;   // reused
   std::vector<Finished> ended_;
   TimePoint measure_at_, status_at_, sweep_at_;
   std::optional<TimePoint> stop_by_, results_by_; // while stopping

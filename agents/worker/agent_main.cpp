@@ -53,8 +53,9 @@ struct Flags {
   std::string output = "table"; // status
   bool keep_tasks = false;      // stop
   bool dry_run = false;         // sweep
-  bool no_cgroups = false;      // keeper
-  bool foreground = false;      // keeper
+  std::uint64_t processes = 10'000;
+  bool no_cgroups = false; // keeper
+  bool foreground = false; // keeper
   bool pulls = false;
 };
 
@@ -164,7 +165,8 @@ Result<AgentOptions> options_of(const Flags& flags) {
       return fail(Code::bad_field, field, "must be above 0");
     *target = *duration;
   }
-  options.keeper_command = {own_path(), "keeper", "--state", flags.dir};
+  options.keeper_command = {own_path(), "keeper",      "--state",
+                            flags.dir,  "--processes", std::to_string(flags.processes)};
   options.functions = registered_functions();
   options.on_registered = [](const std::string& endpoint, NodeId node) {
     std::printf("registered with %s as node %u\n", endpoint.c_str(), node.value);
@@ -275,6 +277,7 @@ int run_keeper(const Flags& flags) {
   options.dir = flags.dir;
   options.detach = !flags.foreground;
   options.cgroups = !flags.no_cgroups;
+  options.processes = flags.processes;
   return keeper_main(options);
 }
 
@@ -318,6 +321,11 @@ void add_flags(CLI::App& app, Flags& flags) {
     .add_option("--log-files", flags.log_files,
                 "So many log files are kept, the one being written included")
     ->capture_default_str();
+  app
+    .add_option("--task-processes", flags.processes,
+                "Processes and threads that the agent's user may have in all, so that a fork bomb "
+                "ends there; root is not bound by it; 0: no limit")
+    ->capture_default_str();
   app.add_option("--keep-outputs", flags.keep_outputs,
                  "What ended tasks printed goes after so long; 0: only for lack of room (default: "
                  "30d)");
@@ -348,6 +356,7 @@ int agent_main(int argc, char** argv) {
     "sweep", "Removes now what the agent of a state directory has kept for long enough");
   sweep->add_flag("--dry-run", flags.dry_run, "Only say what would go");
   CLI::App* keeper = app.add_subcommand("keeper", "Internal: the process that owns the tasks");
+  keeper->add_option("--processes", flags.processes, "At most so many processes of its user");
   keeper->add_flag("--no-cgroups", flags.no_cgroups, "Use no cgroups for limits");
   keeper->add_flag("--foreground", flags.foreground, "Do not detach");
   app.require_subcommand(0, 1);

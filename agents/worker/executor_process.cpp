@@ -9,6 +9,7 @@ namespace reeve::worker {
 
 namespace {
 
+constexpr Duration patience_with_killed = std::chrono::minutes(1);
 constexpr std::uint32_t output_head_bytes = 4'096; // of TaskOutput
 
 std::string head_of(const std::string& dir, const AttemptId& id, Stream stream,
@@ -28,7 +29,7 @@ ProcessExecutor::ProcessExecutor(KeeperClient client, std::string dir)
     : client_(std::move(client)), dir_(std::move(dir)) {}
 
 void ProcessExecutor::adopt(const AttemptId& id, Epoch epoch) {
-  tasks_[id] = {nullptr, epoch, {}, {}, {}, {}};
+  tasks_[id] = {nullptr, epoch, {}, {}, {}, {}, {}};
 }
 
 keeper::StartTask ProcessExecutor::start_of(const AttemptId& id, const Task& task) {
@@ -48,12 +49,14 @@ keeper::StartTask ProcessExecutor::start_of(const AttemptId& id, const Task& tas
   return start;
 }
 
-void ProcessExecutor::start(StartTasks&& tasks, Now) {
+void ProcessExecutor::start(StartTasks&& tasks, Now now) {
   Starting& starting = starting_[{tasks.job, tasks.epoch}];
   starting.spec = tasks.spec;
   for (std::uint32_t k = 0; k < tasks.run.count; ++k) {
     const AttemptId id{tasks.job, tasks.run.first + k, tasks.run.attempt};
-    Task task{tasks.spec, tasks.epoch, {}, tasks.peers, tasks.units, {}};
+    Task task{tasks.spec, tasks.epoch, {}, tasks.peers, tasks.units, {}, {}};
+    if (tasks.spec->time_limit > Duration(0))
+      task.killed = now.steady + tasks.spec->time_limit + tasks.spec->grace;
     if (k < tasks.items.size())
       task.item = std::move(tasks.items[k]);
     starting.tasks.push_back(start_of(id, task));
@@ -61,7 +64,7 @@ void ProcessExecutor::start(StartTasks&& tasks, Now) {
   }
 }
 
-void ProcessExecutor::stop(const StopRun& run, Now) {
+void ProcessExecutor::stop(const StopRun& run, Now now) {
   commit(); // what is stopped must have been started
   std::vector<AttemptId> attempts;
   for (std::uint32_t k = 0; k < run.run.count; ++k) {
@@ -70,6 +73,15 @@ void ProcessExecutor::stop(const StopRun& run, Now) {
     if (it == tasks_.end())
       continue;
     it->second.stopped = run;
+    // Of a job that is not known here any more, the longest that it may take.
+    const Duration grace = run.grace  ? *run.grace
+                           : run.spec ? run.spec->grace
+                                      : std::chrono::hours(1);
+    const Duration checkpoint = !run.move  ? Duration(0)
+                                : run.spec ? run.spec->checkpoint_grace
+                                           : Duration(std::chrono::hours(24));
+    const TimePoint killed = now.steady + grace + checkpoint;
+    it->second.killed = std::min(it->second.killed.value_or(killed), killed);
     attempts.push_back(id);
   }
   if (!attempts.empty())
@@ -87,6 +99,14 @@ void ProcessExecutor::commit() {
 void ProcessExecutor::release(std::vector<AttemptId> attempts) {
   if (!attempts.empty())
     client_.release(std::move(attempts));
+}
+
+std::string ProcessExecutor::trouble(TimePoint steady) const {
+  for (const auto& [id, task] : tasks_)
+    if (task.killed && steady - *task.killed >= patience_with_killed)
+      return "task " + std::to_string(id.job.value) + "/" + std::to_string(id.index) +
+             " was killed and does not end";
+  return {};
 }
 
 void ProcessExecutor::stop_keeper(Duration grace) {

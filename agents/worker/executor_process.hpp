@@ -29,6 +29,8 @@ public:
   void forget_output(std::vector<AttemptId> attempts) {
     client_.forget_output(std::move(attempts));
   }
+  /// A task that has not ended long after it was killed, in words; empty: there is none.
+  [[nodiscard]] std::string trouble(TimePoint steady) const;
   /// The keeper stops everything and ends.
   void stop_keeper(Duration grace);
   /// A new connection to the same keeper; appends what ended meanwhile. Errors: conflict when it is
@@ -46,6 +48,7 @@ private:
     Peers peers;
     std::vector<UnitShare> units;
     std::optional<StopRun> stopped;
+    std::optional<TimePoint> killed; // at the latest then, by the steady clock
   };
   [[nodiscard]] static keeper::StartTask start_of(const AttemptId& id, const Task& task);
   void take(std::vector<keeper::Exit> exits, std::vector<Finished>& out);

@@ -86,7 +86,7 @@ Result<void> keep(const KeeperOptions& options, Readiness& ready) {
   auto prepared = prepare_dir(options.dir);
   if (!prepared)
     return tl::unexpected<Error>(prepared.error());
-  if (auto done = prepare_process(*prepared); !done)
+  if (auto done = prepare_process(*prepared, options.processes); !done)
     return done;
   Found found = take_over(prepared->before);
   remove_files_in(options.dir + "/results"); // what counts of them is in the exits

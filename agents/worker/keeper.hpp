@@ -17,7 +17,8 @@ struct KeeperOptions {
   std::uint64_t output_bytes =
     1ull << 30; // budget of captured output of ended attempts; beyond it the oldest go
   std::uint64_t output_attempts = 100'000; // and so many attempts with output at most
-  unsigned spawners = 0; // threads that start processes; 0: by the number of processors
+  std::uint64_t processes = 10'000; // and threads, that may run as its user: a fork bomb ends there
+  unsigned spawners = 0;            // threads that start processes; 0: by the number of processors
 };
 
 /// Runs until SIGTERM, SIGINT or StopAll, then stops all tasks with grace. Returns the process's

@@ -122,22 +122,28 @@ void KeeperClient::send(const keeper::ToKeeper& message) {
   append_frame(out_, encode(message));
 }
 
+JobSpec for_keeper(const JobSpec& spec) {
+  JobSpec out;
+  out.command = spec.command;
+  out.env = spec.env;
+  out.cwd = spec.cwd;
+  out.stdin_file = spec.stdin_file;
+  out.payload = spec.payload;
+  out.index_first = spec.index_first;
+  out.index_step = spec.index_step;
+  out.resources = spec.resources;
+  out.time_limit = spec.time_limit;
+  out.grace = spec.grace;
+  out.output_limit = spec.output_limit;
+  out.checkpoint_signal = spec.checkpoint_signal;
+  out.checkpoint_grace = spec.checkpoint_grace;
+  return out;
+}
+
 void KeeperClient::start(JobId job, const JobSpec& spec, Epoch epoch,
                          std::vector<keeper::StartTask> tasks) {
   if (specs_.insert(job).second) {
-    keeper::PutSpec put{job, {}};
-    if (spec.items.empty()) {
-      put.spec = spec;
-    } else { // copied without its items, of which there may be millions
-      JobSpec& mine = put.spec;
-      mine.command = spec.command, mine.env = spec.env, mine.cwd = spec.cwd,
-      mine.stdin_file = spec.stdin_file;
-      mine.payload = spec.payload, mine.index_first = spec.index_first,
-      mine.index_step = spec.index_step;
-      mine.resources = spec.resources, mine.time_limit = spec.time_limit, mine.grace = spec.grace;
-      mine.output_limit = spec.output_limit;
-    }
-    send(std::move(put));
+    send(keeper::PutSpec{job, for_keeper(spec)});
   }
   // Split by count and by the bytes of what is each task's own, so that no frame comes near its
   // bound.

@@ -15,6 +15,11 @@
 
 namespace reeve::worker {
 
+/// What of a job's specification a keeper needs: how a process is run. The rest stays away, because
+/// a keeper outlives upgrades of its agent and refuses fields that it does not know, and because
+/// there may be millions of items.
+JobSpec for_keeper(const JobSpec& spec);
+
 class KeeperClient {
 public:
   /// Connects to the keeper of this state directory and takes over as its agent. Blocks until the

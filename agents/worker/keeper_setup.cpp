@@ -124,7 +124,7 @@ Result<Prepared> prepare_dir(const std::string& dir) {
   return prepared;
 }
 
-Result<void> prepare_process(Prepared& prepared) {
+Result<void> prepare_process(Prepared& prepared, std::uint64_t processes) {
   // As subreaper it gets what double-forks away from a task. Tasks get no PR_SET_PDEATHSIG: should
   // the keeper die they run on until the next keeper of this directory, which the agent starts at
   // once, finds and ends them.
@@ -142,6 +142,11 @@ Result<void> prepare_process(Prepared& prepared) {
   rlimit raised = prepared.files;
   raised.rlim_cur = raised.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &raised);
+  if (rlimit held{}; processes > 0 && ::getrlimit(RLIMIT_NPROC, &held) == 0) { // tasks inherit it
+    held.rlim_max = std::min<rlim_t>(held.rlim_max, processes);
+    held.rlim_cur = std::min(held.rlim_cur, held.rlim_max);
+    ::setrlimit(RLIMIT_NPROC, &held);
+  }
   const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null || ::dup2(null.get(), STDIN_FILENO) < 0) // tasks without input inherit it
     return io_error("/dev/null", errno);

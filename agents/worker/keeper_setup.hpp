@@ -38,8 +38,8 @@ struct Prepared {
 /// Makes the directories (0700), takes the lock. Errors: refused (another keeper lives there), io.
 Result<Prepared> prepare_dir(const std::string& dir);
 /// Signals to default and blocked as the loop needs them, subreaper, descriptors, stdin from
-/// /dev/null.
-Result<void> prepare_process(Prepared& prepared);
+/// /dev/null, at most so many processes (0: as many as its starter).
+Result<void> prepare_process(Prepared& prepared, std::uint64_t processes);
 /// The signals that the loop reads: TERM, INT, CHLD.
 Result<Fd> signal_source();
 

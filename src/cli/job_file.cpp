@@ -216,7 +216,8 @@ Result<bool> JobReader::friendly(const std::string& key, const Json& value) {
   };
   if (key == "command")
     return handled(command(value));
-  if (key == "time_limit" || key == "estimate" || key == "grace" || key == "checkpoint_grace")
+  if (key == "time_limit" || key == "estimate" || key == "grace" || key == "checkpoint_grace" ||
+      key == "disconnect" || key == "orphan_after")
     return handled(duration(key, value));
   if (key == "vcores" || key == "memory" || key == "disk")
     return handled(amount(key, value));

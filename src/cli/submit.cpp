@@ -59,6 +59,10 @@ void add_job_options(Command& c, JobOptions& o) {
             "Hold a task that was on so many nodes as they died (else retry.crash_nodes)")
     .text("--checkpoint-signal", o.checkpoint_signal,
           "Sent before TERM when a task is moved to another node, such as USR1", "SIGNAL")
+    .text("--disconnect", o.disconnect,
+          "Wait so long for a lost node before its tasks run elsewhere (else 0s)", "DURATION")
+    .text("--orphan-after", o.orphan_after,
+          "A node that hears no master for so long stops the tasks (else never)", "DURATION")
     .text("--checkpoint-grace", o.checkpoint_grace, "Time between that signal and TERM (else 1m)",
           "DURATION")
     .number("--max-parallel", o.max_parallel, "At most so many tasks at once")
@@ -427,6 +431,11 @@ Result<void> apply_options(JobSpec& spec, const JobOptions& o, TimePoint now) {
   if (!o.checkpoint_signal.empty())
     also(parse_signal(o.checkpoint_signal, "--checkpoint-signal"),
          [&](std::int32_t n) { spec.checkpoint_signal = n; });
+  if (!o.disconnect.empty())
+    also(parse_duration(o.disconnect, "--disconnect"), [&](Duration d) { spec.disconnect = d; });
+  if (!o.orphan_after.empty())
+    also(parse_duration(o.orphan_after, "--orphan-after"),
+         [&](Duration d) { spec.orphan_after = d; });
   if (!o.checkpoint_grace.empty())
     also(parse_duration(o.checkpoint_grace, "--checkpoint-grace"),
          [&](Duration d) { spec.checkpoint_grace = d; });

@@ -13,7 +13,8 @@ namespace reeve::cli {
 /// stands.
 struct JobOptions {
   std::string name, queue, executor, user, vcores, memory, disk, time_limit, estimate, grace, cwd,
-    stdin_file, array, output_limit, spread, deadline, checkpoint_signal, checkpoint_grace;
+    stdin_file, array, output_limit, spread, deadline, checkpoint_signal, checkpoint_grace,
+    disconnect, orphan_after;
   std::vector<std::string> resources, env, labels, node_labels, after, constraints, near, apart,
     limits, retry;
   std::optional<std::int32_t> priority;

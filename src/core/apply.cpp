@@ -162,7 +162,7 @@ void Applier::on(const NodesLost& f) {
     node->state = f.left ? NodeState::gone : NodeState::lost;
     node->reason = f.reason;
     node->since = now_;
-    interrupt_all(*node, f.left ? Cause::drained : Cause::lost_node);
+    interrupt_all(*node, f.left ? Cause::drained : Cause::lost_node, !f.left);
     end_leases_on(*node);
     node_changed(*node);
   }
@@ -220,24 +220,30 @@ void Applier::on(const NodeFlagged& f) {
   }
 }
 
-void Applier::interrupt_all(Node& node, Cause cause) {
+void Applier::interrupt_all(Node& node, Cause cause, bool waits) {
   std::vector<JobId> jobs(node.jobs.begin(), node.jobs.end());
   std::sort(jobs.begin(), jobs.end()); // the set's order is not the same everywhere
   const std::string reason =
     cause == Cause::drained ? "node " + node.name + " left" : "node " + node.name + " was lost";
-  for (const JobId id : jobs) {
-    Job& job = *s_.jobs.find(id);
-    const JobState before = job.state();
-    const std::vector<TaskRun> runs = job.extra->allocations.at(node.id).runs;
-    TaskResult result;
-    result.cause = cause;
-    result.text = reason;
-    for (const TaskRun& run : runs)
-      for (const TaskRun& landed : land(job, id, node, run, false))
-        ended_badly(job, id, node.id, landed, result);
-    close_if_over(job, id);
-    count_state(before, job.state());
-  }
+  for (const JobId id : jobs)
+    if (!waits || s_.jobs.find(id)->kind->kind->disconnect == Duration(0))
+      interrupt(id, node, cause, reason);
+}
+void Applier::interrupt(JobId id, Node& node, Cause cause, const std::string& reason) {
+  Job& job = *s_.jobs.find(id);
+  const JobState before = job.state();
+  const std::vector<TaskRun> runs = job.extra->allocations.at(node.id).runs;
+  TaskResult result;
+  result.cause = cause;
+  result.text = reason;
+  for (const TaskRun& run : runs)
+    for (const TaskRun& landed : land(job, id, node, run, false))
+      ended_badly(job, id, node.id, landed, result);
+  close_if_over(job, id);
+  count_state(before, job.state());
+}
+void Applier::on(const TasksAbandoned& f) {
+  interrupt(f.job, *s_.node(f.node), Cause::lost_node, f.reason);
 }
 void Applier::end_leases_on(Node& node) {
   if (node.leases == 0)

@@ -34,6 +34,7 @@ struct Kind {
   std::uint32_t crash_nodes = 0; // 0: as the cluster's setting says
   bool checkpoints = false;      // it has a checkpoint signal: moving it loses little
   bool speculate = false;        // a straggler gets a copy
+  Duration disconnect{0};        // its tasks on a lost node are given up only so long after
   bool operator==(const Kind&) const = default;
 };
 using KindPtr = std::shared_ptr<const Kind>;

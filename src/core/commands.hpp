@@ -49,6 +49,12 @@ struct MoveOff {
   bool gently = true; // only if it has a checkpoint signal and may be preempted
   std::string reason;
 };
+/// Those of a job's tasks that are in flight on a lost node, for which it has been waited.
+struct Abandon {
+  NodeId node;
+  JobId job;
+  std::string reason;
+};
 struct QuarantineNodes { // by an operator; duration 0: lift it
   std::vector<std::string> nodes;
   Duration duration{0};
@@ -84,6 +90,6 @@ using Command =
   std::variant<BeginEpoch, RegisterNode, MarkLost, DrainNodes, LabelNodes, RemoveNodes, SubmitJobs,
                Place, Finish, Requeue, GiveUp, Cancel, Retry, Hold, Forget, GrantLease, RenewLease,
                ReleaseLeases, EndLeases, ChangeConfig, Preempt, Tune, Quarantine, QuarantineNodes,
-               CheckNode, Flag, MoveOff, JudgePromise>;
+               CheckNode, Flag, MoveOff, JudgePromise, Abandon>;
 
 } // namespace reeve::core

@@ -243,6 +243,11 @@ private:
                     "job " + number(c.job.value) + " has no checkpoint signal to be moved by");
     on(Preempt{c.node, c.job, std::vector<TaskRun>(there->runs), Cause::drained, c.reason});
   }
+  void on(const Abandon& c) {
+    const Node* node = s_.node(c.node);
+    if (node && node->state == NodeState::lost && in_flight(s_.jobs.find(c.job), c.node))
+      accept(TasksAbandoned{c.node, c.job, c.reason}, 1);
+  }
   void on(const LabelNodes& c) {
     auto ids = named(c.nodes);
     if (!ids)
@@ -260,6 +265,9 @@ private:
       if (node->state == NodeState::up || node->state == NodeState::suspect)
         return refuse(Code::refused, "nodes",
                       "node " + node->name + " is up: stop its agent first");
+      if (!node->jobs.empty())
+        return refuse(Code::refused, "nodes",
+                      "jobs wait for node " + node->name + " to come back (their disconnect)");
       fact.nodes.push_back(id);
     }
     if (!fact.nodes.empty())

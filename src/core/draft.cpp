@@ -8,8 +8,8 @@ namespace {
 
 /// Fields that say nothing about where, when and how long a task runs.
 constexpr std::string_view own_fields[] = {
-  "cwd",      "env",          "stdin_file",          "payload",    "index_first", "index_step",
-  "grace_us", "output_limit", "checkpoint_grace_us", "correlation"};
+  "cwd",      "env",          "stdin_file",          "payload",     "index_first",    "index_step",
+  "grace_us", "output_limit", "checkpoint_grace_us", "correlation", "orphan_after_us"};
 
 /// The name with every number in it as '#': "frame-0017" and "frame-0018" are of one family.
 void put_family(std::string& out, std::string_view name) {
@@ -53,6 +53,7 @@ KindPtr kind_of(const JobSpec& spec) {
   kind->crash_nodes = spec.crash_nodes;
   kind->checkpoints = spec.checkpoint_signal != 0;
   kind->speculate = spec.speculate;
+  kind->disconnect = spec.disconnect;
   return kind;
 }
 

@@ -146,6 +146,12 @@ Check check(const Cluster::State& s, const NodesQuarantined& f) {
 Check check(const Cluster::State& s, const NodeFlagged& f) {
   return nodes_known(s, {f.node});
 }
+Check check(const Cluster::State& s, const TasksAbandoned& f) {
+  const Job* job = s.jobs.find(f.job);
+  return s.nodes.contains(f.node) && job && job->extra && job->extra->allocations.contains(f.node)
+           ? Check{}
+           : Check{"job " + std::to_string(f.job.value) + " has nothing in flight there"};
+}
 Check check(const Cluster::State&, const ConfigChanged&) {
   return {};
 }

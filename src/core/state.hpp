@@ -106,6 +106,7 @@ private:
   void on(const NodesQuarantined&);
   void on(const NodeFlagged&);
   void on(const PromiseJudged&);
+  void on(const TasksAbandoned&);
 
   void cancel(JobId id, const std::vector<TaskRun>& runs, Cause cause, const std::string& reason);
   // dependency.cpp
@@ -115,7 +116,9 @@ private:
   void yield_gang(Job& job, JobId id);
 
   void node_changed(const Node& node);
-  void interrupt_all(Node& node, Cause cause);
+  /// `waits`: not the tasks of jobs that wait for a lost node for a time.
+  void interrupt_all(Node& node, Cause cause, bool waits = false);
+  void interrupt(JobId id, Node& node, Cause cause, const std::string& reason);
   void end_leases_on(Node& node);
   /// Takes tasks out of an allocation and unbooks what that frees. Returns those whose end counts:
   /// not those of which another copy runs on, or has ended `well` before.

@@ -562,7 +562,9 @@ std::vector<std::string> Cluster::check_invariants() const {
         tasks[node] += n;
         assigned += n;
         const Node* at = state_->node(node);
-        expect(at && at->state == NodeState::up && at->jobs.contains(id),
+        expect(at && at->jobs.contains(id) &&
+                 (at->state == NodeState::up ||
+                  (at->state == NodeState::lost && job.kind->kind->disconnect > Duration(0))),
                name + " is in flight on a node that is not up");
       }
       for (const auto* twice : {&job.extra->copied, &job.extra->beaten})

@@ -1,12 +1,15 @@
 // See quarantine.hpp.
 #include "src/deciders/quarantine.hpp"
 
+#include "src/util/text.hpp"
+
 #include <algorithm>
 
 namespace reeve::deciders {
 namespace {
 
 constexpr std::size_t failed_jobs_max = 1'000; // remembered of a node
+constexpr std::size_t returns_max = 1'000;
 constexpr unsigned doublings_max = 20;
 
 bool is_the_nodes(Cause cause) {
@@ -25,6 +28,13 @@ void Quarantines::on(const core::NodeChanged& change) {
   Node& node = nodes_[change.node];
   node.name = change.name;
   node.up = change.state == NodeState::up;
+  if (node.up && node.lost) {
+    node.returns.push_back(change.since);
+    node.flapped = true;
+    if (node.returns.size() > returns_max)
+      node.returns.pop_front();
+  }
+  node.lost = change.state == NodeState::lost;
   if (change.quarantined == TimePoint{} && node.until != TimePoint{}) { // lifted by a person
     node.times = 0;
     node.failed.clear();
@@ -86,9 +96,34 @@ bool Quarantines::may_put_away(TimePoint now) const {
   return up > 1 && away < std::max<std::size_t>(1, up / 5);
 }
 
+void Quarantines::put_away(Node& node, TimePoint now, const Settings& settings) {
+  Duration length = settings.quarantine_first;
+  for (unsigned n = 0;
+       n < std::min(node.times, doublings_max) && length < settings.quarantine_longest; ++n)
+    length *= 2;
+  length = std::min(length, settings.quarantine_longest);
+  ++node.times;
+  node.until = now + length; // as it will be, unless it is refused
+}
+
 std::vector<core::Command> Quarantines::decide(TimePoint now, const Settings& settings) {
   std::vector<core::Command> commands;
   for (auto& [id, node] : nodes_) {
+    if (std::exchange(node.flapped, false) && settings.quarantine_flaps > 0 && node.until <= now) {
+      std::erase_if(node.returns,
+                    [&](TimePoint at) { return now - at >= settings.quarantine_flap_window; });
+      const auto returns = static_cast<std::int64_t>(node.returns.size());
+      if (returns >= settings.quarantine_flaps && may_put_away(now)) {
+        put_away(node, now, settings);
+        node.returns.clear();
+        commands.emplace_back(core::Quarantine{{id},
+                                               node.until,
+                                               "it was lost and came back " +
+                                                 std::to_string(returns) + " times within " +
+                                                 format_duration(settings.quarantine_flap_window)});
+        continue;
+      }
+    }
     if (!std::exchange(node.judge, false) || settings.quarantine_failures == 0 || !node.up ||
         node.until > now)
       continue;
@@ -99,13 +134,7 @@ std::vector<core::Command> Quarantines::decide(TimePoint now, const Settings& se
     if ((jobs < settings.quarantine_failures && !probe) || !is_worse(id, node) ||
         !may_put_away(now))
       continue;
-    Duration length = settings.quarantine_first;
-    for (unsigned n = 0;
-         n < std::min(node.times, doublings_max) && length < settings.quarantine_longest; ++n)
-      length *= 2;
-    length = std::min(length, settings.quarantine_longest);
-    ++node.times;
-    node.until = now + length; // as it will be, unless it is refused
+    put_away(node, now, settings);
     const double share =
       Ends{node.ends.good + node.older.good, node.ends.bad + node.older.bad}.share();
     commands.emplace_back(

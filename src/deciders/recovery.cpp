@@ -70,6 +70,7 @@ void Recovery::reset(const core::Changes& changes) {
   quarantines_.reset();
   migration_.reset();
   anomalies_.reset();
+  disconnects_.reset();
   decided_.clear();
   refused_.clear();
   unavailable_ = false;
@@ -85,14 +86,17 @@ void Recovery::apply(const core::Changes& changes) {
       quarantines_.on(*node);
       migration_.on(*node);
       anomalies_.on(*node);
+      disconnects_.on(*node);
     } else if (const auto* gone = std::get_if<core::NodeForgotten>(&change)) {
       names_.erase(gone->node);
       quarantines_.forget(gone->node);
       migration_.forget(gone->node);
       anomalies_.forget(gone->node);
+      disconnects_.forget(gone->node);
     } else if (const auto* flight = std::get_if<core::FlightChanged>(&change)) {
       migration_.on(*flight);
       anomalies_.on(*flight);
+      disconnects_.on(*flight);
     } else if (const auto* room = std::get_if<core::NodeAvailable>(&change))
       anomalies_.on(*room);
     else if (const auto* ended = std::get_if<core::JobEnded>(&change))
@@ -218,6 +222,8 @@ std::vector<core::Command> Recovery::decide(TimePoint now) {
     commands.push_back(std::move(command));
   for (core::Command& command : anomalies_.decide(now, settings_))
     commands.push_back(std::move(command));
+  for (core::Command& command : disconnects_.decide(now))
+    commands.push_back(std::move(command));
   for (auto& [fate, runs] : std::exchange(decided_, {})) {
     if (REEVE_MUTANT(lost_work_forgotten) && fate.cause == Cause::lost_node)
       continue;
@@ -270,6 +276,9 @@ void Recovery::refused(const core::Command& command, const Error& error) {
   } else if (const auto* move = std::get_if<core::MoveOff>(&command)) {
     unavailable_ |= error.code == Code::unavailable;
     migration_.refused(*move, error);
+  } else if (const auto* abandon = std::get_if<core::Abandon>(&command)) {
+    unavailable_ |= error.code == Code::unavailable;
+    disconnects_.refused(*abandon);
   }
 }
 

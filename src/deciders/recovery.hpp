@@ -7,6 +7,7 @@
 #include "src/core/changes.hpp"
 #include "src/core/commands.hpp"
 #include "src/deciders/anomalies.hpp"
+#include "src/deciders/disconnects.hpp"
 #include "src/deciders/migration.hpp"
 #include "src/deciders/quarantine.hpp"
 #include "src/deciders/settings.hpp"
@@ -58,6 +59,7 @@ private:
   Quarantines quarantines_;
   Migration migration_;
   Anomalies anomalies_;
+  Disconnects disconnects_;
   std::map<NodeId, std::string> names_;
   std::map<Fate, std::vector<TaskRun>> decided_;
   std::vector<core::Command> refused_; // to be asked again

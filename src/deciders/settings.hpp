@@ -30,6 +30,8 @@ struct Settings {
   Duration migration_overloaded{0}, migration_quarantined{0};
   std::int64_t quarantine_failures = 0;
   Duration quarantine_first{0}, quarantine_longest{0}, quarantine_window{0};
+  std::int64_t quarantine_flaps = 0;
+  Duration quarantine_flap_window{0};
   Duration retry_first{0}, retry_longest{0};
   std::int64_t retry_jitter_percent = 0, retry_crash_nodes = 0;
   Duration retention_jobs{0}, retention_nodes{0}, retention_history{0}, retention_held{0},

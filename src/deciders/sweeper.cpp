@@ -70,6 +70,8 @@ void Sweeper::held(JobId job, bool is_held) {
   }
 }
 void Sweeper::on(const core::FlightChanged& change) {
+  if (change.kind && change.kind->disconnect > Duration(0))
+    return; // waits for a lost node for a time: deciders/disconnects.hpp
   if (change.in_flight > 0) {
     in_flight_[change.node].insert(change.job);
   } else if (const auto at = in_flight_.find(change.node); at != in_flight_.end()) {

@@ -202,6 +202,10 @@ struct FactTeller {
     Event& event = at_node(fact.closed ? "node.closed" : "node.tuned", fact.node, fact.reason);
     event.numbers["overcommit_milli"] = fact.overcommit_milli;
   }
+  void operator()(const TasksAbandoned& fact) {
+    Event& event = at_node("task.abandoned", fact.node, fact.reason);
+    event.job = fact.job;
+  }
   void operator()(const NodeFlagged& fact) {
     if (fact.flags.empty())
       at_node("node.unflagged", fact.node);

@@ -353,8 +353,9 @@ void Gateway::handle(const Call& call, Heartbeat message) {
   }
   call.out.recovery.push_back({session->node, message.used, call.now});
   call.out.scheduler.push_back({call.origin(), Measured{session->node, message.used, call.now}});
-  call.out.ledger.emplace_back(
-    Measured{session->node, std::move(message.used), call.now, std::move(message.trouble)});
+  call.out.ledger.emplace_back(Measured{session->node, std::move(message.used), call.now,
+                                        std::move(message.trouble),
+                                        std::uint64_t{message.running} + message.waiting});
   if (Sessions::assign_is_lost(*session, message.assign_seen))
     register_again(call.peer, "work was lost on the way", call.now, call.out);
 }

@@ -40,6 +40,7 @@ struct Measured {
   Resources used;
   TimePoint heard;
   std::string trouble = {}; // of the node's own check
+  std::uint64_t tasks = 0;  // that run or wait there, as the node counts
 };
 using ForLedger = std::variant<Asked, GotResults, Left, PeerGone, Stepped, Measured>;
 

@@ -276,6 +276,25 @@ void Ledger::measured(NodeId node, const Resources& used, TimePoint heard) {
   last = {used, heard};
 }
 
+void Ledger::counted_there(NodeId id, std::uint64_t tasks, TimePoint heard) {
+  const core::Node* node = cluster_.find_node(id);
+  const auto peer = bound_.find(id);
+  if (!node || peer == bound_.end() || trouble_ || node->tasks == tasks) {
+    disagreements_.erase(id);
+    return;
+  }
+  const auto [at, fresh] = disagreements_.try_emplace(id);
+  Disagreement& known = at->second;
+  if (fresh || known.here != node->tasks || known.there != tasks || heard < known.since) {
+    known = {node->tasks, tasks, heard};
+  } else if (heard - known.since >= disagree_for) {
+    known.since = heard;
+    reply(peer->second, 0,
+          RegisterAgain{"it has " + std::to_string(tasks) + " tasks, the master counts " +
+                        std::to_string(node->tasks)});
+  }
+}
+
 void Ledger::checked(NodeId id, const std::string& trouble, TimePoint now) {
   const core::Node* node = cluster_.find_node(id);
   if (node && (!trouble.empty() || node->drained_by_check) && !trouble_)

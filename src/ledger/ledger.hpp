@@ -65,6 +65,11 @@ public:
   void peer_gone(Peer peer);
   /// What heartbeats measured; shown in NodeView, part of no entry.
   void measured(NodeId node, const Resources& used, TimePoint heard);
+  /// How many tasks run or wait on a node as it counts, heartbeat by heartbeat. When that has not
+  /// been what is counted here, nor changed, for `disagree_for`, it is to register again: what one
+  /// of the two has not is then given back or sent once more.
+  void counted_there(NodeId node, std::uint64_t tasks, TimePoint heard);
+  static constexpr Duration disagree_for = std::chrono::seconds(30);
   /// What a node's own check says, heartbeat by heartbeat: it drains the node and undrains it.
   void checked(NodeId node, const std::string& trouble, TimePoint now);
   /// All nodes that may be dead, as the watchdog sees it; shown in views, part of no entry.
@@ -173,6 +178,11 @@ private:
   std::vector<core::CommittedPtr> committed_;
   Waiters waiters_;
   std::map<NodeId, Measured> measured_;
+  struct Disagreement {
+    std::uint64_t here = 0, there = 0;
+    TimePoint since;
+  };
+  std::map<NodeId, Disagreement> disagreements_;
   std::set<NodeId> suspects_;
   std::map<NodeId, Peer> bound_; // which connection is the node's, as far as the ledger knows
   std::map<NodeId, TimePoint> stopping_; // nodes that were told to stop tasks, and when last

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 
-from cluster import Cluster, await_true, main
+from cluster import Cluster, await_true, main, pid_alive
 from proxy import Proxy
 
 SEED = int(os.environ.get("REEVE_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -110,6 +110,30 @@ class Network(Cluster):
                 rows = self.cli("history", "attempts", "--job", number, "-o", "json").json["rows"]
                 self.assertEqual({(row["attempt"], row["cause"]) for row in rows}, {(1, "lost_node"), (2, "none")})
                 self.cli("node", "drain", name, f"well-{way}")
+
+    def test_a_job_that_waits_for_a_lost_node_goes_on_there_and_orphans_end_by_themselves(self):
+        self.start()
+        self.agent_behind("a")
+        end, mine = self.path("end"), self.path("pid")
+        patient = self.submit("--disconnect", "1h", "--", "sh", "-c", f"while [ ! -e {end} ]; do sleep 0.02; done")
+        orphan = self.submit("--orphan-after", "1s", "--disconnect", "1h", "--", "sh", "-c", f"echo $$ > {mine}; exec sleep 600")
+        await_true(lambda: os.path.exists(mine) and pathlib.Path(mine).read_text().strip(), "the orphan's start")
+        self.proxies["a"].cut()
+        self.start_agent("b")
+
+        def state():
+            return [node["state"] for node in self.cli("node", "list", "-o", "json").json["nodes"] if node["name"] == "a"][0]
+
+        await_true(lambda: state() == "lost", "the node's loss")
+        await_true(lambda: not pid_alive(int(pathlib.Path(mine).read_text())), "the orphan's end")
+        self.assertEqual(self.job(patient)["jobs"][0]["progress"]["assigned"], 1)
+        self.proxies["a"].heal()
+        await_true(lambda: state() == "up", "the node's return")
+        pathlib.Path(end).touch()
+        self.cli("job", "wait", patient)
+        self.assertEqual(self.cli("task", "list", patient, "-o", "json").json["tasks"][0]["attempt"], 1)
+        await_true(lambda: self.cli("task", "list", orphan, "-o", "json").json["tasks"][0]["attempt"] == 2, "the orphan's next attempt")
+        self.cli("job", "cancel", orphan)
 
     def test_a_client_that_submits_without_end_is_told_busy_and_the_masters_memory_stays_bounded(self):
         most = 160 << 20

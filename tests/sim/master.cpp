@@ -197,6 +197,7 @@ void Master::take(gateway::ForLedger& item) {
     to.results(results->peer, results->node, std::move(results->results), wall());
   else if (auto* measured = std::get_if<gateway::Measured>(&item)) {
     to.measured(measured->node, measured->used, measured->heard);
+    to.counted_there(measured->node, measured->tasks, measured->heard);
     to.checked(measured->node, measured->trouble, wall());
   } else if (auto* left = std::get_if<gateway::Left>(&item))
     to.leave(left->node, left->reason, wall());

@@ -51,18 +51,26 @@ void Truth::replay(Seq seq, const std::string& bytes) {
 void Truth::before(const Fact& fact) {
   for (const auto& [id, node] : cluster_.nodes())
     booked_[id] = node.booked;
-  std::vector<NodeId> lost;
-  if (const auto* gone = std::get_if<NodesLost>(&fact))
-    lost = gone->nodes;
-  else if (const auto* again = std::get_if<NodeRegistered>(&fact))
-    lost = {again->node}; // with another incarnation
-  for (const NodeId id : lost) {
+  const auto give_up = [this](NodeId id, auto whose) {
     const core::Node* node = cluster_.find_node(id);
     if (!node)
-      continue;
+      return;
     for (const JobId job : node->jobs)
-      for (const TaskRun& run : cluster_.find_job(job)->extra->allocations.at(id).runs)
-        each(job, run, [&](const AttemptId& attempt) { given_up_.insert(attempt); });
+      if (whose(job))
+        for (const TaskRun& run : cluster_.find_job(job)->extra->allocations.at(id).runs)
+          each(job, run, [&](const AttemptId& attempt) { given_up_.insert(attempt); });
+  };
+  if (const auto* gone = std::get_if<NodesLost>(&fact)) {
+    for (const NodeId id : gone->nodes)
+      give_up(id, [&](JobId job) {
+        return gone->left || cluster_.kind_of(*cluster_.find_job(job)).disconnect == Duration(0);
+      });
+  } else if (const auto* again = std::get_if<NodeRegistered>(&fact)) {
+    if (const core::Node* node = cluster_.find_node(again->node);
+        node && node->incarnation != again->incarnation)
+      give_up(again->node, [](JobId) { return true; });
+  } else if (const auto* abandoned = std::get_if<TasksAbandoned>(&fact)) {
+    give_up(abandoned->node, [&](JobId job) { return job == abandoned->job; });
   }
 }
 

@@ -303,6 +303,10 @@ JobSpec World::job(Random& random) {
   }
   spec.priority = static_cast<std::int32_t>(random.between(-2, 2));
   spec.speculate = random.percent(40);
+  if (random.percent(20))
+    spec.disconnect = random.between(1s, 40s);
+  if (random.percent(10))
+    spec.orphan_after = random.between(2s, 60s);
   return spec;
 }
 

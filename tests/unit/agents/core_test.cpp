@@ -338,6 +338,41 @@ TEST(agent_core, stops_waiting_tasks_at_once_and_running_ones_when_they_have_end
   EXPECT_EQ(runs_of(bench.started), (Runs{{0, 1, 1}, {2, 1, 1}}));
 }
 
+TEST(agent_core, tasks_end_when_no_master_has_been_heard_for_as_long_as_their_job_allows) {
+  CoreBench bench;
+  bench.join();
+  JobSpec spec;
+  spec.executor = "sleep";
+  spec.command = {"1000"};
+  spec.orphan_after = std::chrono::seconds(5);
+  bench.say(bench.work(1, 1, {{0, 2, 1}}, Raw{encode(spec)}));
+  bench.say(bench.work(2, 1, {{0, 1, 1}}));
+  bench.pass(4'000);
+  bench.say(Beacon{});
+  bench.pass(4'000);
+  EXPECT_TRUE(bench.stopped.empty()) << "one was heard";
+  bench.core.disconnected(0, bench.now);
+  bench.step();
+  ASSERT_TRUE(bench.core.next_wake());
+  EXPECT_LE(*bench.core.next_wake(), bench.now + Duration(1'000'000));
+  bench.pass(1'000);
+  ASSERT_EQ(bench.stopped.size(), 1U) << "one waits, one runs, and the other job is patient";
+  EXPECT_EQ(bench.stopped[0].cause, Cause::drained);
+  EXPECT_EQ(bench.stopped[0].text, "no master was heard for 5s");
+  bench.pass(60'000);
+  EXPECT_EQ(bench.stopped.size(), 1U);
+  bench.end(1, 0, 1, Cause::drained);
+  bench.core.connected(0, bench.now);
+  bench.step();
+  bench.answer_registration();
+  std::size_t told = 0;
+  for (const Results& results : bench.take<Results>())
+    for (const JobResults& job : results.jobs)
+      for (const TaskResult& task : job.tasks)
+        told += task.cause == Cause::drained ? 1 : 0;
+  EXPECT_EQ(told, 2U);
+}
+
 TEST(agent_core, a_large_cancelled_run_is_reported_in_bounded_messages) {
   CoreBench bench;
   bench.join();

@@ -1,8 +1,10 @@
 // Real processes under a real keeper: how they start, what they are given, how they end, and that
 // nothing of them is left.
+#include "agents/worker/executor_process.hpp"
 #include "agents/worker/output.hpp"
 #include "tests/unit/agents/keeper_bench.hpp"
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 #include <sys/resource.h>
@@ -25,6 +27,48 @@ protected:
     return output(id);
   }
 };
+
+// ---- what it is told
+
+TEST(keeper_of_an_older_version, is_sent_no_field_but_those_by_which_a_process_is_run) {
+  const char* known[] = {"command",
+                         "env",
+                         "cwd",
+                         "stdin_file",
+                         "payload",
+                         "index_first",
+                         "index_step",
+                         "resources",
+                         "time_limit_us",
+                         "grace_us",
+                         "output_limit",
+                         "checkpoint_signal",
+                         "checkpoint_grace_us"};
+  JobSpec spec = shell("true");
+  spec.name = "render", spec.user = "ada", spec.queue = "night", spec.count = 7;
+  spec.items = {"a"};
+  spec.cwd = "/", spec.stdin_file = "/dev/null", spec.payload.data = "x";
+  spec.env = {{"A", "b"}};
+  spec.index_first = spec.index_step = 3;
+  spec.resources.cpu_milli = 500;
+  spec.priority = 5, spec.retries = 2, spec.max_parallel = 4;
+  spec.time_limit = spec.grace = spec.checkpoint_grace = spec.estimate = Duration(9);
+  spec.output_limit = 1, spec.checkpoint_signal = 10;
+  spec.node_labels = spec.labels = {{"zone", "x"}};
+  spec.limits = {{"licence", 1, false}};
+  spec.retry = {RetryRule{}};
+  spec.overcommit = spec.speculate = true;
+  spec.correlation = "c";
+  const std::string bytes = encode(for_keeper(spec));
+  codec::Tape& tape = codec::thread_tape();
+  ASSERT_TRUE(tape.parse(bytes, stored_limits));
+  ASSERT_EQ(tape.tokens[0].size, std::size(known));
+  std::size_t found = 0;
+  for (const codec::Token& token : tape.tokens)
+    if (token.type == codec::Type::str)
+      found += std::ranges::count(known, std::string_view(token.data, token.size));
+  EXPECT_EQ(found, std::size(known));
+}
 
 // ---- ends
 
@@ -335,6 +379,65 @@ TEST_F(keeper_process, takes_a_shorter_grace_than_the_first) {
   EXPECT_EQ(result(id).signal, SIGKILL);
 }
 
+TEST_F(keeper_process, that_does_not_end_when_it_was_killed_is_told_as_the_nodes_trouble) {
+  const pid_t keeper = keeper_pid_;
+  ProcessExecutor executor(std::move(*agent_), dir_);
+  agent_.reset();
+  const auto now = [](std::chrono::seconds later) {
+    return Now{TimePoint(later), TimePoint(later)};
+  };
+  StartTasks tasks;
+  tasks.job = JobId(5);
+  tasks.spec = std::make_shared<const JobSpec>(shell("exec sleep 600"));
+  tasks.run = {3, 1, 1};
+  executor.start(std::move(tasks), now(std::chrono::seconds(0)));
+  executor.commit();
+  EXPECT_EQ(executor.trouble(TimePoint(std::chrono::hours(9))), "") << "it may run for ever";
+  ASSERT_EQ(::kill(keeper, SIGSTOP), 0); // as if the kernel would not let the task go
+  StopRun stop;
+  stop.job = JobId(5);
+  stop.spec = std::make_shared<const JobSpec>(shell("exec sleep 600"));
+  stop.run = {3, 1, 1};
+  executor.stop(stop, now(std::chrono::seconds(100)));
+  EXPECT_EQ(executor.trouble(TimePoint(std::chrono::seconds(169))), "") << "10 s grace, 1 min more";
+  EXPECT_EQ(executor.trouble(TimePoint(std::chrono::seconds(170))),
+            "task 5/3 was killed and does not end");
+  ASSERT_EQ(::kill(keeper, SIGCONT), 0);
+  executor.commit();
+  std::vector<Finished> ended;
+  while (ended.empty() && wait_readable(executor.fd()))
+    ASSERT_TRUE(executor.collect(now(std::chrono::seconds(171)), ended));
+  EXPECT_EQ(ended.size(), 1u);
+  EXPECT_EQ(executor.trouble(TimePoint(std::chrono::hours(9))), "");
+  connect(); // for the end of the test
+}
+
+TEST_F(keeper_process, that_forks_without_end_meets_a_limit_and_leaves_nothing) {
+  constexpr unsigned nobody = 65'534; // root is not bound by such a limit
+  if (::geteuid() == 0) {
+    agent_->stop_all(Duration(0));
+    ASSERT_TRUE(agent_->flush());
+    ASSERT_TRUE(wait_end(keeper_pid_));
+    agent_.reset();
+    std::filesystem::remove_all(dir_);
+    ASSERT_EQ(::chown(folder_.c_str(), nobody, nobody), 0);
+    std::filesystem::copy_file(REEVE_AGENT, file("agent")); // nobody may not be let to where it is
+    const auto launched = launch_keeper(
+      {"/usr/bin/setpriv", "--reuid", std::to_string(nobody), "--regid", std::to_string(nobody),
+       "--clear-groups", file("agent"), "keeper", "--state", dir_, "--processes", "60"});
+    ASSERT_TRUE(launched) << launched.error().message();
+    connect();
+  } else {
+    agent_->stop_all(Duration(0));
+    ASSERT_TRUE(agent_->flush());
+    ASSERT_TRUE(wait_end(keeper_pid_));
+    launch({"--processes", std::to_string(all_processes().size() + 60)});
+  }
+  const TaskResult result = run(shell("for i in $(seq 1000); do sleep 600 & done; wait"));
+  EXPECT_EQ(result.cause, Cause::exit_code) << "the shell could not fork: " << result.text;
+  EXPECT_TRUE(marked(agent_->incarnation()).empty());
+}
+
 TEST_F(keeper_process, takes_children_daemons_and_the_disguised_along) {
   Signpost post(file("post"));
   // A child in the group, one in a session of its own, a double-forked one, and one without the
@@ -409,6 +512,15 @@ protected:
   std::optional<Signpost> post_;
 };
 
+TEST_F(keeper_checkpoint, is_kept_for_tasks_with_items_too) {
+  JobSpec spec;
+  spec.items = {"a", "b"};
+  spec.checkpoint_signal = SIGUSR1;
+  spec.checkpoint_grace = Duration(7);
+  EXPECT_EQ(for_keeper(spec).checkpoint_signal, SIGUSR1);
+  EXPECT_EQ(for_keeper(spec).checkpoint_grace, Duration(7));
+}
+
 TEST_F(keeper_checkpoint, a_task_that_is_moved_may_save_its_state_and_go) {
   const AttemptId id =
     started(saving("echo saved > " + post_->path() + "; exit 0", std::chrono::minutes(10)));
@@ -419,9 +531,8 @@ TEST_F(keeper_checkpoint, a_task_that_is_moved_may_save_its_state_and_go) {
   EXPECT_EQ(result.text, "moved");
 }
 TEST_F(keeper_checkpoint, one_that_does_not_go_is_ended_when_the_time_is_over) {
-  const AttemptId id = started(saving("echo saving > " + post_->path(), milliseconds(50)));
+  const AttemptId id = started(saving(":", milliseconds(50)));
   move(id);
-  EXPECT_EQ(post_->line(), "saving");
   EXPECT_EQ(result(id).signal, SIGKILL);
 }
 TEST_F(keeper_checkpoint, hearing_it_again_changes_nothing_and_cancelling_ends_the_wait) {

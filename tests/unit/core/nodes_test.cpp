@@ -198,5 +198,63 @@ TEST_F(nodes, are_listed_as_they_are) {
   EXPECT_EQ(cluster_.list(ListNodes{{"b", "c"}}).error().field, "names[1]");
 }
 
+class disconnected_nodes : public CoreTest {
+protected:
+  void SetUp() override {
+    JobSpec spec = array_of(2);
+    spec.disconnect = std::chrono::minutes(10);
+    patient = submit(spec);
+    hasty = submit(array_of(1));
+    placed(a, patient, {{0, 2}}, 2);
+    placed(a, hasty, {{0, 1}});
+    lose(a);
+  }
+  const NodeId a = add_node("a");
+  JobId patient, hasty;
+};
+
+TEST_F(disconnected_nodes, keep_the_tasks_of_jobs_that_wait_and_lose_all_others) {
+  const auto interrupted = told<TasksInterrupted>();
+  ASSERT_EQ(interrupted.size(), 1u);
+  EXPECT_EQ(interrupted[0].job, hasty);
+  EXPECT_EQ(state(patient, 0), TaskState::assigned);
+  EXPECT_EQ(refusal(a, hasty, {{0, 1, 2}}), Code::node_down);
+  EXPECT_EQ(run(RemoveNodes{{a}}).error->code, Code::refused) << "its tasks would hang for ever";
+}
+
+TEST_F(disconnected_nodes, that_come_back_have_gone_on) {
+  add_node("a");
+  EXPECT_TRUE(told<TasksInterrupted>().empty());
+  const auto known = cluster_.reconcile(a, std::vector<JobRuns>{{patient, {{0, 2, 1}}}});
+  EXPECT_TRUE(known.stop.empty());
+  EXPECT_TRUE(known.resend.empty());
+  EXPECT_FALSE(run(Abandon{a, patient, "too late"}).entry);
+  finish(a, patient, {{0, 2}});
+  EXPECT_EQ(progress(patient).state, JobState::succeeded);
+}
+
+TEST_F(disconnected_nodes, that_come_back_anew_have_lost_them_after_all) {
+  add_node("a", vcores(4), 2);
+  EXPECT_EQ(told<TasksInterrupted>().size(), 1u);
+}
+
+TEST_F(disconnected_nodes, are_given_up_when_the_wait_is_over) {
+  run(Abandon{a, patient, "10 minutes are over"});
+  const auto interrupted = told<TasksInterrupted>();
+  ASSERT_EQ(interrupted.size(), 1u);
+  EXPECT_EQ(interrupted[0].cause, Cause::lost_node);
+  EXPECT_EQ(interrupted[0].runs, (std::vector<TaskRun>{{0, 2, 1}}));
+  EXPECT_EQ(cluster_.find_node(a)->booked, Resources());
+  EXPECT_FALSE(run(Abandon{a, patient, "again"}).entry);
+  EXPECT_FALSE(run(RemoveNodes{{a}}).error);
+}
+
+TEST_F(disconnected_nodes, with_cancelled_tasks_end_them_when_they_are_given_up) {
+  run(Cancel{patient, {}, "enough"});
+  EXPECT_EQ(progress(patient).assigned, 2u);
+  run(Abandon{a, patient, "over"});
+  EXPECT_EQ(progress(patient).state, JobState::cancelled);
+}
+
 } // namespace
 } // namespace reeve::core::test

@@ -96,6 +96,8 @@ private:
     s.overcommit = chance(4);
     s.exclusive = chance(12);
     s.gang = chance(10);
+    if (chance(2))
+      s.disconnect = std::chrono::seconds(1 + below(30));
     s.speculate = !s.gang && !s.exclusive && chance(2);
     if (chance(8))
       s.node_labels = {{"zone", chance(2) ? "x" : "y"}};
@@ -163,6 +165,13 @@ private:
       c.placements.push_back(std::move(p));
     }
     return c;
+  }
+  /// As recovery would, sooner or later.
+  Command abandon_what_was_lost() {
+    for (const auto& [id, node] : cluster_.nodes())
+      if (node.state == NodeState::lost && !node.jobs.empty())
+        return Abandon{id, *std::min_element(node.jobs.begin(), node.jobs.end()), "long enough"};
+    return garbage();
   }
   /// As the scheduler would: a second attempt of what is in flight, somewhere else.
   Command copy_what_flies() {
@@ -325,6 +334,16 @@ private:
     case 43:
     case 44:
       return copy_what_flies();
+    case 45:
+      return Abandon{any_node(), any_job(), "it has been waited long enough"};
+    case 46:
+    case 47:
+    case 48:
+      return abandon_what_was_lost();
+    case 49:
+    case 50:
+    case 51:
+      return copy_what_flies();
     case 27:
     case 28:
     case 29:
@@ -480,7 +499,7 @@ TEST_P(chaos, breaks_no_promise) {
   cluster.run(1500);
   for (const char* fact :
        {"TasksPlaced", "TasksFinished", "TasksRequeued", "TasksGivenUp", "TasksCancelled",
-        "TasksRetried", "TasksPreempted", "NodesLost", "copies", "superseded"})
+        "TasksRetried", "TasksPreempted", "NodesLost", "copies", "superseded", "TasksAbandoned"})
     EXPECT_TRUE(cluster.facts().contains(fact) && cluster.facts().at(fact) > 0)
       << fact << " never happened: " << cluster.summary();
 }

@@ -83,6 +83,7 @@ TEST_F(replaying, refuses_facts_that_do_not_fit_and_says_which) {
     {LeasesEnded{{LeaseId(9)}, false}, "lease 9 is unknown"},
     {TasksPreempted{none, flying, {{0, 1}}, {}, {}}, "not in flight"},
     {NodeFlagged{none, {}}, "node 7 is unknown"},
+    {TasksAbandoned{none, flying, {}}, "nothing in flight there"},
     {PromiseJudged{"wait", true, {}, {}, {}}, "was not broken"},
     {PromiseJudged{"reliability", false, {}, {}, {}}, "was broken already"},
   };

@@ -289,6 +289,29 @@ TEST_F(requests, a_lease_is_granted_renewed_and_given_back) {
 
 // ---- nodes
 
+TEST_F(requests, a_node_that_counts_other_tasks_for_half_a_minute_is_to_register_again) {
+  const NodeId a = node("a");
+  const JobId job = submit(array_of(2));
+  place(a, job, {{0, 2, 1}}, 2);
+  commit();
+  effects();
+  const auto beat = [&](std::uint64_t tasks, std::chrono::seconds later) {
+    now_ += later;
+    ledger_.counted_there(a, tasks, now_);
+    return effects();
+  };
+  EXPECT_TRUE(beat(1, std::chrono::seconds(0)).empty());
+  EXPECT_TRUE(beat(1, std::chrono::seconds(29)).empty());
+  EXPECT_TRUE(beat(0, std::chrono::seconds(1)).empty()) << "it changes: something ends there";
+  EXPECT_TRUE(beat(2, std::chrono::seconds(40)).empty()) << "they agree";
+  EXPECT_TRUE(beat(1, std::chrono::seconds(1)).empty());
+  const auto asked = beat(1, std::chrono::seconds(30));
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(as<RegisterAgain>(asked[0], agent, 0).reason, "it has 1 tasks, the master counts 2");
+  EXPECT_TRUE(beat(1, std::chrono::seconds(1)).empty()) << "not with every heartbeat";
+  ledger_.counted_there(NodeId(9), 4, now_); // nobody
+}
+
 TEST_F(requests, nodes_are_shown_with_what_their_heartbeats_measured) {
   const NodeId a = node("a");
   ledger_.measured(a, vcores(2), now_);
