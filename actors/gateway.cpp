@@ -5,6 +5,7 @@
 #include "src/log/log.hpp"
 #include "src/util/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 namespace reeve::actors {
 namespace {
 constexpr auto counters_every = std::chrono::seconds(1);
+constexpr auto beats_every = std::chrono::milliseconds(100);
 constexpr Duration measure_every = std::chrono::milliseconds(20);
 
 /// Of this process, as the kernel counts; 0 when it does not tell.
@@ -71,6 +73,10 @@ caf::behavior GatewayActor::make_behavior() {
       deliver(std::move(out));
       report_counters();
     },
+    [this](think_atom) {
+      holds_ = false;
+      send_beats();
+    },
     [this](stop_atom) {
       core_.stop_requests();
       return done_atom::value;
@@ -94,7 +100,45 @@ bool GatewayActor::crowded() {
   return crowded_ = now;
 }
 
+/// Heartbeats wait a moment for others: each message to a decider wakes a thread, and with
+/// thousands of nodes that would be most of what this program does.
+void GatewayActor::hold_beats(gateway::Outbox& out) {
+  const auto move = [](auto& from, auto& to, auto is_beat) {
+    const auto beats = std::stable_partition(from.begin(), from.end(),
+                                             [&](const auto& item) { return !is_beat(item); });
+    to.insert(to.end(), std::make_move_iterator(beats), std::make_move_iterator(from.end()));
+    from.erase(beats, from.end());
+  };
+  move(out.recovery, held_.recovery, [](const auto&) { return true; });
+  move(out.scheduler, held_.scheduler, [](const gateway::ForScheduler& asked) {
+    return std::holds_alternative<gateway::Measured>(asked.question);
+  });
+  move(out.ledger, held_.ledger, [](const gateway::ForLedger& item) {
+    return std::holds_alternative<gateway::Measured>(item);
+  });
+  // A connection's end must not overtake its last word.
+  const bool ends = std::ranges::any_of(out.watchdog, [](const gateway::ForWatchdog& item) {
+    return !std::holds_alternative<gateway::Beat>(item);
+  });
+  move(out.watchdog, held_.watchdog, [](const auto&) { return true; });
+  const bool any = !held_.recovery.empty() || !held_.watchdog.empty() || !held_.ledger.empty();
+  if (ends)
+    send_beats();
+  else if (any && !std::exchange(holds_, true))
+    delayed_send(this, beats_every, think_atom::value);
+}
+
+void GatewayActor::send_beats() {
+  gateway::Outbox out = std::exchange(held_, {});
+  send_on(out);
+}
+
 void GatewayActor::deliver(gateway::Outbox out) {
+  hold_beats(out);
+  send_on(out);
+}
+
+void GatewayActor::send_on(gateway::Outbox& out) {
   if (!out.log_level.empty() && log::set_level(out.log_level))
     spdlog::info("log level is {}", out.log_level);
   if (!out.send.empty())

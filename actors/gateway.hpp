@@ -18,6 +18,9 @@ protected:
 
 private:
   void deliver(gateway::Outbox out);
+  void hold_beats(gateway::Outbox& out);
+  void send_beats();
+  void send_on(gateway::Outbox& out);
   bool crowded();
   void report_counters();
 
@@ -25,6 +28,8 @@ private:
   Wire wire_;
   DirectoryPtr directory_;
   LoadPtr load_;
+  gateway::Outbox held_; // heartbeats on their way to the deciders
+  bool holds_ = false;
   std::uint64_t memory_max_; // bytes of this process; 0: no limit
   TimePoint measured_;
   bool crowded_ = false;

@@ -7,6 +7,7 @@
 
 namespace reeve::actors {
 namespace {
+constexpr std::int64_t beacons_a_second = 2'000;
 constexpr auto tick_every = std::chrono::milliseconds(100);
 constexpr auto settle_patience = std::chrono::seconds(30);
 constexpr Duration sure_for = std::chrono::seconds(2);    // after the shared journal's last word
@@ -89,7 +90,11 @@ caf::behavior LedgerActor::make_behavior() {
       pump();
     },
     [this](second_atom) {
-      delayed_send(this, options_.beacon_every, second_atom::value);
+      // As heartbeats: of all nodes together not more than about 2,000 a second.
+      const auto nodes = static_cast<std::int64_t>(ledger_->cluster().nodes().size());
+      delayed_send(this,
+                   options_.beacon_every * std::max<std::int64_t>(1, nodes / beacons_a_second),
+                   second_atom::value);
       ledger_->count("journal.commits", commits_);
       ledger_->count("journal.entries", entries_);
       ledger_->count("ledger.refused_wishes", refusals_);

@@ -25,6 +25,8 @@ constexpr Duration measure_every{1'000'000};
 constexpr Duration sweep_every = std::chrono::hours(1);
 constexpr Duration results_patience{5'000'000}; // for the last acknowledgements while stopping
 constexpr int leave_linger_ms = 1'000;
+constexpr int connection_heartbeat_ms =
+  5'000; // seldom: there may be 10,000 of us, and beacons come
 constexpr int keeper_end_ms = 5'000;
 
 void log(const Note& note) {
@@ -142,6 +144,7 @@ Result<std::unique_ptr<AgentLoop>> AgentLoop::create(AgentOptions options, Contr
 Result<void> AgentLoop::open_links() {
   net::DealerOptions options;
   options.linger_ms = leave_linger_ms;
+  options.heartbeat_ms = connection_heartbeat_ms;
   for (const std::string& endpoint : options_.masters) {
     auto dealer = net::Dealer::connect(context_, endpoint, options);
     if (!dealer)

@@ -10,7 +10,7 @@ namespace reeve::net {
 namespace {
 
 // A dead peer is found out by ZMTP's own heartbeats, a stuck handshake is given up early.
-constexpr int zmtp_heartbeat_ms = 1'000, zmtp_timeout_ms = 3'000, handshake_ms = 2'000;
+constexpr int handshake_ms = 2'000;
 constexpr int reconnect_ms = 100, reconnect_most_ms = 2'000;
 
 std::string monitor_endpoint() {
@@ -35,8 +35,8 @@ Result<Dealer> Dealer::connect(zmq::context_t& context, const std::string& endpo
     s.set(zmq::sockopt::rcvhwm, options.receive_messages);
     s.set(zmq::sockopt::maxmsgsize, options.frame_bytes_max);
     s.set(zmq::sockopt::handshake_ivl, handshake_ms);
-    s.set(zmq::sockopt::heartbeat_ivl, zmtp_heartbeat_ms);
-    s.set(zmq::sockopt::heartbeat_timeout, zmtp_timeout_ms);
+    s.set(zmq::sockopt::heartbeat_ivl, options.heartbeat_ms);
+    s.set(zmq::sockopt::heartbeat_timeout, 3 * options.heartbeat_ms);
     s.set(zmq::sockopt::reconnect_ivl, reconnect_ms);
     s.set(zmq::sockopt::reconnect_ivl_max, reconnect_most_ms);
     // A message queued before the connection would reach a master that no longer waits for it.

@@ -18,7 +18,8 @@ namespace reeve::net {
 struct DealerOptions {
   int send_messages = 1'000, receive_messages = 10'000; // high-water marks
   std::int64_t frame_bytes_max = 16 << 20;
-  int linger_ms = 0; // how long the context waits at the end for what was not sent
+  int heartbeat_ms = 1'000; // of ZMTP: a peer that does not answer three of them is gone
+  int linger_ms = 0;        // how long the context waits at the end for what was not sent
 };
 
 /// Two frames as they came. The views live as long as this.

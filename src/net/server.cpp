@@ -74,9 +74,13 @@ private:
 void settle(zmq::socket_t& socket) {
   socket.set(zmq::sockopt::linger, 0);
   socket.set(zmq::sockopt::handshake_ivl, 2'000);
-  socket.set(zmq::sockopt::heartbeat_ivl, 1'000);
-  socket.set(zmq::sockopt::heartbeat_timeout, 3'000);
-  socket.set(zmq::sockopt::heartbeat_ttl, 3'000);
+  // No ZMTP heartbeats from here: libzmq 4.3.4 walks through the timers of all connections each
+  // time that one is answered, which with thousands of them is a processor's whole work. Peers send
+  // them; who falls silent is found out by what it should say; a dead machine by the system.
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, 10);
+  socket.set(zmq::sockopt::tcp_keepalive_intvl, 5);
+  socket.set(zmq::sockopt::tcp_keepalive_cnt, 3);
   socket.set(zmq::sockopt::backlog, 4'096); // after a restart everybody connects at once
 }
 

@@ -5,9 +5,13 @@
 #include "src/client/events.hpp"
 #include "tests/bench/harness.hpp"
 
+#include <atomic>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <random>
-#include <sys/resource.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -18,7 +22,8 @@ using namespace reeve::bench;
 
 namespace {
 
-constexpr std::size_t node_count = 10'000, tasks = 1'000;
+constexpr std::size_t processes = 4, tasks = 1'000;
+std::size_t node_count = 10'000; // or the first argument, which must be a multiple of 4
 constexpr std::chrono::seconds measured_for{20};
 
 TimePoint wall_now() {
@@ -143,67 +148,112 @@ double raw_share(double rate) {
   return share;
 }
 
+/// What the parent and the processes that play the nodes tell each other.
+struct Shared {
+  std::atomic<std::uint64_t> registered{0}, given{0}, period_us{0};
+  std::atomic<bool> spread{false}; // all are there: beat evenly from now on
+};
+
+/// Plays `count` nodes until it is killed.
+[[noreturn]] void play(Shared& shared, const std::string& endpoint, std::size_t first,
+                       std::size_t count) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  zmq::context_t context(1);
+  context.set(zmq::ctxopt::max_sockets, static_cast<int>(2 * count));
+  std::mt19937_64 random(first);
+  std::vector<std::unique_ptr<Node>> nodes;
+  std::size_t registered = 0, said = 0;
+  std::uint64_t told = 0;
+  bool spread = false;
+  for (auto next_look = Clock::now();;) {
+    if (nodes.size() < count &&
+        nodes.size() - registered < 100) // as machines come up, not all at once
+      nodes.push_back(std::make_unique<Node>(
+        context, endpoint, "n" + std::to_string(first + nodes.size()), 4, random() >> 1));
+    const auto now = Clock::now();
+    while (registered < nodes.size() &&
+           (nodes[registered]->read(), nodes[registered]->registered()))
+      ++registered;
+    if (shared.spread && !std::exchange(spread, true))
+      for (auto& node : nodes) {
+        node->period = nodes.back()->period; // as told when all were there
+        node->next_beat = now + Duration(static_cast<std::int64_t>(
+                                  random() % static_cast<std::uint64_t>(node->period.count())));
+      }
+    for (std::size_t i = 0; i < registered; ++i)
+      nodes[i]->beat(now);
+    if (now >= next_look) {
+      next_look = now + std::chrono::milliseconds(50);
+      std::uint64_t given = 0;
+      for (auto& node : nodes) {
+        node->read();
+        given += node->given();
+      }
+      shared.given += given - std::exchange(told, given);
+    }
+    shared.registered += registered - std::exchange(said, registered);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 } // namespace
 
-int main() {
-  rlimit files{};
-  ::getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
+int main(int argc, char** argv) {
+  if (argc > 1)
+    node_count = std::strtoul(argv[1], nullptr, 10);
+  auto* memory =
+    ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    give_up("mmap");
+  Shared& shared = *new (memory) Shared;
   const double base = raw_share(2'000);
 
   Cluster cluster;
   cluster.start_master({"--events", "tcp://127.0.0.1:*"});
-  zmq::context_t context(2);
-  context.set(zmq::ctxopt::max_sockets, static_cast<int>(2 * node_count));
-  std::mt19937_64 random(1);
-  std::vector<std::unique_ptr<Node>> nodes;
-  const auto add = [&](const std::string& name, std::int64_t vcores) {
-    nodes.push_back(
-      std::make_unique<Node>(context, cluster.endpoint(), name, vcores, random() >> 1));
+  std::vector<pid_t> players;
+  const auto start_players = [&] { // several: a node takes two descriptors here
+    for (std::size_t i = 0; i < processes; ++i) {
+      const pid_t pid = ::fork();
+      if (pid == 0)
+        play(shared, cluster.endpoint(), i * node_count / processes, node_count / processes);
+      players.push_back(pid);
+    }
   };
-  const auto turn = [&](auto done) { // everybody beats until it is done
+  zmq::context_t context;
+  std::optional<Node> big;
+  big.emplace(context, cluster.endpoint(), "big", static_cast<std::int64_t>(tasks), 12'345);
+  const auto turn = [&](auto done) { // the large node beats until it is done
     while (!done()) {
-      for (auto& node : nodes)
-        if (node)
-          node->registered() ? node->beat(Clock::now()) : node->read();
+      if (big)
+        big->registered() ? big->beat(Clock::now()) : big->read();
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
   };
-  add("big", static_cast<std::int64_t>(tasks));
-  turn([&] { return nodes[0]->registered(); });
-  Client client = cluster.client();
+  turn([&] { return big->registered(); });
   JobSpec spec;
   spec.executor = "sleep";
   spec.command = {"3600000000"};
   spec.count = tasks;
   spec.resources.cpu_milli = 1'000;
-  or_give_up(client.submit(spec), "submit");
+  {
+    Client client = cluster.client();
+    or_give_up(client.submit(spec), "submit");
+  }
   turn([&] {
-    nodes[0]->read();
-    return nodes[0]->given() == tasks;
+    big->read();
+    return big->given() == tasks;
   });
   const auto start = Clock::now();
-  std::size_t waiting = 0;
-  for (std::size_t i = 1; i <= node_count; ++i) {
-    add("n" + std::to_string(i), 4);
-    if (++waiting == 200) { // as machines come up, not all in one moment
-      turn([&] { return nodes.back()->registered(); });
-      waiting = 0;
+  start_players();
+  turn([&, next = std::uint64_t{1'000}]() mutable {
+    if (shared.registered >= next) {
+      std::fprintf(stderr, "  %llu nodes\n", static_cast<unsigned long long>(next));
+      next += 1'000;
     }
-  }
-  turn([&] {
-    return std::ranges::all_of(nodes, [](const auto& node) { return node->registered(); });
+    return shared.registered == node_count;
   });
-  say("  10,000 nodes registered in", seconds_since(start), "s");
-  const Duration period = nodes.back()->period;
-  say("  heartbeats of a node every", static_cast<double>(period.count()) / 1e6, "s");
-  for (auto& node : nodes) { // spread, as they are when they come one by one; the newest period
-    node->period = period;
-    node->next_beat =
-      Clock::now() +
-      Duration(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(period.count())));
-  }
+  say("  " + std::to_string(node_count) + " nodes registered in", seconds_since(start), "s");
+  shared.spread = true;
   const auto for_a_time = [&](std::chrono::seconds time) {
     const auto end = Clock::now() + time;
     turn([&] { return Clock::now() >= end; });
@@ -213,34 +263,28 @@ int main() {
   const auto from = Clock::now();
   for_a_time(measured_for);
   const double share = (cpu_seconds(cluster.master().pid()) - before) / seconds_since(from);
-  say("10,000 nodes beat: share of a core", share * 100, "%", "a bare socket that takes as many",
-      base * 100, {20, false});
+  say(std::to_string(node_count) + " nodes beat: share of a core", share * 100, "%",
+      "a bare socket that takes as many", base * 100, {20, false});
 
-  EventOptions options;
-  options.from = std::nullopt;
-  auto events = or_give_up(EventStream::open({cluster.endpoint()}, options), "events");
-  nodes[0].reset(); // hangs up
+  auto events = or_give_up(EventStream::open({cluster.endpoint()}, {}), "events");
+  big.reset(); // hangs up
   std::optional<TimePoint> verdict;
   turn([&] {
     for (;;) {
-      const auto event = or_give_up(events.next(Duration(0)), "events");
+      const auto event = or_give_up(events.next(Duration(1000)), "events");
       if (!event)
         return verdict.has_value();
       if (event->kind == "node.lost")
         verdict = event->time;
     }
   });
-  turn([&] {
-    std::uint64_t given = 0;
-    for (auto& node : nodes)
-      if (node) {
-        node->read();
-        given += node->given();
-      }
-    return given == tasks;
-  });
+  turn([&] { return shared.given == tasks; });
   const double after = static_cast<double>((wall_now() - *verdict).count()) / 1e6;
   say("a lost node's 1,000 tasks given to others, after the verdict", after, "s",
       "one commit and one round trip", raw_commit(cluster.scratch(), 65'536, 50) + raw_round_trip(),
       {1, false});
+  for (const pid_t pid : players) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
 }

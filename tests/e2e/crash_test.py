@@ -10,8 +10,9 @@ import time
 from cluster import Cluster, await_true, main
 
 SEED = int(os.environ.get("REEVE_SEED", random.SystemRandom().randrange(1 << 32)))
-JOBS, TASKS_A_JOB = 20, 50
-MASTER_KILLS, AGENT_KILLS = 20, 5
+MASTER_KILLS = int(os.environ.get("REEVE_KILLS", "20"))  # `make soak`: 1,000
+AGENT_KILLS = MASTER_KILLS // 4
+JOBS, TASKS_A_JOB = max(20, MASTER_KILLS), 50  # so many tasks that each kill finds some running
 
 
 class Crash(Cluster):
