@@ -53,6 +53,11 @@ public:
   [[nodiscard]] SchedJob* find(JobId id);
   [[nodiscard]] const SchedJob* find(JobId id) const { return const_cast<Jobs*>(this)->find(id); }
   SchedJob& add(JobId id); // must not be there
+  /// It will be asked for soon.
+  void prefetch(JobId id) const {
+    if (const Page* page = page_of(id))
+      __builtin_prefetch(&page->jobs[id.value % page_jobs]);
+  }
   void erase(JobId id);
   JobMore& more(SchedJob& job) {
     if (job.more == nobody) {

@@ -242,6 +242,15 @@ LotId Lots::join(const core::KindPtr& kind, std::uint32_t tasks) {
   if (first_of_kind) {
     measure.kind = kind;
     measure.pool = nodes_.pool_of(kind);
+    measure.told = kind->estimate;
+    measure.overcommit = kind->overcommit;
+    measure.gang = kind->gang;
+    measure.exclusive = kind->exclusive;
+    measure.limits = !kind->limits.empty();
+    measure.limits_per_node =
+      std::ranges::any_of(kind->limits, [](const Limit& limit) { return limit.per_node; });
+    measure.affinity = !kind->affinity.empty();
+    measure.spread = !kind->spread.empty();
     reckon(measure);
   }
   ++measure.lots;
@@ -427,6 +436,7 @@ void Lots::reckon_left(Shelf& shelf) const {
 }
 
 void Lots::charge(LotId id, std::int64_t n) {
+  ++version_;
   Lot& lot = lots_[id];
   lot.running += n;
   queues_[lot.queue].running += n;
@@ -536,6 +546,7 @@ bool Lots::any_limits() const {
 }
 
 void Lots::settle(ShelfId id) {
+  ++version_;
   Amounts most;
   for (; shelves_[id].above != nobody; id = shelves_[id].above) {
     Shelf& shelf = shelves_[id];

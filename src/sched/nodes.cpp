@@ -31,26 +31,24 @@ Nodes::Nodes() : dirty_(columns_.size(), dirty_where_) {
 }
 
 At Nodes::find(NodeId node) const {
-  const auto at = by_id_.find(node);
-  return at == by_id_.end() ? nowhere : at->second;
+  return node.value < by_id_.size() ? by_id_[node.value] : nowhere;
 }
 
 bool Nodes::may_work(At at, TimePoint now) const {
   const Node& n = nodes_[at];
-  return n.known && n.facts.state == NodeState::up && !n.suspect && !n.facts.draining &&
-         !n.facts.closed && n.facts.quarantined <= now;
+  return n.known && n.works && !n.suspect && n.facts.quarantined <= now;
 }
 
 bool Nodes::takes_work(At at, TimePoint now) const {
   const Node& n = nodes_[at];
-  return may_work(at, now) && n.sulking <= now && (!n.facts.pulls || n.asks);
+  return may_work(at, now) && n.sulking <= now && (!n.pulls || n.asks);
 }
 
 void Nodes::suspect(std::set<NodeId> nodes) {
   suspects_ = std::move(nodes);
   for (At at = 0; at < nodes_.size(); ++at)
     if (Node& node = nodes_[at];
-        node.known && node.suspect != suspects_.contains(node.facts.node)) {
+        node.known && node.suspect != suspects_.contains(node.id)) {
       node.suspect = !node.suspect;
       ++facts_version_;
       touch(at);
@@ -150,10 +148,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
     if (empty_.empty()) {
       at = static_cast<At>(nodes_.size());
       nodes_.emplace_back();
-      for (Amounts* rows : {&capacity_, &whole_, &base_, &wished_, &free_, &seen_})
-        rows->resize(rows->size() + columns_.size());
-      is_dirty_.push_back(false);
-      is_touched_.push_back(false);
+      row_length_ = columns_.size();
+      rows_.resize(rows_.size() + row_count * row_length_);
+      marks_.emplace_back();
       for (PoolData& pool : pools_)
         pool.fit.push_back(false);
     } else {
@@ -161,7 +158,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
       empty_.pop_back();
       nodes_[at] = Node();
     }
-    by_id_[facts.node] = at;
+    if (by_id_.size() <= facts.node.value)
+      by_id_.resize(facts.node.value + 1, nowhere);
+    by_id_[facts.node.value] = at;
     nodes_[at].known = true;
     ++count_;
     std::ranges::fill(row(wished_, at), 0);
@@ -174,6 +173,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
     node.facts.labels != facts.labels || node.facts.executors != facts.executors;
   node.asks &= facts.incarnation == node.facts.incarnation;
   node.facts = facts;
+  node.id = facts.node;
+  node.works = facts.state == NodeState::up && !facts.draining && !facts.closed;
+  node.pulls = facts.pulls;
   node.suspect = suspects_.contains(facts.node);
   node.sulking = {};
   if (facts.quarantined != TimePoint{})
@@ -228,14 +230,19 @@ void Nodes::forgotten(NodeId id) {
   nodes_[at].known = false;
   sort_into_pools(at);
   nodes_[at] = Node();
-  by_id_.erase(id);
+  by_id_[id.value] = nowhere;
   empty_.push_back(at);
   --count_;
 }
 
 void Nodes::available(NodeId id, const Resources& available) {
   if (const At at = find(id); at != nowhere) {
-    nodes_[at].facts.available = available;
+    Resources& known = nodes_[at].facts.available;
+    known.cpu_milli = available.cpu_milli;
+    known.memory_bytes = available.memory_bytes;
+    known.disk_bytes = available.disk_bytes;
+    if (!known.named_milli.empty() || !available.named_milli.empty())
+      known.named_milli = available.named_milli;
     set_base(at, available);
     touch(at);
   }
@@ -256,15 +263,17 @@ void Nodes::wished(At at, const Amounts& booking, std::int64_t n) {
 }
 
 void Nodes::forget_wishes() {
-  std::ranges::fill(wished_, 0);
-  for (At at = 0; at < nodes_.size(); ++at)
+  for (At at = 0; at < nodes_.size(); ++at) {
+    std::ranges::fill(row(wished_, at), 0);
     if (nodes_[at].known)
       touch(at);
+  }
 }
 
 void Nodes::touch(At at) {
-  if (!is_touched_[at]) {
-    is_touched_[at] = true;
+  note(at);
+  if (!marks_[at].touched) {
+    marks_[at].touched = true;
     touched_.push_back(at);
   }
 }
@@ -277,7 +286,7 @@ void Nodes::settle(TimePoint now) {
   }
   for (std::size_t i = 0; i < touched_.size(); ++i) {
     const At at = touched_[i];
-    is_touched_[at] = false;
+    marks_[at].touched = false;
     refresh(at, now);
   }
   touched_.clear();
@@ -291,9 +300,13 @@ void Nodes::unlist(At at) {
   for (auto& index : indexes_)
     if (index)
       index->tree.erase(at);
-  if (is_dirty_[at]) {
-    dirty_.erase(at);
-    is_dirty_[at] = false;
+  Marks& marks = marks_[at];
+  if (marks.dirty) {
+    marks.dirty = false;
+    --dirty_count_;
+    if (marks.in_dirty)
+      dirty_.erase(at);
+    marks.in_dirty = false;
   }
   std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
 }
@@ -303,13 +316,11 @@ void Nodes::refresh(At at, TimePoint now) {
   if (!node.known)
     return;
   const auto base = row(base_, at), wished_row = row(wished_, at), free_row = row(free_, at);
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
+  for (std::size_t c = 0; c < free_row.size(); ++c)
     free_row[c] = base[c] - wished_row[c];
-    if (columns_[c].what == What::room)
-      free_row[c] = room_of_node - node.room_used;
-    else if (columns_[c].what == What::idle)
-      free_row[c] = node.flights.empty() && node.leases == 0 ? 1 : 0;
-  }
+  free_row[Columns::room] = room_of_node - node.room_used;
+  if (idle_)
+    free_row[*idle_] = node.flights.empty() && node.leases == 0 ? 1 : 0;
   if (!takes_work(at, now) || node.exclusive) {
     unlist(at);
     if (node.sulking > now)
@@ -317,12 +328,14 @@ void Nodes::refresh(At at, TimePoint now) {
     return;
   }
   const auto seen_row = row(seen_, at);
-  Amounts& shown = scratch_;
-  shown.assign(free_row.begin(), free_row.end());
-  if (node.reservations > 0 && show_reserved)
-    show_reserved(at, shown);
+  std::span<const std::int64_t> shown = free_row;
+  if (node.reservations > 0 && show_reserved) {
+    scratch_.assign(free_row.begin(), free_row.end());
+    show_reserved(at, scratch_);
+    shown = scratch_;
+  }
   bool gained = false, changed = !node.listed;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
+  for (std::size_t c = 0; c < shown.size(); ++c) {
     gained |= shown[c] > seen_row[c];
     changed |= shown[c] != seen_row[c];
     seen_row[c] = shown[c];
@@ -337,26 +350,53 @@ void Nodes::refresh(At at, TimePoint now) {
           index->tree.insert(at, k, seen_row, node.mask);
       }
   node.listed = true;
-  if (is_dirty_[at]) {
-    if (changed)
-      dirty_.update(at, {0, at}, seen_row, node.mask);
-  } else if (gained) {
-    is_dirty_[at] = true;
+  gains_ += gained ? 1 : 0;
+  Marks& marks = marks_[at];
+  if (!marks.dirty && gained) {
+    marks.dirty = true;
+    ++dirty_count_;
     dirty_list_.push_back(at);
-    dirty_.insert(at, {0, at}, seen_row, node.mask);
+    late(at);
+  } else if (marks.dirty && changed) {
+    late(at);
   }
 }
 
-void Nodes::clean() {
-  for (const At at : dirty_list_)
-    if (is_dirty_[at]) {
-      is_dirty_[at] = false;
-      dirty_.erase(at);
-    }
-  dirty_list_.clear();
+void Nodes::late(At at) {
+  if (!marks_[at].late) {
+    marks_[at].late = true;
+    dirty_late_.push_back(at);
+  }
 }
 
-void Nodes::most_dirty(Amounts& out) const {
+void Nodes::list_dirty() {
+  for (const At at : dirty_late_) {
+    Marks& marks = marks_[at];
+    marks.late = false;
+    if (!marks.dirty)
+      continue;
+    if (marks.in_dirty)
+      dirty_.update(at, {0, at}, row(seen_, at), nodes_[at].mask);
+    else
+      dirty_.insert(at, {0, at}, row(seen_, at), nodes_[at].mask);
+    marks.in_dirty = true;
+  }
+  dirty_late_.clear();
+}
+
+void Nodes::clean() {
+  for (const At at : dirty_list_) {
+    Marks& marks = marks_[at];
+    if (marks.in_dirty)
+      dirty_.erase(at);
+    marks.dirty = marks.in_dirty = false;
+  }
+  dirty_list_.clear();
+  dirty_count_ = 0;
+}
+
+void Nodes::most_dirty(Amounts& out) {
+  list_dirty();
   for (std::size_t c = 0; c < columns_.size(); ++c)
     out[c] = dirty_.most(c);
 }
@@ -402,25 +442,24 @@ void Nodes::set_seed(std::uint64_t seed) {
 /// Columns or weights are others now: reckons everything anew. Rare.
 void Nodes::rebuild() {
   const std::size_t columns = columns_.size();
-  const std::size_t old = nodes_.empty() ? columns : base_.size() / nodes_.size();
+  const std::size_t old = row_length_;
+  ++gains_;
+  idle_ = columns_.find({What::idle, {}});
   if (old != columns) { // available and wished amounts of the new columns
-    Amounts wished_rows(nodes_.size() * columns, 0);
-    for (At at = 0; at < nodes_.size(); ++at)
+    const Amounts before = std::exchange(rows_, Amounts(nodes_.size() * row_count * columns, 0));
+    row_length_ = columns;
+    for (At at = 0; at < nodes_.size(); ++at) {
       for (std::size_t c = 0; c < old; ++c)
-        wished_rows[at * columns + c] = wished_[at * old + c];
-    wished_ = std::move(wished_rows);
-    capacity_.assign(nodes_.size() * columns, 0);
-    whole_.assign(nodes_.size() * columns, 0);
-    base_.assign(nodes_.size() * columns, 0);
-    free_.assign(nodes_.size() * columns, 0);
-    seen_.assign(nodes_.size() * columns, std::numeric_limits<std::int64_t>::min());
+        row(wished_, at)[c] = before[(at * row_count + wished_) * old + c];
+      std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
+    }
   }
   total_.assign(columns, 0);
   weights_.assign(columns, 0);
   for (At at = 0; at < nodes_.size(); ++at) {
     Node& node = nodes_[at];
     node.listed = false;
-    is_dirty_[at] = false;
+    marks_[at].dirty = marks_[at].in_dirty = false;
     if (!node.known)
       continue;
     if (old != columns)
@@ -440,6 +479,7 @@ void Nodes::rebuild() {
     if (index)
       index = std::make_unique<Index>(columns);
   dirty_list_.clear();
+  dirty_count_ = 0;
   dirty_where_.clear();
   dirty_ = Ranked(columns, dirty_where_);
 }
@@ -613,8 +653,8 @@ Pool Nodes::pool_of(const core::KindPtr& kind) {
     for (auto& in : indexes_)
       if (in)
         in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
-    if (is_dirty_[at])
-      dirty_.update(at, {0, at}, row(seen_, at), node.mask);
+    if (marks_[at].dirty)
+      late(at);
   }
   return pool;
 }

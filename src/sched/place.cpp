@@ -15,7 +15,7 @@ constexpr std::size_t placements_per_command = 500;
 /// The first in order that may fit: an open lot on any node, a closed one on nodes that have
 /// gained.
 LotId Scheduler::State::candidate() {
-  Amounts want;
+  Amounts& want = envelope;
   nodes.most(want);
   if (want.empty())
     return nobody;
@@ -23,10 +23,11 @@ LotId Scheduler::State::candidate() {
     w = -w;
   const auto within_quota = [this](LotId id) {
     // The trees know quotas, but not what overcommit asks of them.
-    return !lots[id].kind().overcommit || lots.short_quota(id) == nobody;
+    return !lots[id].measure->overcommit || lots.short_quota(id) == nobody;
   };
   LotId found = lots.first(want, open_bit, within_quota);
-  if (nodes.any_dirty()) {
+  // Were none closed, what was found would be the first for nodes that have gained, too.
+  if (lots.any(closed_bit) && nodes.any_dirty()) {
     nodes.most_dirty(want);
     for (std::int64_t& w : want)
       w = -w;
@@ -38,6 +39,8 @@ LotId Scheduler::State::candidate() {
 }
 
 bool Scheduler::State::at_limit(LotId id) {
+  if (!lots[id].measure->limits)
+    return false;
   for (const Limit& limit : lots[id].kind().limits) {
     const auto at = limits.find(limit.name);
     if (limit.per_node || at == limits.end() || at->second < limit.most)
@@ -73,6 +76,7 @@ void Scheduler::State::unlimit(const std::string& name) {
 }
 
 void Scheduler::State::place() {
+  no_room_at = nodes.gains();
   serve_reservations();
   bool finished = true;
   std::size_t moved = 0;
@@ -131,14 +135,11 @@ void Scheduler::State::end_pass(bool finished) {
   for (const LotId id : std::exchange(passed, {}))
     if (lots[id].measure)
       lots.set_passed(id, false);
+  no_room.clear();
+  no_room_at = 0;
 }
 
 // ---- where
-
-bool Scheduler::State::picky(const core::Kind& kind) {
-  return !kind.affinity.empty() ||
-         std::ranges::any_of(kind.limits, [](const Limit& limit) { return limit.per_node; });
-}
 
 bool Scheduler::State::acceptable(const Lot& lot, At at, bool preferred) const {
   const core::Kind& kind = lot.kind();
@@ -151,15 +152,42 @@ bool Scheduler::State::acceptable(const Lot& lot, At at, bool preferred) const {
   return kind.affinity.empty() || terms.meets(kind, nodes[at].facts, preferred);
 }
 
+/// Something that needs no more of anything has found no room since a node gained. Of many kinds
+/// that wait few have to look for a node themselves to find that they fit nowhere.
+bool Scheduler::State::hopeless(const Measure& m) {
+  if (no_room_at != nodes.gains()) {
+    no_room_at = nodes.gains();
+    no_room.clear();
+  }
+  return std::ranges::any_of(no_room, [&m](const Measure* other) {
+    if (other->pool != m.pool)
+      return false;
+    for (std::size_t c = 0; c < m.need.size(); ++c)
+      if (m.need[c] < other->need[c])
+        return false;
+    return true;
+  });
+}
+
 At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* also) {
   const Lot& lot = lots[id];
-  const core::Kind& kind = lot.kind();
   const Measure& m = *lot.measure;
   Queue& queue = lots.queue_of(id);
   const Ranking ranking = queue.settings.ranking;
-  const bool checks = picky(kind);
-  if (!checks && kind.spread.empty())
-    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
+  const bool checks = m.picky();
+  if (!checks && !m.spread) {
+    // Outside a pass nothing is remembered; and the dice of `random` would fall otherwise.
+    if (also || ranking == Ranking::random || no_room_at == 0)
+      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
+    if (hopeless(m))
+      return nowhere;
+    const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
+    if (at == nowhere)
+      no_room.push_back(&m);
+    return at;
+  }
+
+  const core::Kind& kind = lot.kind();
 
   const auto choose = [&](bool preferred) -> At {
     const Nodes::Accept good = [&](At at) {
@@ -207,16 +235,15 @@ bool Scheduler::State::place_head(LotId id) {
   Lot& lot = lots[id];
   const JobId job_id = lot.head;
   SchedJob& job = *jobs.find(job_id);
-  const core::Kind& kind = lot.kind();
-  if (kind.gang)
+  const Measure& m = *lot.measure;
+  if (m.gang)
     return place_gang(id, job_id);
   const At at = pick(id, job);
   if (at == nowhere)
     return false;
-  const Measure& m = *lot.measure;
   const Queue& queue = lots.queue_of(id);
   std::int64_t n = 1;
-  if (kind.exclusive) {
+  if (m.exclusive) {
     Amounts each = m.need; // only the first task needs the node empty
     if (idle_column)
       each[*idle_column] = 0;
@@ -224,8 +251,7 @@ bool Scheduler::State::place_head(LotId id) {
     n = lots.times_within_quotas(id, within_limits(lot, at, static_cast<std::uint32_t>(n)));
   } else if ((queue.settings.ranking == Ranking::best_fit ||
               queue.settings.ranking == Ranking::pack) &&
-             queue.settings.order != Order::fair && !picky(kind) && kind.spread.empty() &&
-             kind.limits.empty()) {
+             queue.settings.order != Order::fair && !m.picky() && !m.spread && !m.limits) {
     // The node would be chosen again until it is full.
     n = times_in(nodes.seen(at), m.need, std::min(ready(job), allowance(job)));
     n = std::max<std::int64_t>(1, std::min(n, lots.times_within_quotas(id, n)));
@@ -311,7 +337,7 @@ void Scheduler::State::take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out) {
 
 void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why) {
   SchedJob& job = *jobs.find(id);
-  const FlightId f = flight(id, job, nodes[at].facts.node, at);
+  const FlightId f = flight(id, job, nodes[at].id, at);
   Flight& to = flights[f];
   if (slots > to.expected.slots)
     to.why = why;
@@ -325,13 +351,14 @@ void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t 
   wish.tasks += tasks;
   wish.slots = slots;
   expect(f);
-  touch(f);
   const Lot& lot = lot_of(job);
   Node& node = nodes[at];
   if (node.facts.pulls)
     given.push_back(at);
   node.busy_until = std::max(node.busy_until, clock + lot.run_time.value_or(Duration(1'000'000)));
   reconsider(id, job);
+  if (job.listed)
+    touch(f);
   nodes.settle(clock);
 }
 
@@ -342,7 +369,7 @@ std::vector<core::Command> Scheduler::State::send() {
   for (const FlightId f : std::exchange(drafted, {})) {
     Flight& flight = flights[f];
     flight.draft = false;
-    const JobId job = lot_of(*jobs.find(flight.job)).kind().gang ? flight.job : JobId();
+    const JobId job = lot_of(*jobs.find(flight.job)).measure->gang ? flight.job : JobId();
     if (batch.placements.size() >= placements_per_command && (!job || job != gang))
       commands.emplace_back(std::exchange(batch, {}));
     gang = job;

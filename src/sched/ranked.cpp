@@ -50,16 +50,11 @@ bool Ranked::sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at)
   Block& p = blocks_[parent];
   bool changed = p.keys[at] != b.keys[0];
   p.keys[at] = b.keys[0];
-  std::uint64_t mask = 0;
-  for (std::uint32_t i = 0; i < b.count; ++i)
-    mask |= b.masks[i];
+  const std::uint64_t mask = mask_in(block);
   changed |= mask != p.masks[at];
   p.masks[at] = mask;
   for (std::size_t d = 0; d < dims_; ++d) {
-    const std::int64_t* below = amounts(block, d);
-    std::int64_t most = std::numeric_limits<std::int64_t>::min();
-    for (std::uint32_t i = 0; i < b.count; ++i)
-      most = std::max(most, below[i]);
+    const std::int64_t most = most_in(block, d);
     std::int64_t& above = amounts(parent, d)[at];
     changed |= most != above;
     above = most;
@@ -67,12 +62,63 @@ bool Ranked::sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at)
   return changed;
 }
 
-void Ranked::settle(std::uint32_t block) {
+std::int64_t Ranked::most_in(std::uint32_t block, std::size_t dim) const {
+  const std::int64_t* all = amounts(block, dim);
+  const std::uint32_t count = blocks_[block].count;
+  std::int64_t most = std::numeric_limits<std::int64_t>::min(), other = most;
+  std::uint32_t i = 0;
+  for (; i + 1 < count; i += 2) { // two chains: neither waits for the other
+    most = std::max(most, all[i]);
+    other = std::max(other, all[i + 1]);
+  }
+  if (i < count)
+    most = std::max(most, all[i]);
+  return std::max(most, other);
+}
+
+std::uint64_t Ranked::mask_in(std::uint32_t block) const {
+  const Block& b = blocks_[block];
+  std::uint64_t mask = 0;
+  for (std::uint32_t i = 0; i < b.count; ++i)
+    mask |= b.masks[i];
+  return mask;
+}
+
+void Ranked::remember(std::uint32_t block, std::uint32_t at) {
+  was_.resize(dims_);
+  for (std::size_t d = 0; d < dims_; ++d)
+    was_[d] = amounts(block, d)[at];
+  was_mask_ = blocks_[block].masks[at];
+}
+
+void Ranked::settle(std::uint32_t block, std::uint32_t at) {
   while (blocks_[block].parent != none) {
     const std::uint32_t parent = blocks_[block].parent;
-    if (!sum_up(block, parent, index_in_parent(block)))
+    const std::uint32_t up = index_in_parent(block);
+    const Block& b = blocks_[block];
+    Block& p = blocks_[parent];
+    bool changed = p.keys[up] != b.keys[0];
+    p.keys[up] = b.keys[0];
+    const std::uint64_t before = p.masks[up], mask = at == none ? 0 : b.masks[at];
+    p.masks[up] = (was_mask_ & ~mask) == 0 ? before | mask : mask_in(block);
+    changed |= p.masks[up] != before;
+    was_mask_ = before;
+    for (std::size_t d = 0; d < dims_; ++d) {
+      std::int64_t& most = amounts(parent, d)[up];
+      const std::int64_t most_before = most;
+      const std::int64_t now =
+        at == none ? std::numeric_limits<std::int64_t>::min() : amounts(block, d)[at];
+      if (now >= most)
+        most = now;
+      else if (was_[d] == most) // it was the most, perhaps alone
+        most = most_in(block, d);
+      changed |= most != most_before;
+      was_[d] = most_before;
+    }
+    if (!changed)
       return;
     block = parent;
+    at = up;
   }
 }
 
@@ -196,6 +242,7 @@ void Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uin
 
 void Ranked::remove_at(Place place) {
   auto [block, at] = place;
+  remember(block, at);
   close_gap(block, at);
   while (blocks_[block].count == 0) {
     const std::uint32_t parent = blocks_[block].parent;
@@ -206,10 +253,11 @@ void Ranked::remove_at(Place place) {
     }
     const std::uint32_t up = index_in_parent(block);
     free_block(block);
+    remember(parent, up);
     close_gap(parent, up);
     block = parent;
   }
-  settle(block);
+  settle(block, none);
   while (!blocks_[root_].leaf && blocks_[root_].count == 1) {
     const std::uint32_t old = root_;
     root_ = blocks_[old].ids[0];
@@ -236,6 +284,7 @@ void Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uin
     return;
   }
   bool same = b.keys[at] == key && b.masks[at] == mask;
+  remember(block, at);
   b.keys[at] = key;
   b.masks[at] = mask;
   for (std::size_t d = 0; d < dims_; ++d) {
@@ -244,7 +293,7 @@ void Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uin
     amount = mine[d];
   }
   if (!same)
-    settle(block);
+    settle(block, at);
 }
 
 Key Ranked::key_of(Id id) const {
@@ -257,15 +306,11 @@ Key Ranked::first_key() const {
 }
 
 std::int64_t Ranked::most(std::size_t dim) const {
-  const std::int64_t* all = amounts(root_, dim);
-  return *std::max_element(all, all + blocks_[root_].count);
+  return most_in(root_, dim);
 }
 
 std::uint64_t Ranked::mask() const {
-  std::uint64_t out = 0;
-  for (std::uint32_t i = 0; i < blocks_[root_].count; ++i)
-    out |= blocks_[root_].masks[i];
-  return out;
+  return mask_in(root_);
 }
 
 } // namespace reeve::sched

@@ -71,8 +71,14 @@ private:
   void free_block(std::uint32_t block);
   [[nodiscard]] Place find(Id id) const;
   [[nodiscard]] std::uint32_t index_in_parent(std::uint32_t block) const;
-  /// Makes the parent's entry true again, and so on upwards while that changes anything.
-  void settle(std::uint32_t block);
+  [[nodiscard]] std::int64_t most_in(std::uint32_t block, std::size_t dim) const;
+  [[nodiscard]] std::uint64_t mask_in(std::uint32_t block) const;
+  /// What an entry is before it changes.
+  void remember(std::uint32_t block, std::uint32_t at);
+  /// The remembered entry is what stands at `at` now, or (none) gone: makes the parent's entry true
+  /// again, and so on upwards while that changes anything. Looks at a whole block only for amounts
+  /// of which the entry had the most.
+  void settle(std::uint32_t block, std::uint32_t at);
   bool sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at);
   void open_gap(std::uint32_t block, std::uint32_t at);
   void close_gap(std::uint32_t block, std::uint32_t at);
@@ -116,6 +122,8 @@ private:
   Where* where_; // id -> leaf
   std::uint32_t root_ = none;
   std::size_t size_ = 0;
+  std::vector<std::int64_t> was_;
+  std::uint64_t was_mask_ = 0;
 };
 
 } // namespace reeve::sched

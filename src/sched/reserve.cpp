@@ -10,7 +10,7 @@ namespace reeve::sched {
 namespace {
 constexpr std::size_t all_nodes = 128; // in a larger cluster not every node is looked at
 constexpr std::size_t some_nodes = 32;
-constexpr std::size_t lots_looked_at = 256;   // that could fill a node with a place kept on it
+constexpr std::size_t lots_looked_at = 256; // that could fill a node with a place kept on it
 constexpr Duration unknown_first{60'000'000}; // a run time nobody knows, at first
 } // namespace
 
@@ -72,8 +72,19 @@ std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32
   return out;
 }
 
+TimePoint Scheduler::State::next_event(At at, const std::vector<Event>& all) const {
+  for (const FlightId id : nodes[at].flights)
+    if (flights[id].expected.tasks > flights[id].expected.slots)
+      return clock;
+  for (const Event& event : all)
+    if (event.at > clock)
+      return event.at;
+  return TimePoint::max();
+}
+
 std::optional<TimePoint> Scheduler::State::earliest(At at, const Measure& m, std::uint32_t tasks,
-                                                    std::uint32_t except) const {
+                                                    std::uint32_t except,
+                                                    TimePoint* good_until) const {
   Amounts level(nodes.free(at).begin(), nodes.free(at).end());
   Amounts need = m.need;
   for (std::int64_t& n : need)
@@ -93,6 +104,8 @@ std::optional<TimePoint> Scheduler::State::earliest(At at, const Measure& m, std
     return false;
   };
   const std::vector<Event> all = events(at, except);
+  if (good_until)
+    *good_until = next_event(at, all);
   TimePoint since = clock;
   for (std::size_t i = 0;;) {
     for (; i < all.size() && all[i].at <= since; ++i)
@@ -194,7 +207,7 @@ std::vector<At> Scheduler::State::suitable(const Lot& lot) {
   std::vector<At> out;
   const auto good = [&](At at) {
     return nodes.may_work(at, clock) && covers(nodes.whole(at), m.need) &&
-           (!picky(lot.kind()) || acceptable(lot, at, false));
+           (!lot.measure->picky() || acceptable(lot, at, false));
   };
   if (nodes.count() <= all_nodes || lot.kind().gang) {
     for (At at = 0; at < nodes.places(); ++at)
@@ -340,12 +353,16 @@ void Scheduler::State::serve_reservations() {
       unreserve(r);
       continue;
     }
+    const At first = reservation.parts.front().at;
+    if (reservation.start > clock && clock < reservation.good_until &&
+        reservation.reckoned_at == nodes[first].version && reservation.estimates_at == estimates)
+      continue;
     // What runs longer than expected moves the place, what ends early brings it forward.
     const Measure& m = *lots[id].measure;
-    TimePoint start = clock;
+    TimePoint start = clock, good_until = clock;
     bool fits = true;
     for (const auto& part : reservation.parts) {
-      const auto from = earliest(part.at, m, part.tasks, r);
+      const auto from = earliest(part.at, m, part.tasks, r, &good_until);
       fits &= from.has_value();
       start = std::max(start, from.value_or(start));
     }
@@ -356,6 +373,9 @@ void Scheduler::State::serve_reservations() {
     reservation.start = start;
     for (const auto& part : reservation.parts)
       nodes.touch(part.at);
+    reservation.reckoned_at = nodes[first].version;
+    reservation.estimates_at = estimates;
+    reservation.good_until = reservation.parts.size() == 1 ? good_until : clock;
     const auto shelf_shut = [&] {
       for (ShelfId s = lots[id].shelf; s != nobody; s = lots.shelf(s).above)
         if (lots.shelf(s).shut)
@@ -372,7 +392,7 @@ void Scheduler::State::serve_reservations() {
     nodes.settle(clock);
     if (at_limit(id))
       continue;
-    if (lots[id].kind().gang || lots[id].kind().exclusive || picky(lots[id].kind())) {
+    if (lots[id].kind().gang || lots[id].kind().exclusive || lots[id].measure->picky()) {
       place_head(id); // where it fits now; if it does not, it gets a place kept again
       continue;
     }
@@ -389,8 +409,17 @@ void Scheduler::State::fill_reserved() {
       kept.push_back(part.at);
   std::ranges::sort(kept);
   kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
+  std::vector<Filled> now_filled;
   std::size_t moved = 0;
   for (const At at : kept) {
+    // Time alone makes nobody fit who did not: the span that must stay free only grows.
+    const auto before = std::ranges::find(filled, at, &Filled::at);
+    if (before != filled.end() && before->node == nodes[at].version &&
+        before->lots == lots.version() && before->estimates == estimates &&
+        clock < before->good_until) {
+      now_filled.push_back(*before);
+      continue;
+    }
     while (flights.wishes() < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
            nodes[at].reservations > 0) {
       Amounts want(nodes.free(at).begin(), nodes.free(at).end());
@@ -407,10 +436,13 @@ void Scheduler::State::fill_reserved() {
                nodes.in_pool(lot.measure->pool, at) &&
                covers(least_until(at, clock + *time), lot.measure->need) &&
                lots.short_quota(other) == nobody &&
-               (!picky(lot.kind()) || acceptable(lot, at, false));
+               (!lot.measure->picky() || acceptable(lot, at, false));
       });
-      if (id == nobody || gave_up)
+      if (id == nobody || gave_up) {
+        now_filled.push_back(
+          {at, nodes[at].version, lots.version(), estimates, next_event(at, events(at, nobody))});
         break;
+      }
       if (at_limit(id))
         continue;
       if (keep_places_before(id)) {
@@ -423,6 +455,7 @@ void Scheduler::State::fill_reserved() {
       wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::filled);
     }
   }
+  filled = std::move(now_filled);
 }
 
 } // namespace reeve::sched

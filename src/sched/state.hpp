@@ -32,6 +32,10 @@ struct Reservation {
   std::vector<Part> parts; // one, but for gangs
   TimePoint start;         // expected
   bool preempting = false; // others have been asked to make room
+  /// As long as the view of its node (version), run times and the time allow, `start` is as it was
+  /// reckoned.
+  std::uint64_t reckoned_at = 0, estimates_at = 0;
+  TimePoint good_until = {};
 };
 
 /// Places kept or moved in one pass before what would be placed next: two lots that want the same
@@ -73,6 +77,13 @@ struct Scheduler::State {
   std::unordered_map<std::string, std::set<LotId>> family_lots;
   std::set<LotId> neighbourly; // lots whose kind has affinities
   std::vector<Reservation> reservations;
+  std::uint64_t estimates = 0; // grows when a run time is expected to be another
+  struct Filled { // nobody can use a node with a place kept on it, as of these versions
+    At at = nowhere;
+    std::uint64_t node = 0, lots = 0, estimates = 0;
+    TimePoint good_until;
+  };
+  std::vector<Filled> filled; // of the last pass
   std::vector<std::uint32_t> free_reservations;
   std::vector<LotId> passed;     // in this pass
   std::vector<ShelfId> shut_now; // strict queues, in this pass
@@ -81,6 +92,7 @@ struct Scheduler::State {
   std::optional<std::size_t> idle_column;
   Amounts idle_amounts; // 1 in that column
   Amounts anything;     // finds any lot
+  Amounts envelope;     // of `candidate`
 
   // ---- view.cpp
   void on(const core::NodeChanged& c);
@@ -121,7 +133,7 @@ struct Scheduler::State {
     return more ? flights.find(id, node, more->flights) : no_flight;
   }
   [[nodiscard]] FlightId flight_of(JobId id, At at) const {
-    return flight_of(id, *jobs.find(id), nodes[at].facts.node);
+    return flight_of(id, *jobs.find(id), nodes[at].id);
   }
   void drop_if_over(FlightId id);
   /// Tells nodes, lots and the job what is expected of a flight now.
@@ -140,9 +152,11 @@ struct Scheduler::State {
   [[nodiscard]] LotId candidate();
   bool place_head(LotId id); // false: no room
   bool place_gang(LotId id, JobId job_id);
+  [[nodiscard]] bool hopeless(const Measure& measure);
+  std::vector<const Measure*> no_room; // in this pass, since nodes.gains() was this:
+  std::uint64_t no_room_at = 0;
   At pick(LotId id, const SchedJob& job, const Nodes::Accept* also = nullptr);
   [[nodiscard]] bool acceptable(const Lot& lot, At at, bool preferred) const;
-  [[nodiscard]] static bool picky(const core::Kind& kind);
   /// `n` of its tasks wait no longer: they join `out`.
   void take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out);
   void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why = Why::ranked);
@@ -184,10 +198,14 @@ struct Scheduler::State {
   /// What will come free on a node and what is kept there, by time. `except`: a reservation that
   /// does not count.
   [[nodiscard]] std::vector<Event> events(At at, std::uint32_t except) const;
-  /// From when on a node has room for so many tasks.
+  /// When the next of them is; never, when they depend on the present time.
+  [[nodiscard]] TimePoint next_event(At at, const std::vector<Event>& all) const;
+  /// From when on a node has room for so many tasks. `good_until`: how long that is so if nothing
+  /// changes on the node.
   [[nodiscard]] std::optional<TimePoint> earliest(At at, const Measure& measure,
                                                   std::uint32_t tasks = 1,
-                                                  std::uint32_t except = nobody) const;
+                                                  std::uint32_t except = nobody,
+                                                  TimePoint* good_until = nullptr) const;
   /// The least that is free on a node from now until then.
   [[nodiscard]] Amounts least_until(At at, TimePoint until) const;
   /// Nodes where the lot's tasks could run if they were empty, a fair choice of them.

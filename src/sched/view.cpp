@@ -407,6 +407,7 @@ void Scheduler::State::rehead(LotId id) {
     return;
   }
   lot.head = head;
+  jobs.prefetch(lot.jobs.second());
   lot.head_since = jobs.find(head)->submitted;
   reckon(id);
   if (!at_limit(id))
@@ -414,8 +415,8 @@ void Scheduler::State::rehead(LotId id) {
 }
 
 std::optional<Duration> Scheduler::State::run_time(const Measure& measure) {
-  if (measure.kind->estimate > Duration(0))
-    return measure.kind->estimate;
+  if (measure.told > Duration(0))
+    return measure.told;
   return measure.estimate ? measure.estimate->median() : std::nullopt;
 }
 
@@ -457,7 +458,7 @@ FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
   Node& n = nodes[at];
   flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
   n.flights.push_back(f);
-  if (lot_of(job).kind().exclusive)
+  if (lot_of(job).measure->exclusive)
     n.exclusive = id;
   nodes.touch(at);
   return f;
@@ -489,6 +490,8 @@ void Scheduler::State::expect(FlightId id) {
   const core::Kind& kind = lot.kind();
   const Load before = f.expected, booked = f.booked;
   flights.expect(f);
+  if (f.expected != before)
+    nodes.note(f.at);
   f.booked = f.confirmed;
   more.tasks += f.expected.tasks - before.tasks;
   const std::int64_t slots = std::int64_t{f.expected.slots} - before.slots;
@@ -529,12 +532,13 @@ void Scheduler::State::expect(FlightId id) {
   nodes[f.at].room_used += slots * lot.measure->need[Columns::room];
   nodes.touch(f.at);
   lots.charge(job.lot, slots);
-  if (!kind.spread.empty()) {
+  if (lot.measure->spread) {
     const auto label = nodes[f.at].facts.labels.find(kind.spread);
     if (label != nodes[f.at].facts.labels.end())
       more.rarer().spread[label->second] += static_cast<std::uint32_t>(slots);
   }
-  count_limits(kind.limits, f.at, slots);
+  if (lot.measure->limits)
+    count_limits(kind.limits, f.at, slots);
 }
 
 /// Where somebody's neighbours run now nothing need have been gained: who seeks or shuns some is
@@ -599,7 +603,8 @@ void Scheduler::State::on(const core::FlightChanged& c) {
   if (c.in_flight == 0)
     flights[f].runs.clear();
   expect(f);
-  touch(f);
+  if (job->listed) // else it wants no more there; when it is listed again it is touched
+    touch(f);
   drop_if_over(f);
   reconsider(c.job, *job);
 }
@@ -709,7 +714,9 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
         static_cast<double>(time.count()) / static_cast<double>(usual->count()), 0.2, 5.0);
       nodes[at].slowness += 0.1 * (ratio - nodes[at].slowness);
     }
+    const auto before = estimate->median();
     estimate->learn(time);
+    estimates += before != estimate->median() ? 1 : 0;
   };
   for (const QuietRun& quiet : results.quiet) {
     unwatch(results.job, std::span(&quiet.run, 1));
