@@ -21,7 +21,7 @@ struct JobRare {
 };
 
 /// What a job has only once something of it was placed, requeued or refused.
-struct JobMore {
+struct alignas(64) JobMore {
   std::vector<TaskRun> ready; // besides the fresh ones, sorted
   Few<FlightId> flights;
   std::uint32_t tasks = 0, slots = 0; // expected

@@ -339,21 +339,22 @@ std::uint64_t Lots::mask_of(const Lot& lot) {
 void Lots::place(LotId id) {
   Lot& lot = lots_[id];
   Ranked& tree = shelves_[lot.shelf].tree;
-  if (lot.shelved)
-    tree.update(id, key_of(lot), lot.measure->less, mask_of(lot));
-  else
-    tree.insert(id, key_of(lot), lot.measure->less, mask_of(lot));
+  const bool other = lot.shelved ? tree.update(id, key_of(lot), lot.measure->less, mask_of(lot))
+                                 : tree.insert(id, key_of(lot), lot.measure->less, mask_of(lot));
   lot.shelved = true;
-  settle(lot.shelf);
+  ++version_;
+  if (other)
+    settle(lot.shelf);
 }
 
 void Lots::take_off(LotId id) {
   Lot& lot = lots_[id];
   if (!lot.shelved)
     return;
-  shelves_[lot.shelf].tree.erase(id);
   lot.shelved = false;
-  settle(lot.shelf);
+  ++version_;
+  if (shelves_[lot.shelf].tree.erase(id))
+    settle(lot.shelf);
 }
 
 void Lots::set_open(LotId id, bool open) {
@@ -398,6 +399,16 @@ bool Lots::before(LotId a, LotId b) const {
     return place(other) < place(below);
   }
   return a < b;
+}
+
+bool Lots::leads(LotId id) const {
+  const Lot& lot = lots_[id];
+  if (!lot.shelved || shelves_[lot.shelf].tree.first_id() != id)
+    return false;
+  for (ShelfId s = lot.shelf; shelves_[s].above != nobody; s = shelves_[s].above)
+    if (!shelves_[s].shelved || shelves_[shelves_[s].above].tree.first_id() != s)
+      return false;
+  return true;
 }
 
 void Lots::next_in_turn(At at) {

@@ -216,6 +216,8 @@ public:
   [[nodiscard]] std::uint64_t rank_of(LotId lot) const { return key_of(lots_[lot]).major; }
   /// Is a served before b?
   [[nodiscard]] bool before(LotId a, LotId b) const;
+  /// Is it the very first of all that wait? Cheaper than `first`; what may not be served counts.
+  [[nodiscard]] bool leads(LotId lot) const;
   /// Everything may be needed: finds any lot.
   [[nodiscard]] Amounts anything() const;
   /// Grows with every change of what waits, and of what it may use.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 namespace reeve::sched {
 
@@ -18,6 +19,22 @@ std::uint64_t mix(std::uint64_t x) { // splitmix64, Steele, Lea and Flood, OOPSL
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
   return x ^ (x >> 31);
+}
+
+// Small differences of what was learned of nodes are noise: they count in steps.
+constexpr std::int64_t speed_steps = 20; // 5 %
+std::uint64_t speed_step(double slowness) {
+  return static_cast<std::uint64_t>(std::clamp(slowness, 0.0, 1e6) * speed_steps);
+}
+/// 4 an octave, from 1 ms on.
+std::uint64_t delay_step(Duration delay) {
+  const double ms = static_cast<double>(delay.count()) / 1000;
+  return ms <= 1 ? 0 : 1 + static_cast<std::uint64_t>(std::min(4 * std::log2(ms), 120.0));
+}
+Duration least_delay(std::uint64_t step) {
+  return step == 0 ? Duration(0)
+                   : Duration(static_cast<std::int64_t>(
+                       1000 * std::exp2(static_cast<double>(step - 1) / 4)));
 }
 /// Doubles of 0 and above, in their order.
 std::uint64_t ordered(double x) {
@@ -47,8 +64,7 @@ bool Nodes::takes_work(At at, TimePoint now) const {
 void Nodes::suspect(std::set<NodeId> nodes) {
   suspects_ = std::move(nodes);
   for (At at = 0; at < nodes_.size(); ++at)
-    if (Node& node = nodes_[at];
-        node.known && node.suspect != suspects_.contains(node.id)) {
+    if (Node& node = nodes_[at]; node.known && node.suspect != suspects_.contains(node.id)) {
       node.suspect = !node.suspect;
       ++facts_version_;
       touch(at);
@@ -82,9 +98,9 @@ bool Nodes::set_reserve(const std::map<std::string, std::uint32_t>& percents) {
 
 void Nodes::set_capacity(At at) {
   const core::NodeChanged& facts = nodes_[at].facts;
-  std::ranges::copy(columns_.of(facts.capacity, 0), row(capacity_, at).begin());
+  columns_.fill(facts.capacity, 0, row(capacity_, at));
   const auto out = row(whole_, at);
-  std::ranges::copy(columns_.of(facts.capacity, plenty), out.begin());
+  columns_.fill(facts.capacity, plenty, out);
   for (std::size_t c = 0; c < out.size(); ++c)
     switch (columns_[c].what) {
     case What::room:
@@ -111,8 +127,8 @@ void Nodes::set_capacity(At at) {
 
 void Nodes::set_base(At at, const Resources& available) {
   const core::NodeChanged& facts = nodes_[at].facts;
-  const Amounts plain = columns_.of(available, plenty);
   const auto base = row(base_, at);
+  columns_.fill(available, plenty, base);
   for (std::size_t c = 0; c < columns_.size(); ++c)
     switch (columns_[c].what) {
     case What::cpu_over:
@@ -128,7 +144,7 @@ void Nodes::set_base(At at, const Resources& available) {
       base[c] = amount_of(available, columns_[c].name) - kept(facts.capacity, columns_[c].name);
       break;
     default:
-      base[c] = plain[c];
+      break;
     }
 }
 
@@ -297,10 +313,10 @@ void Nodes::unlist(At at) {
   if (!node.listed)
     return;
   node.listed = false;
-  for (auto& index : indexes_)
-    if (index)
-      index->tree.erase(at);
   Marks& marks = marks_[at];
+  for (std::size_t r = 0; r < rankings; ++r)
+    if (auto& index = indexes_[r]; index && (r != by_time || std::exchange(marks.in_time, false)))
+      index->tree.erase(at);
   if (marks.dirty) {
     marks.dirty = false;
     --dirty_count_;
@@ -340,9 +356,11 @@ void Nodes::refresh(At at, TimePoint now) {
     changed |= shown[c] != seen_row[c];
     seen_row[c] = shown[c];
   }
-  if (changed || indexes_[static_cast<std::size_t>(Ranking::least_time_first)])
+  if (indexes_[by_time])
+    late_in_time(at);
+  if (changed)
     for (std::size_t r = 0; r < rankings; ++r)
-      if (auto& index = indexes_[r]) {
+      if (auto& index = indexes_[r]; index && r != by_time) {
         const Key k = key(static_cast<Ranking>(r), at);
         if (node.listed)
           index->tree.update(at, k, seen_row, node.mask);
@@ -360,6 +378,32 @@ void Nodes::refresh(At at, TimePoint now) {
   } else if (marks.dirty && changed) {
     late(at);
   }
+}
+
+void Nodes::late_in_time(At at) {
+  if (!marks_[at].time_late) {
+    marks_[at].time_late = true;
+    time_late_.push_back(at);
+  }
+}
+
+/// That order changes with every task that starts or ends, and is mostly asked for places to be
+/// kept: it is brought up to date when it is asked.
+void Nodes::list_by_time() {
+  Ranked& tree = indexes_[by_time]->tree;
+  for (const At at : time_late_) {
+    Marks& marks = marks_[at];
+    marks.time_late = false;
+    if (!nodes_[at].listed)
+      continue;
+    const Key k = key(Ranking::least_time_first, at);
+    if (marks.in_time)
+      tree.update(at, k, row(seen_, at), nodes_[at].mask);
+    else
+      tree.insert(at, k, row(seen_, at), nodes_[at].mask);
+    marks.in_time = true;
+  }
+  time_late_.clear();
 }
 
 void Nodes::late(At at) {
@@ -401,17 +445,20 @@ void Nodes::most_dirty(Amounts& out) {
     out[c] = dirty_.most(c);
 }
 
-void Nodes::most(Amounts& out) const {
-  for (const auto& index : indexes_)
-    if (index) {
-      if (index->tree.size() == 0)
-        break;
-      out.resize(columns_.size());
-      for (std::size_t c = 0; c < columns_.size(); ++c)
-        out[c] = index->tree.most(c);
-      return;
-    }
+void Nodes::most(Amounts& out) {
+  std::size_t some = by_time; // the others are up to date
+  for (std::size_t r = 0; r < rankings; ++r)
+    if (indexes_[r] && r != by_time)
+      some = r;
   out.clear();
+  if (!indexes_[some])
+    return;
+  const Ranked& tree = index(static_cast<Ranking>(some)).tree;
+  if (tree.size() == 0)
+    return;
+  out.resize(columns_.size());
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    out[c] = tree.most(c);
 }
 
 bool Nodes::ask_for(const core::Kind& kind) {
@@ -430,6 +477,8 @@ bool Nodes::ask_for(const Column& column) {
 void Nodes::use_none() {
   for (auto& index : indexes_)
     index.reset();
+  for (Marks& marks : marks_)
+    marks.in_time = false;
 }
 
 void Nodes::set_seed(std::uint64_t seed) {
@@ -459,7 +508,7 @@ void Nodes::rebuild() {
   for (At at = 0; at < nodes_.size(); ++at) {
     Node& node = nodes_[at];
     node.listed = false;
-    marks_[at].dirty = marks_[at].in_dirty = false;
+    marks_[at].dirty = marks_[at].in_dirty = marks_[at].in_time = false;
     if (!node.known)
       continue;
     if (old != columns)
@@ -485,13 +534,18 @@ void Nodes::rebuild() {
 }
 
 Nodes::Index& Nodes::index(Ranking ranking) {
+  const bool is_by_time = ranking == Ranking::least_time_first;
   auto& wanted = indexes_[static_cast<std::size_t>(ranking)];
   if (!wanted) {
     wanted = std::make_unique<Index>(columns_.size());
     for (At at = 0; at < nodes_.size(); ++at)
-      if (nodes_[at].listed)
+      if (nodes_[at].listed) {
         wanted->tree.insert(at, key(ranking, at), row(seen_, at), nodes_[at].mask);
+        marks_[at].in_time |= is_by_time;
+      }
   }
+  if (is_by_time)
+    list_by_time();
   return *wanted;
 }
 
@@ -532,18 +586,18 @@ Key Nodes::key(Ranking ranking, At at) const {
   case Ranking::balance:
     return {ordered(used_share(at, nullptr)), at};
   case Ranking::least_time_first: {
-    // Steps of 5 %: small differences of speed are noise, the less busy node goes first.
-    const double steps = std::max(0.0, nodes_[at].slowness) * 20;
+    // As fast ones in the order of what they take to begin, then those first that are less busy.
     const auto busy = static_cast<std::uint64_t>(
       std::max<std::int64_t>(0, nodes_[at].busy_until.time_since_epoch().count()));
-    return {static_cast<std::uint64_t>(steps), busy / 1000 << 20 | (at & 0xFFFFF)};
+    return {speed_step(nodes_[at].slowness),
+            delay_step(nodes_[at].delay) << 56 | (busy >> 16 & 0xFFFFFFFFF) << 20 | (at & 0xFFFFF)};
   }
   }
   return {at, at};
 }
 
 At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
-               const Accept* accept) {
+               const Accept* accept, Duration run_time) {
   const Index& in = index(ranking);
   const std::vector<bool>& fit = pools_[pool].fit;
   const auto good = [&](At at) { return fit[at] && (!accept || (*accept)(at)); };
@@ -551,6 +605,9 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
   At found = nowhere;
   switch (ranking) {
   case Ranking::round_robin:
+    if (const At next = turn < nodes_.size() - 1 ? turn + 1 : 0; // mostly it is just the next
+        next < nodes_.size() && nodes_[next].listed && covers(seen(next), need) && good(next))
+      return turn = next;
     found = in.tree.first(want, mask, good, Key{std::uint64_t{turn} + 1, 0});
     if (found == nowhere)
       found = in.tree.first(want, mask, good);
@@ -589,8 +646,28 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
     return found;
   }
   case Ranking::pack:
-  case Ranking::least_time_first:
     return in.tree.first(want, mask, good);
+  case Ranking::least_time_first: {
+    // Of nodes that are as fast the first is the best; slower ones are looked at only as long as
+    // what they save at the beginning could make up for it.
+    Duration best = Duration::max();
+    for (Key from;;) {
+      const At at = in.tree.first(want, mask, good, from);
+      if (at == nowhere)
+        return found;
+      if (run_time <= Duration(0))
+        return at;
+      const std::uint64_t step = speed_step(nodes_[at].slowness);
+      const Duration run = run_time / speed_steps * static_cast<std::int64_t>(step);
+      if (const Duration over = run + least_delay(delay_step(nodes_[at].delay)); over < best) {
+        best = over;
+        found = at;
+      }
+      from = {step + 1, 0};
+      if (run + run_time / speed_steps >= best)
+        return found;
+    }
+  }
   }
   return nowhere;
 }
@@ -650,9 +727,11 @@ Pool Nodes::pool_of(const core::KindPtr& kind) {
     node.mask |= bit_of(pool);
     if (!node.listed)
       continue;
-    for (auto& in : indexes_)
-      if (in)
+    for (std::size_t r = 0; r < rankings; ++r)
+      if (auto& in = indexes_[r]; in && r != by_time)
         in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
+    if (indexes_[by_time])
+      late_in_time(at);
     if (marks_[at].dirty)
       late(at);
   }

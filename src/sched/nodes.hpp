@@ -43,6 +43,7 @@ struct alignas(64) Node { // what a placement looks at comes first
   std::uint64_t mask = 0;
   TimePoint busy_until; // as far as is known
   double slowness = 1;  // run times here, against those elsewhere
+  Duration delay{0};    // from a placement to the report of its end, the run time taken off
   TimePoint sulking;    // refused something; asked again then
   Duration sulk{0};
   std::map<std::string, std::uint32_t> limits; // tasks by the limits they carry, per node
@@ -62,6 +63,14 @@ public:
   void wished(At at, const Amounts& booking, std::int64_t n);
   void forget_wishes(); // they are told again
   void touch(At at);
+  /// It will be asked for soon.
+  void prefetch(At at) const {
+    __builtin_prefetch(&nodes_[at]);
+    __builtin_prefetch(&nodes_[at].mask);
+    const std::int64_t* rows = row(base_, at).data();
+    __builtin_prefetch(rows);
+    __builtin_prefetch(rows + 8);
+  }
   /// All nodes that may be dead.
   void suspect(std::set<NodeId> nodes);
   [[nodiscard]] const std::set<NodeId>& suspects() const { return suspects_; }
@@ -116,13 +125,15 @@ public:
   using Accept = std::function<bool(At)>;
   /// The first node by the ranking that is in the pool, shows at least `want` of each column
   /// (lowest for what is not needed) and is accepted (null: all are). `turn`: round-robin's memory.
+  /// `run_time`: expected on a node of usual speed, for least_time_first; 0: nobody knows, then the
+  /// fastest node is the first.
   At pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
-          const Accept* accept);
+          const Accept* accept, Duration run_time = Duration(0));
   /// Calls f for listed nodes of the pool, those that are expected to be idle soonest first, until
   /// it returns true.
   void each_by_time(Pool pool, const Accept& f);
   /// The most of each column that any listed node shows; empty: none is listed.
-  void most(Amounts& out) const;
+  void most(Amounts& out);
 
   // ---- nodes that have gained since the last clean()
   [[nodiscard]] bool any_dirty() const { return dirty_count_ > 0; }
@@ -193,7 +204,12 @@ private:
   std::size_t dirty_count_ = 0;
   struct Marks {
     bool dirty = false, in_dirty = false, late = false, touched = false;
+    bool in_time = false, time_late = false; // in the index by_time; it says something old
   };
+  static constexpr auto by_time = static_cast<std::size_t>(Ranking::least_time_first);
+  void late_in_time(At at);
+  void list_by_time();
+  std::vector<At> time_late_;
   std::vector<Marks> marks_;
   std::vector<At> touched_;
   std::set<std::pair<TimePoint, At>> wakes_; // ends of quarantines and sulks

@@ -8,7 +8,17 @@
 namespace reeve::sched {
 namespace {
 constexpr std::size_t placements_per_command = 500;
+
+/// On the same nodes, at least as much of everything.
+bool needs_as_much(const Measure& a, const Measure& b) {
+  if (a.pool != b.pool)
+    return false;
+  for (std::size_t c = 0; c < a.need.size(); ++c)
+    if (a.need[c] < b.need[c])
+      return false;
+  return true;
 }
+} // namespace
 
 // ---- which
 
@@ -81,7 +91,7 @@ void Scheduler::State::place() {
   bool finished = true;
   std::size_t moved = 0;
   for (;;) {
-    if (flights.wishes() >= wishes_max || moved > moves_max) {
+    if (wished_enough() || moved > moves_max) {
       finished = false;
       break;
     }
@@ -99,6 +109,7 @@ void Scheduler::State::place() {
       pass_over(id);
   }
   fill_reserved();
+  cut_short = drafted.size() >= pass_wishes && flights.wishes() < wishes_max;
   end_pass(finished);
 }
 
@@ -159,14 +170,8 @@ bool Scheduler::State::hopeless(const Measure& m) {
     no_room_at = nodes.gains();
     no_room.clear();
   }
-  return std::ranges::any_of(no_room, [&m](const Measure* other) {
-    if (other->pool != m.pool)
-      return false;
-    for (std::size_t c = 0; c < m.need.size(); ++c)
-      if (m.need[c] < other->need[c])
-        return false;
-    return true;
-  });
+  return std::ranges::any_of(no_room,
+                             [&m](const Measure* other) { return needs_as_much(m, *other); });
 }
 
 At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* also) {
@@ -175,15 +180,19 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
   Queue& queue = lots.queue_of(id);
   const Ranking ranking = queue.settings.ranking;
   const bool checks = m.picky();
+  const Duration run =
+    ranking == Ranking::least_time_first ? run_time(m).value_or(Duration(0)) : Duration(0);
   if (!checks && !m.spread) {
     // Outside a pass nothing is remembered; and the dice of `random` would fall otherwise.
     if (also || ranking == Ranking::random || no_room_at == 0)
-      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
+      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also, run);
     if (hopeless(m))
       return nowhere;
-    const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
-    if (at == nowhere)
+    const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also, run);
+    if (at == nowhere) {
+      std::erase_if(no_room, [&m](const Measure* other) { return needs_as_much(*other, m); });
       no_room.push_back(&m);
+    }
     return at;
   }
 
@@ -194,7 +203,7 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
       return (!also || (*also)(at)) && (!checks || acceptable(lot, at, preferred));
     };
     if (kind.spread.empty())
-      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good);
+      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good, run);
     // The place with the fewest tasks of the job, of those that have room. Nodes without the label
     // come last.
     std::multimap<std::uint32_t, std::string> places;
@@ -211,11 +220,11 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
         const auto label = nodes[at].facts.labels.find(kind.spread);
         return label != nodes[at].facts.labels.end() && label->second == value && good(at);
       };
-      const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &there);
+      const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &there, run);
       if (at != nowhere)
         return at;
     }
-    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good);
+    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good, run);
   };
   const bool prefers =
     std::ranges::any_of(kind.affinity, [](const Affinity& a) { return !a.required; });
@@ -256,10 +265,8 @@ bool Scheduler::State::place_head(LotId id) {
     n = times_in(nodes.seen(at), m.need, std::min(ready(job), allowance(job)));
     n = std::max<std::int64_t>(1, std::min(n, lots.times_within_quotas(id, n)));
   }
-  const FlightId f = flight_of(job_id, at);
-  const std::uint32_t slots = f == no_flight ? 0 : flights[f].expected.slots;
   const auto count = static_cast<std::uint32_t>(n);
-  wish(job_id, at, count, slots + count);
+  wish(job_id, job, at, count, count);
   return true;
 }
 
@@ -310,7 +317,7 @@ bool Scheduler::State::place_gang(LotId id, JobId job_id) {
   if (placed < count)
     return false;
   for (const auto& [at, n] : parts)
-    wish(job_id, at, n, n);
+    wish(job_id, job, at, n, n);
   return true;
 }
 
@@ -335,12 +342,13 @@ void Scheduler::State::take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out) {
   }
 }
 
-void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why) {
-  SchedJob& job = *jobs.find(id);
+void Scheduler::State::wish(JobId id, SchedJob& job, At at, std::uint32_t tasks,
+                            std::uint32_t slots, Why why) {
   const FlightId f = flight(id, job, nodes[at].id, at);
   Flight& to = flights[f];
-  if (slots > to.expected.slots)
+  if (slots > 0)
     to.why = why;
+  slots += to.expected.slots;
   if (!to.draft) {
     to.draft = true;
     drafted.push_back(f);
@@ -350,10 +358,10 @@ void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t 
   take(job, tasks, wish.runs);
   wish.tasks += tasks;
   wish.slots = slots;
-  expect(f);
+  expect(f, job);
   const Lot& lot = lot_of(job);
   Node& node = nodes[at];
-  if (node.facts.pulls)
+  if (node.pulls)
     given.push_back(at);
   node.busy_until = std::max(node.busy_until, clock + lot.run_time.value_or(Duration(1'000'000)));
   reconsider(id, job);
@@ -365,11 +373,12 @@ void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t 
 std::vector<core::Command> Scheduler::State::send() {
   std::vector<core::Command> commands;
   core::Place batch;
+  batch.placements.reserve(std::min(drafted.size(), placements_per_command));
   JobId gang; // whose placements must not be torn apart
   for (const FlightId f : std::exchange(drafted, {})) {
     Flight& flight = flights[f];
     flight.draft = false;
-    const JobId job = lot_of(*jobs.find(flight.job)).measure->gang ? flight.job : JobId();
+    const JobId job = flight.gang ? flight.job : JobId();
     if (batch.placements.size() >= placements_per_command && (!job || job != gang))
       commands.emplace_back(std::exchange(batch, {}));
     gang = job;

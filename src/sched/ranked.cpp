@@ -91,20 +91,22 @@ void Ranked::remember(std::uint32_t block, std::uint32_t at) {
   was_mask_ = blocks_[block].masks[at];
 }
 
-void Ranked::settle(std::uint32_t block, std::uint32_t at) {
-  while (blocks_[block].parent != none) {
+bool Ranked::settle(std::uint32_t block, std::uint32_t at) {
+  for (;;) {
     const std::uint32_t parent = blocks_[block].parent;
-    const std::uint32_t up = index_in_parent(block);
+    const bool is_top = parent == none;
+    const std::uint32_t up = is_top ? 0 : index_in_parent(block);
     const Block& b = blocks_[block];
-    Block& p = blocks_[parent];
-    bool changed = p.keys[up] != b.keys[0];
-    p.keys[up] = b.keys[0];
-    const std::uint64_t before = p.masks[up], mask = at == none ? 0 : b.masks[at];
-    p.masks[up] = (was_mask_ & ~mask) == 0 ? before | mask : mask_in(block);
-    changed |= p.masks[up] != before;
+    Key& key = is_top ? top_key_ : blocks_[parent].keys[up];
+    std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
+    bool changed = key != b.keys[0];
+    key = b.keys[0];
+    const std::uint64_t before = all, mask = at == none ? 0 : b.masks[at];
+    all = (was_mask_ & ~mask) == 0 ? before | mask : mask_in(block);
+    changed |= all != before;
     was_mask_ = before;
     for (std::size_t d = 0; d < dims_; ++d) {
-      std::int64_t& most = amounts(parent, d)[up];
+      std::int64_t& most = is_top ? top_[d] : amounts(parent, d)[up];
       const std::int64_t most_before = most;
       const std::int64_t now =
         at == none ? std::numeric_limits<std::int64_t>::min() : amounts(block, d)[at];
@@ -115,8 +117,8 @@ void Ranked::settle(std::uint32_t block, std::uint32_t at) {
       changed |= most != most_before;
       was_[d] = most_before;
     }
-    if (!changed)
-      return;
+    if (!changed || is_top)
+      return changed;
     block = parent;
     at = up;
   }
@@ -186,11 +188,15 @@ std::uint32_t Ranked::split(std::uint32_t block) {
   return right;
 }
 
-void Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
+bool Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
   if (where_->size() <= id)
     where_->resize(std::max<std::size_t>(id + 1, where_->size() * 2), none);
-  if (root_ == none)
+  if (root_ == none) {
     root_ = new_block(true);
+    top_key_ = key;
+    top_mask_ = 0;
+    std::ranges::fill(top_, std::numeric_limits<std::int64_t>::min());
+  }
   std::uint32_t block = root_;
   for (;;) {
     if (blocks_[block].count == fan) { // on the way down, so that a parent always has room
@@ -220,27 +226,29 @@ void Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uin
   (*where_)[id] = block;
   ++size_;
   // What is above can only grow: no need to look at the whole block.
-  while (blocks_[block].parent != none) {
+  for (;;) {
     const std::uint32_t parent = blocks_[block].parent;
-    const std::uint32_t up = index_in_parent(block);
-    Block& p = blocks_[parent];
-    bool changed = key < p.keys[up] || (p.masks[up] | mask) != p.masks[up];
-    p.keys[up] = std::min(p.keys[up], key);
-    p.masks[up] |= mask;
+    const bool is_top = parent == none;
+    const std::uint32_t up = is_top ? 0 : index_in_parent(block);
+    Key& least = is_top ? top_key_ : blocks_[parent].keys[up];
+    std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
+    bool changed = size_ == 1 || key < least || (all | mask) != all;
+    least = std::min(least, key);
+    all |= mask;
     for (std::size_t d = 0; d < dims_; ++d) {
-      std::int64_t& above = amounts(parent, d)[up];
+      std::int64_t& above = is_top ? top_[d] : amounts(parent, d)[up];
       if (mine[d] > above) {
         above = mine[d];
         changed = true;
       }
     }
-    if (!changed)
-      return;
+    if (!changed || is_top)
+      return changed;
     block = parent;
   }
 }
 
-void Ranked::remove_at(Place place) {
+bool Ranked::remove_at(Place place) {
   auto [block, at] = place;
   remember(block, at);
   close_gap(block, at);
@@ -249,7 +257,7 @@ void Ranked::remove_at(Place place) {
     if (parent == none) {
       free_block(block);
       root_ = none;
-      return;
+      return true;
     }
     const std::uint32_t up = index_in_parent(block);
     free_block(block);
@@ -257,31 +265,32 @@ void Ranked::remove_at(Place place) {
     close_gap(parent, up);
     block = parent;
   }
-  settle(block, none);
+  const bool changed = settle(block, none);
   while (!blocks_[root_].leaf && blocks_[root_].count == 1) {
     const std::uint32_t old = root_;
     root_ = blocks_[old].ids[0];
     blocks_[root_].parent = none;
     free_block(old);
   }
+  return changed;
 }
 
-void Ranked::erase(Id id) {
-  remove_at(find(id));
+bool Ranked::erase(Id id) {
+  const bool changed = remove_at(find(id));
   (*where_)[id] = none;
   --size_;
+  return changed;
 }
 
-void Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
+bool Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
   const auto [block, at] = find(id);
   Block& b = blocks_[block];
   const bool after = at > 0 ? b.keys[at - 1] < key : !(key < b.keys[0]) || b.parent == none;
   const bool before =
     at + 1 < b.count ? key < b.keys[at + 1] : !(b.keys[at] < key) || b.parent == none;
   if (!after || !before) { // it has to move
-    erase(id);
-    insert(id, key, mine, mask);
-    return;
+    const bool gone = erase(id);
+    return insert(id, key, mine, mask) || gone;
   }
   bool same = b.keys[at] == key && b.masks[at] == mask;
   remember(block, at);
@@ -292,8 +301,7 @@ void Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uin
     same &= amount == mine[d];
     amount = mine[d];
   }
-  if (!same)
-    settle(block, at);
+  return !same && settle(block, at);
 }
 
 Key Ranked::key_of(Id id) const {
@@ -301,16 +309,11 @@ Key Ranked::key_of(Id id) const {
   return blocks_[block].keys[at];
 }
 
-Key Ranked::first_key() const {
-  return blocks_[root_].keys[0];
-}
-
-std::int64_t Ranked::most(std::size_t dim) const {
-  return most_in(root_, dim);
-}
-
-std::uint64_t Ranked::mask() const {
-  return mask_in(root_);
+Ranked::Id Ranked::first_id() const {
+  std::uint32_t block = root_;
+  while (!blocks_[block].leaf)
+    block = blocks_[block].ids[0];
+  return blocks_[block].ids[0];
 }
 
 } // namespace reeve::sched

@@ -10,7 +10,7 @@ namespace reeve::sched {
 namespace {
 constexpr std::size_t all_nodes = 128; // in a larger cluster not every node is looked at
 constexpr std::size_t some_nodes = 32;
-constexpr std::size_t lots_looked_at = 256; // that could fill a node with a place kept on it
+constexpr std::size_t lots_looked_at = 256;   // that could fill a node with a place kept on it
 constexpr Duration unknown_first{60'000'000}; // a run time nobody knows, at first
 } // namespace
 
@@ -136,8 +136,20 @@ Amounts Scheduler::State::least_until(At at, TimePoint until) const {
 
 bool Scheduler::State::keep_places_before(LotId next) {
   const auto possible = [this](LotId id) { return lots[id].impossible != nodes.facts_version(); };
-  if (lots.first(anything, waits_bit, possible) == next)
+  if (lots.leads(next) && possible(next))
     return false;
+  const LotId first = lots.first(anything, waits_bit, possible);
+  if (first == next)
+    return false;
+  // Mostly the first in line has its place already, and nobody else is to have one.
+  if (first != nobody && looked_at_others && lots[first].queue == lots[next].queue) {
+    const Backfill mode = lots.queue_of(first).settings.backfill;
+    if (mode == Backfill::greedy && !lots[first].overdue)
+      return false;
+    if ((mode == Backfill::easy || mode == Backfill::greedy) &&
+        reservation_of(first, lots[first].head) != nobody)
+      return false;
+  }
   if (keep_places(lots[next].queue, next))
     return true;
   if (looked_at_others)
@@ -396,8 +408,7 @@ void Scheduler::State::serve_reservations() {
       place_head(id); // where it fits now; if it does not, it gets a place kept again
       continue;
     }
-    const FlightId f = flight_of(job_id, at);
-    wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::kept);
+    wish(job_id, *jobs.find(job_id), at, 1, 1, Why::kept);
   }
   nodes.settle(clock);
 }
@@ -420,7 +431,7 @@ void Scheduler::State::fill_reserved() {
       now_filled.push_back(*before);
       continue;
     }
-    while (flights.wishes() < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
+    while (!wished_enough() && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
            nodes[at].reservations > 0) {
       Amounts want(nodes.free(at).begin(), nodes.free(at).end());
       for (std::int64_t& w : want)
@@ -451,8 +462,7 @@ void Scheduler::State::fill_reserved() {
         continue;
       }
       const JobId job = lots[id].head;
-      const FlightId f = flight_of(job, at);
-      wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::filled);
+      wish(job, *jobs.find(job), at, 1, 1, Why::filled);
     }
   }
   filled = std::move(now_filled);

@@ -10,6 +10,8 @@
 namespace reeve::sched {
 
 constexpr std::size_t wishes_max = 20'000;   // on their way at once
+constexpr std::size_t pass_wishes = 1'000;   // in one pass: what is wished stays in the cache until
+                                             // it is sent, and the ledger need not wait for more
 constexpr std::uint32_t flight_max = 65'536; // tasks of one job on one node
 constexpr Duration sulk_first{2'000}, sulk_longest{1'000'000};
 
@@ -113,6 +115,9 @@ struct Scheduler::State {
   void on(const core::ConfigUpdated& c);
   void on(const core::TasksInterrupted& c) { unwatch(c.job, c.runs); }
   void on(const core::TasksToStop&) {}
+  /// What the change is about will be needed soon. A batch is about jobs that ended anywhere: one
+  /// by one, each would wait for memory several times.
+  void foresee(const core::Change& change, int step) const;
 
   SchedJob& add(JobId id, const core::KindPtr& kind, std::uint32_t tasks, TimePoint submitted,
                 bool held);
@@ -137,7 +142,7 @@ struct Scheduler::State {
   }
   void drop_if_over(FlightId id);
   /// Tells nodes, lots and the job what is expected of a flight now.
-  void expect(FlightId id);
+  void expect(FlightId id, SchedJob& job);
   void refuse(const core::RefusedPlacement& refused);
   void wake(TimePoint now);
   void learn(NodeId node, const JobResults& results);
@@ -159,7 +164,14 @@ struct Scheduler::State {
   [[nodiscard]] bool acceptable(const Lot& lot, At at, bool preferred) const;
   /// `n` of its tasks wait no longer: they join `out`.
   void take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out);
-  void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why = Why::ranked);
+  /// `slots`: more than it has there.
+  void wish(JobId id, SchedJob& job, At at, std::uint32_t tasks, std::uint32_t slots,
+            Why why = Why::ranked);
+  /// No more in this pass, or before some are answered.
+  [[nodiscard]] bool wished_enough() const {
+    return drafted.size() >= pass_wishes || flights.wishes() >= wishes_max;
+  }
+  bool cut_short = false; // the last pass: something may fit that was not looked at
   /// How many more tasks of the job may be in flight.
   [[nodiscard]] std::uint32_t allowance(const SchedJob& job) const;
   void pass_over(LotId id);

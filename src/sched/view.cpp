@@ -5,6 +5,9 @@
 #include <cmath>
 
 namespace reeve::sched {
+namespace {
+constexpr std::size_t completions_looked_at = 8; // nodes without room, for sct
+}
 
 std::uint32_t tasks_in(std::span<const TaskRun> runs) {
   std::uint32_t n = 0;
@@ -58,6 +61,27 @@ Scheduler::State::State() {
     const Amounts least = least_until(at, TimePoint::max());
     std::ranges::copy(least, shown.begin());
   };
+}
+
+void Scheduler::State::foresee(const core::Change& change, int step) const {
+  const auto* flight = std::get_if<core::FlightChanged>(&change);
+  if (!flight)
+    return;
+  if (step == 0) {
+    jobs.prefetch(flight->job);
+    return;
+  }
+  const SchedJob* job = jobs.find(flight->job);
+  const JobMore* more = job ? jobs.more_of(*job) : nullptr;
+  if (!more)
+    return;
+  if (step == 1) {
+    __builtin_prefetch(more);
+    if (const At at = nodes.find(flight->node); at != nowhere)
+      nodes.prefetch(at);
+  } else if (more->flights.size() == 1) {
+    flights.prefetch(*more->flights.begin());
+  }
 }
 
 // ---- nodes
@@ -231,7 +255,7 @@ void Scheduler::State::forget(JobId id) {
     for (const FlightId f : mine) {
       flights.drop_wishes(flights[f]);
       flights[f].confirmed = {};
-      expect(f);
+      expect(f, *job);
       drop_if_over(f);
     }
   }
@@ -431,20 +455,37 @@ void Scheduler::State::reckon(LotId id) {
   lot.run_time = run_time(*lot.measure);
   if (s.order != Order::sct || !lot.run_time)
     return;
-  // Completion on the best node: now where there is room, or later on the fastest.
+  // Completion on the best node: now where there is room, else of those that are idle soonest the
+  // one where it would be over first.
   At turn = nowhere - 1;
   const Measure& m = *lot.measure;
+  const Duration usual = *lot.run_time;
+  const auto here = [&](At at) {
+    return nodes[at].delay +
+           Duration(std::llround(static_cast<double>(usual.count()) * nodes[at].slowness));
+  };
   lot.wait = Duration(0);
-  At best = nodes.pick(Ranking::least_time_first, m.want, m.need, m.pool, turn, nullptr);
-  if (best == nowhere) {
-    best = nodes.pick(Ranking::least_time_first, anything, m.need, m.pool, turn, nullptr);
-    if (best != nowhere)
-      if (const auto start = earliest(best, m))
-        lot.wait = std::max(Duration(0), *start - clock);
+  const At best =
+    nodes.pick(Ranking::least_time_first, m.want, m.need, m.pool, turn, nullptr, usual);
+  if (best != nowhere) {
+    lot.run_time = here(best);
+    return;
   }
-  if (best != nowhere)
-    lot.run_time =
-      Duration(std::llround(static_cast<double>(lot.run_time->count()) * nodes[best].slowness));
+  std::size_t looked = 0;
+  auto least = Duration::max();
+  nodes.each_by_time(m.pool, [&](At at) {
+    if (!covers(nodes.whole(at), m.need))
+      return false;
+    if (const auto start = earliest(at, m)) {
+      const Duration wait = std::max(Duration(0), *start - clock);
+      if (wait + here(at) < least) {
+        least = wait + here(at);
+        lot.wait = wait;
+        lot.run_time = here(at);
+      }
+    }
+    return ++looked == completions_looked_at;
+  });
 }
 
 // ---- flights
@@ -456,6 +497,7 @@ FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
     return f;
   f = flights.add(id, node, at, of_job);
   Node& n = nodes[at];
+  flights[f].gang = lot_of(job).measure->gang;
   flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
   n.flights.push_back(f);
   if (lot_of(job).measure->exclusive)
@@ -482,9 +524,8 @@ void Scheduler::State::drop_if_over(FlightId f) {
   flights.erase(f, jobs.more(job).flights);
 }
 
-void Scheduler::State::expect(FlightId id) {
+void Scheduler::State::expect(FlightId id, SchedJob& job) {
   Flight& f = flights[id];
-  SchedJob& job = *jobs.find(f.job);
   JobMore& more = jobs.more(job);
   const Lot& lot = lots[job.lot];
   const core::Kind& kind = lot.kind();
@@ -602,7 +643,7 @@ void Scheduler::State::on(const core::FlightChanged& c) {
   flights[f].confirmed = {c.slots, c.in_flight};
   if (c.in_flight == 0)
     flights[f].runs.clear();
-  expect(f);
+  expect(f, *job);
   if (job->listed) // else it wants no more there; when it is listed again it is touched
     touch(f);
   drop_if_over(f);
@@ -616,7 +657,7 @@ void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
   if (f == no_flight)
     return;
   auto wish = flights.drop_wish(flights[f], p.runs);
-  expect(f);
+  expect(f, *job);
   const At at = flights[f].at;
   drop_if_over(f);
   if (!wish)
@@ -707,6 +748,14 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   const FlightId f = flight_of(results.job, *job, node);
   const At at = nodes.find(node);
   const auto took = [&](Duration time) {
+    // What is not run time: the way there and back, and getting ready. Known of slots that began
+    // together, with nothing given ahead.
+    if (at != nowhere && f != no_flight && flights[f].starts.size() == 1 &&
+        flights[f].expected.tasks == flights[f].expected.slots) {
+      const Duration rest = std::clamp(clock - flights[f].starts.begin()->time - time, Duration(0),
+                                       Duration(std::chrono::hours(1)));
+      nodes[at].delay += (rest - nodes[at].delay) / 8;
+    }
     if (!estimate)
       return;
     if (const auto usual = estimate->median(); usual && at != nowhere && usual->count() > 1'000) {

@@ -253,6 +253,32 @@ TEST(ranking, least_time_first_prefers_nodes_where_tasks_were_over_sooner) {
   EXPECT_EQ(w.in_flight(fast, job), 1u);
 }
 
+TEST(ranking, least_time_first_counts_the_wait_for_the_start_and_the_tasks_own_run_time) {
+  World w;
+  w.configure({{"queue.default.ranking", "least-time-first"}});
+  const NodeId near = w.node("near", cpus(1)), far = w.node("far", cpus(1));
+  for (int i = 0; i < 40; ++i) { // far is twice as fast, and needs four minutes to begin
+    w.submit(task("x"));
+    w.submit(task("x"));
+    w.settle();
+    std::map<NodeId, Placement> there;
+    for (const Placement& p : std::vector<Placement>(w.placed.end() - 2, w.placed.end()))
+      there[p.node] = p;
+    ASSERT_EQ(there.size(), 2u);
+    w.now += minutes(2);
+    w.finish(near, there[near].job, there[near].runs[0], minutes(2));
+    w.now += minutes(3);
+    w.finish(far, there[far].job, there[far].runs[0], minutes(1));
+  }
+  const JobId brief = w.submit(task("brief", 1, minutes(1)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(near, brief), 1u);
+  w.finish(near, brief, {0, 1, 1}, Duration(0));
+  const JobId lengthy = w.submit(task("lengthy", 1, hours(2)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(far, lengthy), 1u);
+}
+
 // ---- shares
 
 TEST(fair, gives_the_dominant_resource_fairness_papers_example) {
