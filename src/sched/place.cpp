@@ -89,9 +89,8 @@ void Scheduler::State::place() {
   no_room_at = nodes.gains();
   serve_reservations();
   bool finished = true;
-  std::size_t moved = 0;
   for (;;) {
-    if (wished_enough() || moved > moves_max) {
+    if (wished_enough()) {
       finished = false;
       break;
     }
@@ -101,11 +100,9 @@ void Scheduler::State::place() {
       break;
     if (at_limit(id))
       continue;
-    if (keep_places_before(id)) {
-      ++moved;
+    if (keep_places_before(id))
       continue;
-    }
-    if (!place_head(id))
+    if (!place_beside_its_own(id))
       pass_over(id);
   }
   fill_reserved();

@@ -162,42 +162,39 @@ bool Scheduler::State::keep_places_before(LotId next) {
   return changed;
 }
 
-bool Scheduler::State::keep_places(std::uint32_t q, LotId next) {
-  Queue& queue = lots.queues()[q];
-  const bool own = lots[next].queue == q;
+std::vector<LotId> Scheduler::State::in_line(std::uint32_t q, LotId next, bool& blocked) const {
+  const Queue& queue = lots.queues()[q];
   const Backfill mode = queue.settings.backfill;
   const std::size_t depth = mode == Backfill::conservative ? queue.settings.backfill_depth : 1;
-  std::vector<LotId> wanted;
-  bool blocked = false; // somebody stands before `next`
+  std::vector<LotId> out;
   const auto visit = [&](LotId id) {
-    if (id == next || (!own && lots.before(next, id)))
+    if (next != nobody && (id == next || lots.before(next, id)))
       return true;
     if (lots[id].impossible == nodes.facts_version())
       return false;
     blocked = true;
     if (!lots[id].overdue && (mode == Backfill::greedy || mode == Backfill::strict))
       return true; // the overdue come first
-    wanted.push_back(id);
-    return wanted.size() >= depth;
+    out.push_back(id);
+    return out.size() >= depth;
   };
   lots.first_in(queue.shelf, anything, waits_bit, visit);
-  bool changed = false;
-  if (!wanted.empty()) {
-    const std::vector<std::uint32_t> present = queue.reservations;
-    for (const std::uint32_t r : present)
-      if (std::ranges::find(wanted, reservations[r].lot) == wanted.end()) {
-        unreserve(r);
-        changed = true;
-      }
-  }
-  for (const LotId id : wanted) {
+  return out;
+}
+
+bool Scheduler::State::keep_places(std::uint32_t q, LotId next) {
+  Queue& queue = lots.queues()[q];
+  bool blocked = false, changed = false;
+  for (const LotId id : in_line(q, next, blocked)) {
     if (reservation_of(id, lots[id].head) != nobody)
       continue;
-    if (!reserve(id))
+    if (reserve(id))
+      ++places_kept;
+    else
       lots[id].impossible = nodes.facts_version();
     changed = true;
   }
-  if (own && mode == Backfill::strict && blocked && !changed) {
+  if (lots[next].queue == q && queue.settings.backfill == Backfill::strict && blocked && !changed) {
     lots.set_shut(queue.shelf, true);
     shut_now.push_back(queue.shelf);
     return true;
@@ -205,6 +202,20 @@ bool Scheduler::State::keep_places(std::uint32_t q, LotId next) {
   if (changed)
     nodes.settle(clock);
   return changed;
+}
+
+bool Scheduler::State::place_beside_its_own(LotId id) {
+  const std::uint32_t r = reservation_of(id, lots[id].head);
+  if (r == nobody)
+    return place_head(id);
+  Reservation own = reservations[r];
+  unreserve(r);
+  nodes.settle(clock);
+  if (place_head(id))
+    return true;
+  keep(std::move(own));
+  nodes.settle(clock);
+  return false;
 }
 
 std::uint32_t Scheduler::State::reservation_of(LotId id, JobId job) const {
@@ -345,8 +356,21 @@ void Scheduler::State::unreserve(std::uint32_t r) {
 
 void Scheduler::State::serve_reservations() {
   looked_at_others = false;
+  places_kept = 0;
   if (reservations.size() == free_reservations.size())
     return;
+  // Who is not among the first any more gives up its place here, and nowhere else in a pass: were
+  // places taken away whenever somebody further in front is looked at, two lots could take each
+  // other's in turn, for ever.
+  for (std::uint32_t q = 0; q < lots.queues().size(); ++q)
+    if (const std::vector<std::uint32_t> present = lots.queues()[q].reservations;
+        !present.empty()) {
+      bool blocked = false;
+      const std::vector<LotId> wanted = in_line(q, nobody, blocked);
+      for (const std::uint32_t r : present)
+        if (!wanted.empty() && std::ranges::find(wanted, reservations[r].lot) == wanted.end())
+          unreserve(r);
+    }
   std::vector<std::uint32_t> active;
   for (std::uint32_t r = 0; r < reservations.size(); ++r)
     if (reservations[r].lot != nobody)
@@ -421,7 +445,6 @@ void Scheduler::State::fill_reserved() {
   std::ranges::sort(kept);
   kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
   std::vector<Filled> now_filled;
-  std::size_t moved = 0;
   for (const At at : kept) {
     // Time alone makes nobody fit who did not: the span that must stay free only grows.
     const auto before = std::ranges::find(filled, at, &Filled::at);
@@ -456,12 +479,11 @@ void Scheduler::State::fill_reserved() {
       }
       if (at_limit(id))
         continue;
-      if (keep_places_before(id)) {
-        if (++moved > moves_max)
-          return; // the next pass goes on
+      if (keep_places_before(id))
         continue;
-      }
       const JobId job = lots[id].head;
+      if (const std::uint32_t r = reservation_of(id, job); r != nobody)
+        unreserve(r);
       wish(job, *jobs.find(job), at, 1, 1, Why::filled);
     }
   }

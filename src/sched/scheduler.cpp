@@ -70,6 +70,10 @@ bool Scheduler::more() const {
   return state_->cut_short;
 }
 
+std::size_t Scheduler::places_kept() const {
+  return state_->places_kept;
+}
+
 std::optional<TimePoint> Scheduler::next_wake() const {
   std::optional<TimePoint> next = state_->nodes.next_wake();
   if (!state_->timers.empty() && (!next || state_->timers.begin()->at < *next))

@@ -40,10 +40,6 @@ struct Reservation {
   TimePoint good_until = {};
 };
 
-/// Places kept or moved in one pass before what would be placed next: two lots that want the same
-/// place could push each other away for ever.
-constexpr std::size_t moves_max = 64;
-
 struct Scheduler::State {
   State();
 
@@ -191,9 +187,17 @@ struct Scheduler::State {
   // ---- reserve.cpp
   /// What stands before `next` and finds no room gets a place kept. True: something changed, look
   /// again.
+  /// Only adds: between two placements, or lots passed over, a pass keeps at most `backfill_depth`
+  /// places a queue, so it ends.
   bool keep_places_before(LotId next);
   bool keep_places(std::uint32_t queue, LotId next);
-  bool reserve(LotId id); // false: no node is large enough
+  /// Those of a queue who have places kept, in order, as far as they stand before `next` (nobody:
+  /// all). `blocked`: somebody stands there, with a place or not.
+  [[nodiscard]] std::vector<LotId> in_line(std::uint32_t queue, LotId next, bool& blocked) const;
+  /// place_head, as if no place were kept for it; that is given up when it starts.
+  bool place_beside_its_own(LotId id);
+  std::size_t places_kept = 0; // in this pass, anew
+  bool reserve(LotId id);      // false: no node is large enough
   void keep(Reservation reservation);
   void unreserve(std::uint32_t reservation);
   [[nodiscard]] std::uint32_t reservation_of(LotId id,
