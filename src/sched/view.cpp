@@ -643,6 +643,8 @@ void Scheduler::State::on(const core::FlightChanged& c) {
   flights[f].confirmed = {c.slots, c.in_flight};
   if (c.in_flight == 0)
     flights[f].runs.clear();
+  for (const TaskRun& run : c.runs)
+    add_to(flights[f].runs, run);
   expect(f, *job);
   if (job->listed) // else it wants no more there; when it is listed again it is touched
     touch(f);

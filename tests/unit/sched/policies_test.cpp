@@ -1007,6 +1007,32 @@ TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
   EXPECT_EQ(w.running(old), 4u);
 }
 
+TEST(preemption, makes_room_also_among_what_ran_before_the_master_began) {
+  World w;
+  w.configure({{"queue.default.order", "priority"}, {"queue.default.preempt", "true"}});
+  const NodeId a = w.node("a", cpus(4));
+  JobSpec low = World::spec(4, cpus(1));
+  low.priority = -5;
+  low.estimate = hours(9);
+  const JobId old = w.submit(low);
+  w.settle();
+  ASSERT_EQ(w.tasks_on(a), 4u);
+  core::Changes all; // as after a restart, or in a new leader
+  w.cluster.describe(all);
+  w.scheduler.reset(all);
+  JobSpec high = World::spec(1, cpus(2));
+  high.priority = 5;
+  w.submit(high);
+  std::vector<core::Preempt> asked;
+  for (const core::Command& command : w.scheduler.decide(w.now))
+    if (const auto* preempt = std::get_if<core::Preempt>(&command))
+      asked.push_back(*preempt);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].job, old);
+  EXPECT_EQ(asked[0].runs, (std::vector<TaskRun>{{2, 2, 1}})); // no more than needed
+  w.run(asked[0]); // and the ledger agrees that they run there
+}
+
 // ---- explanations
 
 TEST(dry_run, says_where_it_would_go_and_changes_nothing) {
