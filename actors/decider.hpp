@@ -1,6 +1,7 @@
 // What all deciders have in common: a view fed by committed batches, a refusal that is news, and
 // wishes for the ledger. `Core` is a plain class with reset(changes), apply(changes), decide(now)
-// and refused(command, error), or refused(placements) when it places; suspect(nodes) when it cares.
+// and refused(command, error), or refused(placements) when it places; suspect(nodes) when it cares;
+// more() when it decides in pieces.
 // The shells that derive from this add what else they take.
 #pragma once
 
@@ -70,6 +71,9 @@ private:
         const TimePoint begun = steady_now();
         if (auto commands = core_.decide(now()); !commands.empty())
           post(this, directory_->ledger, Wishes{std::move(commands)});
+        if constexpr (requires { core_.more(); })
+          if (core_.more())
+            think_soon();
         const TimePoint finished = steady_now();
         pass_.took(finished - begun);
         decided();

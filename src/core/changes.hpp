@@ -113,12 +113,14 @@ struct HoldChanged {
 struct TasksTaken {
   Placement placement;
 };
-/// A (node, job) allocation after a change; in_flight 0: it is over.
+/// A (node, job) allocation after a change; in_flight 0: it is over. `runs`: its tasks, told only
+/// when the whole cluster is described.
 struct FlightChanged {
   NodeId node;
   JobId job;
   std::uint32_t in_flight = 0, slots = 0;
   KindPtr kind = {};
+  std::vector<TaskRun> runs = {};
 };
 /// Attempts that ended without a result that counts as final: recovery decides what becomes of
 /// them. All of `runs` share the tally.

@@ -5,6 +5,8 @@
 
 #include "messages/entries.hpp"
 
+#include <set>
+
 namespace reeve::core {
 
 using BeginEpoch = EpochStarted;
@@ -69,13 +71,14 @@ struct SubmitJobs { // specs have passed validate(); one Raw (a JobSpec map) eac
   std::vector<Raw> specs;
 };
 struct GrantLease {
-  std::string node; // empty: any node with room, the one with the most of it
+  std::string node; // empty: any node with room, the one with the most of it, but none of `not_on`
   std::string owner;
   Resources resources;
   Duration duration{0};
   Bytes key;
   std::string queue = {};
   std::vector<Limit> limits = {};
+  std::set<NodeId> not_on = {};
 };
 struct RenewLease {
   LeaseId lease;

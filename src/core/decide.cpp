@@ -663,7 +663,7 @@ private:
         }
     if (is_zero(c.resources))
       return refuse(Code::bad_field, "resources", "ask for at least one resource");
-    const Node* node = c.node.empty() ? roomiest(c.resources) : nullptr;
+    const Node* node = c.node.empty() ? roomiest(c.resources, c.not_on) : nullptr;
     if (!c.node.empty()) {
       const auto at = s_.node_names.find(c.node);
       if (at == s_.node_names.end())
@@ -672,7 +672,8 @@ private:
     }
     if (!node)
       return refuse(Code::no_capacity, "resources",
-                    "no node has " + to_text(c.resources) + " available");
+                    "no node has " + to_text(c.resources) + " available" +
+                      (c.not_on.empty() ? "" : ", beside those that are suspect"));
     if (auto error = node_refusal(*node, now_))
       return refuse(std::move(*error));
     if (const Resources available = node->available();
@@ -691,11 +692,11 @@ private:
     out_.node = fact.node;
     accept(fact, 1);
   }
-  const Node* roomiest(const Resources& need) const {
+  const Node* roomiest(const Resources& need, const std::set<NodeId>& not_on) const {
     const Node* best = nullptr;
     std::int64_t most = 0;
     for (const auto& [id, node] : s_.nodes) {
-      if (!node.takes_work(now_))
+      if (!node.takes_work(now_) || not_on.contains(id))
         continue;
       if (const std::int64_t times = times_fitting(need, node.available(), 1'000'000'000);
           times > most) {

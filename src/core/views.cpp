@@ -522,10 +522,9 @@ void Cluster::describe(Changes& changes) const {
                                            mark.tally(),
                                            {}});
     }
-    for (const auto& [node, allocation] : job.extra->allocations) {
-      changes.push_back(
-        FlightChanged{node, id, allocation.in_flight, allocation.slots, job.kind->kind});
-    }
+    for (const auto& [node, allocation] : job.extra->allocations)
+      changes.push_back(FlightChanged{node, id, allocation.in_flight, allocation.slots,
+                                      job.kind->kind, allocation.runs});
   });
 }
 

@@ -248,7 +248,7 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const Explain& questio
 void Ledger::handle(Peer peer, std::uint64_t correlation, const Allocate& message, TimePoint now) {
   const auto outcome =
     execute(core::GrantLease{message.node, message.owner, message.resources, message.duration,
-                             message.key, message.queue, message.limits},
+                             message.key, message.queue, message.limits, suspects_},
             now);
   if (outcome.error)
     return reply_error(peer, correlation, *outcome.error);

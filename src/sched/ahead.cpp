@@ -52,8 +52,12 @@ bool Scheduler::State::first_claim(const Flight& flight, LotId id) {
 void Scheduler::State::give_ahead() {
   const GlobalSettings& s = lots.settings().global();
   for (const FlightId f : std::exchange(touched, {})) {
+    if (flights.wishes() >= wishes_max) { // until some are answered
+      touched.push_back(f);
+      continue;
+    }
     flights[f].touched = false;
-    if (!flights[f].job || flights.wishes() >= wishes_max)
+    if (!flights[f].job)
       continue;
     SchedJob& job = *jobs.find(flights[f].job);
     if (!job.listed)
@@ -85,7 +89,7 @@ void Scheduler::State::give_ahead() {
     const auto more = static_cast<std::uint32_t>(
       std::min<std::uint64_t>({target - load.tasks, ready(job), allowance(job)}));
     if (more > 0)
-      wish(flights[f].job, at, more, load.slots);
+      wish(flights[f].job, job, at, more, 0);
   }
 }
 
@@ -104,7 +108,7 @@ void Scheduler::State::fill_exclusive(FlightId f) {
     job.lot, within_limits(lot_of(job), flight.at, static_cast<std::uint32_t>(fits)));
   if (n > 0) {
     const auto more = static_cast<std::uint32_t>(n);
-    wish(flight.job, flight.at, more, flight.expected.slots + more);
+    wish(flight.job, job, flight.at, more, more);
   }
 }
 

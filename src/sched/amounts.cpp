@@ -40,7 +40,13 @@ bool Columns::add_for(const core::Kind& kind) {
 }
 
 Amounts Columns::of(const Resources& r, std::int64_t rest) const {
-  Amounts out(columns_.size(), rest);
+  Amounts out(columns_.size());
+  fill(r, rest, out);
+  return out;
+}
+
+void Columns::fill(const Resources& r, std::int64_t rest, std::span<std::int64_t> out) const {
+  std::ranges::fill(out, rest);
   for (std::size_t i = 0; i < columns_.size(); ++i)
     switch (columns_[i].what) {
     case What::cpu:
@@ -65,7 +71,6 @@ Amounts Columns::of(const Resources& r, std::int64_t rest) const {
     case What::open:
       break;
     }
-  return out;
 }
 
 Amounts Columns::need_of(const core::Kind& kind, bool use_reserve) const {

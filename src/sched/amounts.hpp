@@ -56,6 +56,7 @@ public:
   [[nodiscard]] Amounts booking_of(const core::Kind& kind) const;
   /// Amounts of plain resources; `rest` in the columns that are none.
   [[nodiscard]] Amounts of(const Resources& resources, std::int64_t rest) const;
+  void fill(const Resources& resources, std::int64_t rest, std::span<std::int64_t> out) const;
   [[nodiscard]] bool is_resource(std::size_t column) const;
   /// "vcores", "memory", "gpu" …
   [[nodiscard]] std::string name_of(std::size_t column) const;

@@ -8,7 +8,7 @@ namespace reeve::sched {
 FlightId Flights::find(JobId job, NodeId node, const Few<FlightId>& of_job) const {
   if (of_job.size() <= listed) {
     for (const FlightId id : of_job)
-      if (flights_[id].node == node)
+      if ((*this)[id].node == node)
         return id;
     return no_flight;
   }
@@ -19,13 +19,14 @@ FlightId Flights::find(JobId job, NodeId node, const Few<FlightId>& of_job) cons
 FlightId Flights::add(JobId job, NodeId node, At at, Few<FlightId>& of_job) {
   FlightId id;
   if (free_.empty()) {
-    id = static_cast<FlightId>(flights_.size());
-    flights_.emplace_back();
+    if (used_ == pages_.size() * page_flights)
+      pages_.push_back(std::make_unique<Flight[]>(page_flights));
+    id = used_++;
   } else {
     id = free_.back();
     free_.pop_back();
   }
-  Flight& flight = flights_[id];
+  Flight& flight = (*this)[id];
   flight.job = job;
   flight.node = node;
   flight.at = at;
@@ -33,16 +34,16 @@ FlightId Flights::add(JobId job, NodeId node, At at, Few<FlightId>& of_job) {
   of_job.push_back(id);
   if (of_job.size() > listed)
     for (const FlightId f : of_job.all().last(of_job.size() == listed + 1 ? listed + 1 : 1))
-      if (!std::exchange(flights_[f].hashed, true))
-        by_pair_.emplace(Pair{job, flights_[f].node}, f);
+      if (!std::exchange((*this)[f].hashed, true))
+        by_pair_.emplace(Pair{job, (*this)[f].node}, f);
   return id;
 }
 
 void Flights::erase(FlightId id, Few<FlightId>& of_job) {
-  Flight& flight = flights_[id];
+  Flight& flight = (*this)[id];
   const FlightId last = of_job.back();
   of_job[flight.in_job] = last;
-  flights_[last].in_job = flight.in_job;
+  (*this)[last].in_job = flight.in_job;
   of_job.pop_back();
   if (flight.hashed)
     by_pair_.erase(Pair{flight.job, flight.node});

@@ -46,8 +46,8 @@ enum class Why : std::uint8_t {
   filled, // it fills the time until a place kept for another is needed
 };
 
-struct Flight {
-  JobId job; // 0: free to be used
+struct alignas(64) Flight { // two lines of the cache
+  JobId job;                // 0: free to be used
   NodeId node;
   At at = nowhere;
   Load confirmed;
@@ -57,6 +57,7 @@ struct Flight {
   WishId wish = no_wish; // the oldest: in the order in which the ledger will judge them
   bool draft = false;    // the last wish is not sent yet
   bool touched = false;  // may want more tasks
+  bool gang = false;     // of a job all of whose tasks run at once
   bool hashed = false;   // found by hash, else by its job's list
   Why why = Why::before; // of its newest slot
   std::uint32_t in_node = 0, in_job = 0; // its places in the lists there
@@ -70,17 +71,25 @@ struct Flight {
 /// The flights, and the wishes on their way.
 class Flights {
 public:
+  /// It will be asked for soon.
+  void prefetch(FlightId id) const {
+    const Flight* flight = &(*this)[id];
+    __builtin_prefetch(flight);
+    __builtin_prefetch(&flight->runs);
+  }
   /// `of_job`: all flights of the job.
   [[nodiscard]] FlightId find(JobId job, NodeId node, const Few<FlightId>& of_job) const;
   /// Adds it to the job's list as well.
   FlightId add(JobId job, NodeId node, At at, Few<FlightId>& of_job);
   void erase(FlightId id, Few<FlightId>& of_job);
-  Flight& operator[](FlightId id) { return flights_[id]; }
-  [[nodiscard]] const Flight& operator[](FlightId id) const { return flights_[id]; }
+  Flight& operator[](FlightId id) { return pages_[id / page_flights][id % page_flights]; }
+  [[nodiscard]] const Flight& operator[](FlightId id) const {
+    return pages_[id / page_flights][id % page_flights];
+  }
   template<class F> void each(F&& f) {
-    for (FlightId id = 0; id < flights_.size(); ++id)
-      if (flights_[id].job)
-        f(id, flights_[id]);
+    for (FlightId id = 0; id < used_; ++id)
+      if (Flight& flight = (*this)[id]; flight.job)
+        f(id, flight);
   }
 
   /// A new wish, the flight's newest.
@@ -114,7 +123,9 @@ private:
       return (p.job.value << 24 ^ p.node.value) * 0x9E3779B97F4A7C15ULL;
     }
   };
-  std::vector<Flight> flights_;
+  static constexpr std::size_t page_flights = 1'024;
+  std::vector<std::unique_ptr<Flight[]>> pages_; // never moved: there may be a million of them
+  FlightId used_ = 0;                            // of the pages, whether free now or not
   std::vector<FlightId> free_;
   std::unordered_map<Pair, FlightId, PairHash> by_pair_; // of jobs that have had more than `listed`
   std::vector<Wish> wishes_;

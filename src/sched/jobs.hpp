@@ -21,7 +21,7 @@ struct JobRare {
 };
 
 /// What a job has only once something of it was placed, requeued or refused.
-struct JobMore {
+struct alignas(64) JobMore {
   std::vector<TaskRun> ready; // besides the fresh ones, sorted
   Few<FlightId> flights;
   std::uint32_t tasks = 0, slots = 0; // expected
@@ -53,6 +53,11 @@ public:
   [[nodiscard]] SchedJob* find(JobId id);
   [[nodiscard]] const SchedJob* find(JobId id) const { return const_cast<Jobs*>(this)->find(id); }
   SchedJob& add(JobId id); // must not be there
+  /// It will be asked for soon.
+  void prefetch(JobId id) const {
+    if (const Page* page = page_of(id))
+      __builtin_prefetch(&page->jobs[id.value % page_jobs]);
+  }
   void erase(JobId id);
   JobMore& more(SchedJob& job) {
     if (job.more == nobody) {

@@ -242,6 +242,15 @@ LotId Lots::join(const core::KindPtr& kind, std::uint32_t tasks) {
   if (first_of_kind) {
     measure.kind = kind;
     measure.pool = nodes_.pool_of(kind);
+    measure.told = kind->estimate;
+    measure.overcommit = kind->overcommit;
+    measure.gang = kind->gang;
+    measure.exclusive = kind->exclusive;
+    measure.limits = !kind->limits.empty();
+    measure.limits_per_node =
+      std::ranges::any_of(kind->limits, [](const Limit& limit) { return limit.per_node; });
+    measure.affinity = !kind->affinity.empty();
+    measure.spread = !kind->spread.empty();
     reckon(measure);
   }
   ++measure.lots;
@@ -330,21 +339,22 @@ std::uint64_t Lots::mask_of(const Lot& lot) {
 void Lots::place(LotId id) {
   Lot& lot = lots_[id];
   Ranked& tree = shelves_[lot.shelf].tree;
-  if (lot.shelved)
-    tree.update(id, key_of(lot), lot.measure->less, mask_of(lot));
-  else
-    tree.insert(id, key_of(lot), lot.measure->less, mask_of(lot));
+  const bool other = lot.shelved ? tree.update(id, key_of(lot), lot.measure->less, mask_of(lot))
+                                 : tree.insert(id, key_of(lot), lot.measure->less, mask_of(lot));
   lot.shelved = true;
-  settle(lot.shelf);
+  ++version_;
+  if (other)
+    settle(lot.shelf);
 }
 
 void Lots::take_off(LotId id) {
   Lot& lot = lots_[id];
   if (!lot.shelved)
     return;
-  shelves_[lot.shelf].tree.erase(id);
   lot.shelved = false;
-  settle(lot.shelf);
+  ++version_;
+  if (shelves_[lot.shelf].tree.erase(id))
+    settle(lot.shelf);
 }
 
 void Lots::set_open(LotId id, bool open) {
@@ -391,6 +401,16 @@ bool Lots::before(LotId a, LotId b) const {
   return a < b;
 }
 
+bool Lots::leads(LotId id) const {
+  const Lot& lot = lots_[id];
+  if (!lot.shelved || shelves_[lot.shelf].tree.first_id() != id)
+    return false;
+  for (ShelfId s = lot.shelf; shelves_[s].above != nobody; s = shelves_[s].above)
+    if (!shelves_[s].shelved || shelves_[shelves_[s].above].tree.first_id() != s)
+      return false;
+  return true;
+}
+
 void Lots::next_in_turn(At at) {
   turn_ = at - 1; // nowhere before the first
   for (Queue& queue : queues_)
@@ -427,6 +447,7 @@ void Lots::reckon_left(Shelf& shelf) const {
 }
 
 void Lots::charge(LotId id, std::int64_t n) {
+  ++version_;
   Lot& lot = lots_[id];
   lot.running += n;
   queues_[lot.queue].running += n;
@@ -536,6 +557,7 @@ bool Lots::any_limits() const {
 }
 
 void Lots::settle(ShelfId id) {
+  ++version_;
   Amounts most;
   for (; shelves_[id].above != nobody; id = shelves_[id].above) {
     Shelf& shelf = shelves_[id];

@@ -48,6 +48,8 @@ public:
         pop();
     }
   }
+  /// A job that is likely to be the first when the first is gone; 0: none.
+  [[nodiscard]] JobId second() const { return head_ + 1 < ids_.size() ? ids_[head_ + 1] : JobId(); }
   /// Every job in the line, good or not, in no order.
   template<class F> void each(F&& f) const {
     for (std::size_t i = head_; i < ids_.size(); ++i)
@@ -73,6 +75,12 @@ struct Measure {
   Amounts less; // the need as the trees hold it
   std::uint32_t lots = 0;
   EstimatePtr estimate; // null: nothing is learned of it
+  // What is asked of the kind at every placement; it lies elsewhere.
+  Duration told{0}; // its estimate
+  bool overcommit = false, gang = false, exclusive = false;
+  bool limits = false, limits_per_node = false, affinity = false, spread = false;
+  /// A node with room may be refused.
+  [[nodiscard]] bool picky() const { return affinity || limits_per_node; }
 };
 
 struct Lot {
@@ -208,8 +216,17 @@ public:
   [[nodiscard]] std::uint64_t rank_of(LotId lot) const { return key_of(lots_[lot]).major; }
   /// Is a served before b?
   [[nodiscard]] bool before(LotId a, LotId b) const;
+  /// Is it the very first of all that wait? Cheaper than `first`; what may not be served counts.
+  [[nodiscard]] bool leads(LotId lot) const;
   /// Everything may be needed: finds any lot.
   [[nodiscard]] Amounts anything() const;
+  /// Grows with every change of what waits, and of what it may use.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
+  /// Some lot has a bit of the mask.
+  [[nodiscard]] bool any(std::uint64_t mask) const {
+    const Ranked& tree = shelves_[root_].tree;
+    return tree.size() > 0 && (tree.mask() & mask) != 0;
+  }
   [[nodiscard]] ShelfId root() const { return root_; }
 
 private:
@@ -297,6 +314,7 @@ private:
   std::map<LeaseId, Held> held_;
   At turn_ = nowhere - 1; // of a new queue
   ShelfId root_ = nobody;
+  std::uint64_t version_ = 0;
   Ranked::Where lot_where_, shelf_where_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 namespace reeve::sched {
 
@@ -19,6 +20,22 @@ std::uint64_t mix(std::uint64_t x) { // splitmix64, Steele, Lea and Flood, OOPSL
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
   return x ^ (x >> 31);
 }
+
+// Small differences of what was learned of nodes are noise: they count in steps.
+constexpr std::int64_t speed_steps = 20; // 5 %
+std::uint64_t speed_step(double slowness) {
+  return static_cast<std::uint64_t>(std::clamp(slowness, 0.0, 1e6) * speed_steps);
+}
+/// 4 an octave, from 1 ms on.
+std::uint64_t delay_step(Duration delay) {
+  const double ms = static_cast<double>(delay.count()) / 1000;
+  return ms <= 1 ? 0 : 1 + static_cast<std::uint64_t>(std::min(4 * std::log2(ms), 120.0));
+}
+Duration least_delay(std::uint64_t step) {
+  return step == 0 ? Duration(0)
+                   : Duration(static_cast<std::int64_t>(
+                       1000 * std::exp2(static_cast<double>(step - 1) / 4)));
+}
 /// Doubles of 0 and above, in their order.
 std::uint64_t ordered(double x) {
   return std::bit_cast<std::uint64_t>(std::max(x, 0.0));
@@ -31,26 +48,23 @@ Nodes::Nodes() : dirty_(columns_.size(), dirty_where_) {
 }
 
 At Nodes::find(NodeId node) const {
-  const auto at = by_id_.find(node);
-  return at == by_id_.end() ? nowhere : at->second;
+  return node.value < by_id_.size() ? by_id_[node.value] : nowhere;
 }
 
 bool Nodes::may_work(At at, TimePoint now) const {
   const Node& n = nodes_[at];
-  return n.known && n.facts.state == NodeState::up && !n.suspect && !n.facts.draining &&
-         !n.facts.closed && n.facts.quarantined <= now;
+  return n.known && n.works && !n.suspect && n.facts.quarantined <= now;
 }
 
 bool Nodes::takes_work(At at, TimePoint now) const {
   const Node& n = nodes_[at];
-  return may_work(at, now) && n.sulking <= now && (!n.facts.pulls || n.asks);
+  return may_work(at, now) && n.sulking <= now && (!n.pulls || n.asks);
 }
 
 void Nodes::suspect(std::set<NodeId> nodes) {
   suspects_ = std::move(nodes);
   for (At at = 0; at < nodes_.size(); ++at)
-    if (Node& node = nodes_[at];
-        node.known && node.suspect != suspects_.contains(node.facts.node)) {
+    if (Node& node = nodes_[at]; node.known && node.suspect != suspects_.contains(node.id)) {
       node.suspect = !node.suspect;
       ++facts_version_;
       touch(at);
@@ -84,9 +98,9 @@ bool Nodes::set_reserve(const std::map<std::string, std::uint32_t>& percents) {
 
 void Nodes::set_capacity(At at) {
   const core::NodeChanged& facts = nodes_[at].facts;
-  std::ranges::copy(columns_.of(facts.capacity, 0), row(capacity_, at).begin());
+  columns_.fill(facts.capacity, 0, row(capacity_, at));
   const auto out = row(whole_, at);
-  std::ranges::copy(columns_.of(facts.capacity, plenty), out.begin());
+  columns_.fill(facts.capacity, plenty, out);
   for (std::size_t c = 0; c < out.size(); ++c)
     switch (columns_[c].what) {
     case What::room:
@@ -113,8 +127,8 @@ void Nodes::set_capacity(At at) {
 
 void Nodes::set_base(At at, const Resources& available) {
   const core::NodeChanged& facts = nodes_[at].facts;
-  const Amounts plain = columns_.of(available, plenty);
   const auto base = row(base_, at);
+  columns_.fill(available, plenty, base);
   for (std::size_t c = 0; c < columns_.size(); ++c)
     switch (columns_[c].what) {
     case What::cpu_over:
@@ -130,7 +144,7 @@ void Nodes::set_base(At at, const Resources& available) {
       base[c] = amount_of(available, columns_[c].name) - kept(facts.capacity, columns_[c].name);
       break;
     default:
-      base[c] = plain[c];
+      break;
     }
 }
 
@@ -150,10 +164,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
     if (empty_.empty()) {
       at = static_cast<At>(nodes_.size());
       nodes_.emplace_back();
-      for (Amounts* rows : {&capacity_, &whole_, &base_, &wished_, &free_, &seen_})
-        rows->resize(rows->size() + columns_.size());
-      is_dirty_.push_back(false);
-      is_touched_.push_back(false);
+      row_length_ = columns_.size();
+      rows_.resize(rows_.size() + row_count * row_length_);
+      marks_.emplace_back();
       for (PoolData& pool : pools_)
         pool.fit.push_back(false);
     } else {
@@ -161,7 +174,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
       empty_.pop_back();
       nodes_[at] = Node();
     }
-    by_id_[facts.node] = at;
+    if (by_id_.size() <= facts.node.value)
+      by_id_.resize(facts.node.value + 1, nowhere);
+    by_id_[facts.node.value] = at;
     nodes_[at].known = true;
     ++count_;
     std::ranges::fill(row(wished_, at), 0);
@@ -174,6 +189,9 @@ At Nodes::changed(const core::NodeChanged& facts) {
     node.facts.labels != facts.labels || node.facts.executors != facts.executors;
   node.asks &= facts.incarnation == node.facts.incarnation;
   node.facts = facts;
+  node.id = facts.node;
+  node.works = facts.state == NodeState::up && !facts.draining && !facts.closed;
+  node.pulls = facts.pulls;
   node.suspect = suspects_.contains(facts.node);
   node.sulking = {};
   if (facts.quarantined != TimePoint{})
@@ -228,14 +246,19 @@ void Nodes::forgotten(NodeId id) {
   nodes_[at].known = false;
   sort_into_pools(at);
   nodes_[at] = Node();
-  by_id_.erase(id);
+  by_id_[id.value] = nowhere;
   empty_.push_back(at);
   --count_;
 }
 
 void Nodes::available(NodeId id, const Resources& available) {
   if (const At at = find(id); at != nowhere) {
-    nodes_[at].facts.available = available;
+    Resources& known = nodes_[at].facts.available;
+    known.cpu_milli = available.cpu_milli;
+    known.memory_bytes = available.memory_bytes;
+    known.disk_bytes = available.disk_bytes;
+    if (!known.named_milli.empty() || !available.named_milli.empty())
+      known.named_milli = available.named_milli;
     set_base(at, available);
     touch(at);
   }
@@ -256,15 +279,17 @@ void Nodes::wished(At at, const Amounts& booking, std::int64_t n) {
 }
 
 void Nodes::forget_wishes() {
-  std::ranges::fill(wished_, 0);
-  for (At at = 0; at < nodes_.size(); ++at)
+  for (At at = 0; at < nodes_.size(); ++at) {
+    std::ranges::fill(row(wished_, at), 0);
     if (nodes_[at].known)
       touch(at);
+  }
 }
 
 void Nodes::touch(At at) {
-  if (!is_touched_[at]) {
-    is_touched_[at] = true;
+  note(at);
+  if (!marks_[at].touched) {
+    marks_[at].touched = true;
     touched_.push_back(at);
   }
 }
@@ -277,7 +302,7 @@ void Nodes::settle(TimePoint now) {
   }
   for (std::size_t i = 0; i < touched_.size(); ++i) {
     const At at = touched_[i];
-    is_touched_[at] = false;
+    marks_[at].touched = false;
     refresh(at, now);
   }
   touched_.clear();
@@ -288,12 +313,16 @@ void Nodes::unlist(At at) {
   if (!node.listed)
     return;
   node.listed = false;
-  for (auto& index : indexes_)
-    if (index)
+  Marks& marks = marks_[at];
+  for (std::size_t r = 0; r < rankings; ++r)
+    if (auto& index = indexes_[r]; index && (r != by_time || std::exchange(marks.in_time, false)))
       index->tree.erase(at);
-  if (is_dirty_[at]) {
-    dirty_.erase(at);
-    is_dirty_[at] = false;
+  if (marks.dirty) {
+    marks.dirty = false;
+    --dirty_count_;
+    if (marks.in_dirty)
+      dirty_.erase(at);
+    marks.in_dirty = false;
   }
   std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
 }
@@ -303,13 +332,11 @@ void Nodes::refresh(At at, TimePoint now) {
   if (!node.known)
     return;
   const auto base = row(base_, at), wished_row = row(wished_, at), free_row = row(free_, at);
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
+  for (std::size_t c = 0; c < free_row.size(); ++c)
     free_row[c] = base[c] - wished_row[c];
-    if (columns_[c].what == What::room)
-      free_row[c] = room_of_node - node.room_used;
-    else if (columns_[c].what == What::idle)
-      free_row[c] = node.flights.empty() && node.leases == 0 ? 1 : 0;
-  }
+  free_row[Columns::room] = room_of_node - node.room_used;
+  if (idle_)
+    free_row[*idle_] = node.flights.empty() && node.leases == 0 ? 1 : 0;
   if (!takes_work(at, now) || node.exclusive) {
     unlist(at);
     if (node.sulking > now)
@@ -317,19 +344,23 @@ void Nodes::refresh(At at, TimePoint now) {
     return;
   }
   const auto seen_row = row(seen_, at);
-  Amounts& shown = scratch_;
-  shown.assign(free_row.begin(), free_row.end());
-  if (node.reservations > 0 && show_reserved)
-    show_reserved(at, shown);
+  std::span<const std::int64_t> shown = free_row;
+  if (node.reservations > 0 && show_reserved) {
+    scratch_.assign(free_row.begin(), free_row.end());
+    show_reserved(at, scratch_);
+    shown = scratch_;
+  }
   bool gained = false, changed = !node.listed;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
+  for (std::size_t c = 0; c < shown.size(); ++c) {
     gained |= shown[c] > seen_row[c];
     changed |= shown[c] != seen_row[c];
     seen_row[c] = shown[c];
   }
-  if (changed || indexes_[static_cast<std::size_t>(Ranking::least_time_first)])
+  if (indexes_[by_time])
+    late_in_time(at);
+  if (changed)
     for (std::size_t r = 0; r < rankings; ++r)
-      if (auto& index = indexes_[r]) {
+      if (auto& index = indexes_[r]; index && r != by_time) {
         const Key k = key(static_cast<Ranking>(r), at);
         if (node.listed)
           index->tree.update(at, k, seen_row, node.mask);
@@ -337,41 +368,97 @@ void Nodes::refresh(At at, TimePoint now) {
           index->tree.insert(at, k, seen_row, node.mask);
       }
   node.listed = true;
-  if (is_dirty_[at]) {
-    if (changed)
-      dirty_.update(at, {0, at}, seen_row, node.mask);
-  } else if (gained) {
-    is_dirty_[at] = true;
+  gains_ += gained ? 1 : 0;
+  Marks& marks = marks_[at];
+  if (!marks.dirty && gained) {
+    marks.dirty = true;
+    ++dirty_count_;
     dirty_list_.push_back(at);
-    dirty_.insert(at, {0, at}, seen_row, node.mask);
+    late(at);
+  } else if (marks.dirty && changed) {
+    late(at);
   }
 }
 
-void Nodes::clean() {
-  for (const At at : dirty_list_)
-    if (is_dirty_[at]) {
-      is_dirty_[at] = false;
-      dirty_.erase(at);
-    }
-  dirty_list_.clear();
+void Nodes::late_in_time(At at) {
+  if (!marks_[at].time_late) {
+    marks_[at].time_late = true;
+    time_late_.push_back(at);
+  }
 }
 
-void Nodes::most_dirty(Amounts& out) const {
+/// That order changes with every task that starts or ends, and is mostly asked for places to be
+/// kept: it is brought up to date when it is asked.
+void Nodes::list_by_time() {
+  Ranked& tree = indexes_[by_time]->tree;
+  for (const At at : time_late_) {
+    Marks& marks = marks_[at];
+    marks.time_late = false;
+    if (!nodes_[at].listed)
+      continue;
+    const Key k = key(Ranking::least_time_first, at);
+    if (marks.in_time)
+      tree.update(at, k, row(seen_, at), nodes_[at].mask);
+    else
+      tree.insert(at, k, row(seen_, at), nodes_[at].mask);
+    marks.in_time = true;
+  }
+  time_late_.clear();
+}
+
+void Nodes::late(At at) {
+  if (!marks_[at].late) {
+    marks_[at].late = true;
+    dirty_late_.push_back(at);
+  }
+}
+
+void Nodes::list_dirty() {
+  for (const At at : dirty_late_) {
+    Marks& marks = marks_[at];
+    marks.late = false;
+    if (!marks.dirty)
+      continue;
+    if (marks.in_dirty)
+      dirty_.update(at, {0, at}, row(seen_, at), nodes_[at].mask);
+    else
+      dirty_.insert(at, {0, at}, row(seen_, at), nodes_[at].mask);
+    marks.in_dirty = true;
+  }
+  dirty_late_.clear();
+}
+
+void Nodes::clean() {
+  for (const At at : dirty_list_) {
+    Marks& marks = marks_[at];
+    if (marks.in_dirty)
+      dirty_.erase(at);
+    marks.dirty = marks.in_dirty = false;
+  }
+  dirty_list_.clear();
+  dirty_count_ = 0;
+}
+
+void Nodes::most_dirty(Amounts& out) {
+  list_dirty();
   for (std::size_t c = 0; c < columns_.size(); ++c)
     out[c] = dirty_.most(c);
 }
 
-void Nodes::most(Amounts& out) const {
-  for (const auto& index : indexes_)
-    if (index) {
-      if (index->tree.size() == 0)
-        break;
-      out.resize(columns_.size());
-      for (std::size_t c = 0; c < columns_.size(); ++c)
-        out[c] = index->tree.most(c);
-      return;
-    }
+void Nodes::most(Amounts& out) {
+  std::size_t some = by_time; // the others are up to date
+  for (std::size_t r = 0; r < rankings; ++r)
+    if (indexes_[r] && r != by_time)
+      some = r;
   out.clear();
+  if (!indexes_[some])
+    return;
+  const Ranked& tree = index(static_cast<Ranking>(some)).tree;
+  if (tree.size() == 0)
+    return;
+  out.resize(columns_.size());
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    out[c] = tree.most(c);
 }
 
 bool Nodes::ask_for(const core::Kind& kind) {
@@ -390,6 +477,8 @@ bool Nodes::ask_for(const Column& column) {
 void Nodes::use_none() {
   for (auto& index : indexes_)
     index.reset();
+  for (Marks& marks : marks_)
+    marks.in_time = false;
 }
 
 void Nodes::set_seed(std::uint64_t seed) {
@@ -402,25 +491,24 @@ void Nodes::set_seed(std::uint64_t seed) {
 /// Columns or weights are others now: reckons everything anew. Rare.
 void Nodes::rebuild() {
   const std::size_t columns = columns_.size();
-  const std::size_t old = nodes_.empty() ? columns : base_.size() / nodes_.size();
+  const std::size_t old = row_length_;
+  ++gains_;
+  idle_ = columns_.find({What::idle, {}});
   if (old != columns) { // available and wished amounts of the new columns
-    Amounts wished_rows(nodes_.size() * columns, 0);
-    for (At at = 0; at < nodes_.size(); ++at)
+    const Amounts before = std::exchange(rows_, Amounts(nodes_.size() * row_count * columns, 0));
+    row_length_ = columns;
+    for (At at = 0; at < nodes_.size(); ++at) {
       for (std::size_t c = 0; c < old; ++c)
-        wished_rows[at * columns + c] = wished_[at * old + c];
-    wished_ = std::move(wished_rows);
-    capacity_.assign(nodes_.size() * columns, 0);
-    whole_.assign(nodes_.size() * columns, 0);
-    base_.assign(nodes_.size() * columns, 0);
-    free_.assign(nodes_.size() * columns, 0);
-    seen_.assign(nodes_.size() * columns, std::numeric_limits<std::int64_t>::min());
+        row(wished_, at)[c] = before[(at * row_count + wished_) * old + c];
+      std::ranges::fill(row(seen_, at), std::numeric_limits<std::int64_t>::min());
+    }
   }
   total_.assign(columns, 0);
   weights_.assign(columns, 0);
   for (At at = 0; at < nodes_.size(); ++at) {
     Node& node = nodes_[at];
     node.listed = false;
-    is_dirty_[at] = false;
+    marks_[at].dirty = marks_[at].in_dirty = marks_[at].in_time = false;
     if (!node.known)
       continue;
     if (old != columns)
@@ -440,18 +528,24 @@ void Nodes::rebuild() {
     if (index)
       index = std::make_unique<Index>(columns);
   dirty_list_.clear();
+  dirty_count_ = 0;
   dirty_where_.clear();
   dirty_ = Ranked(columns, dirty_where_);
 }
 
 Nodes::Index& Nodes::index(Ranking ranking) {
+  const bool is_by_time = ranking == Ranking::least_time_first;
   auto& wanted = indexes_[static_cast<std::size_t>(ranking)];
   if (!wanted) {
     wanted = std::make_unique<Index>(columns_.size());
     for (At at = 0; at < nodes_.size(); ++at)
-      if (nodes_[at].listed)
+      if (nodes_[at].listed) {
         wanted->tree.insert(at, key(ranking, at), row(seen_, at), nodes_[at].mask);
+        marks_[at].in_time |= is_by_time;
+      }
   }
+  if (is_by_time)
+    list_by_time();
   return *wanted;
 }
 
@@ -492,18 +586,18 @@ Key Nodes::key(Ranking ranking, At at) const {
   case Ranking::balance:
     return {ordered(used_share(at, nullptr)), at};
   case Ranking::least_time_first: {
-    // Steps of 5 %: small differences of speed are noise, the less busy node goes first.
-    const double steps = std::max(0.0, nodes_[at].slowness) * 20;
+    // As fast ones in the order of what they take to begin, then those first that are less busy.
     const auto busy = static_cast<std::uint64_t>(
       std::max<std::int64_t>(0, nodes_[at].busy_until.time_since_epoch().count()));
-    return {static_cast<std::uint64_t>(steps), busy / 1000 << 20 | (at & 0xFFFFF)};
+    return {speed_step(nodes_[at].slowness),
+            delay_step(nodes_[at].delay) << 56 | (busy >> 16 & 0xFFFFFFFFF) << 20 | (at & 0xFFFFF)};
   }
   }
   return {at, at};
 }
 
 At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
-               const Accept* accept) {
+               const Accept* accept, Duration run_time) {
   const Index& in = index(ranking);
   const std::vector<bool>& fit = pools_[pool].fit;
   const auto good = [&](At at) { return fit[at] && (!accept || (*accept)(at)); };
@@ -511,6 +605,9 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
   At found = nowhere;
   switch (ranking) {
   case Ranking::round_robin:
+    if (const At next = turn < nodes_.size() - 1 ? turn + 1 : 0; // mostly it is just the next
+        next < nodes_.size() && nodes_[next].listed && covers(seen(next), need) && good(next))
+      return turn = next;
     found = in.tree.first(want, mask, good, Key{std::uint64_t{turn} + 1, 0});
     if (found == nowhere)
       found = in.tree.first(want, mask, good);
@@ -549,8 +646,28 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
     return found;
   }
   case Ranking::pack:
-  case Ranking::least_time_first:
     return in.tree.first(want, mask, good);
+  case Ranking::least_time_first: {
+    // Of nodes that are as fast the first is the best; slower ones are looked at only as long as
+    // what they save at the beginning could make up for it.
+    Duration best = Duration::max();
+    for (Key from;;) {
+      const At at = in.tree.first(want, mask, good, from);
+      if (at == nowhere)
+        return found;
+      if (run_time <= Duration(0))
+        return at;
+      const std::uint64_t step = speed_step(nodes_[at].slowness);
+      const Duration run = run_time / speed_steps * static_cast<std::int64_t>(step);
+      if (const Duration over = run + least_delay(delay_step(nodes_[at].delay)); over < best) {
+        best = over;
+        found = at;
+      }
+      from = {step + 1, 0};
+      if (run + run_time / speed_steps >= best)
+        return found;
+    }
+  }
   }
   return nowhere;
 }
@@ -610,11 +727,13 @@ Pool Nodes::pool_of(const core::KindPtr& kind) {
     node.mask |= bit_of(pool);
     if (!node.listed)
       continue;
-    for (auto& in : indexes_)
-      if (in)
+    for (std::size_t r = 0; r < rankings; ++r)
+      if (auto& in = indexes_[r]; in && r != by_time)
         in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
-    if (is_dirty_[at])
-      dirty_.update(at, {0, at}, row(seen_, at), node.mask);
+    if (indexes_[by_time])
+      late_in_time(at);
+    if (marks_[at].dirty)
+      late(at);
   }
   return pool;
 }

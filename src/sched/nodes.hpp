@@ -26,23 +26,28 @@ constexpr std::uint64_t bit_of(Pool pool) {
   return std::uint64_t{1} << (pool % pool_bits);
 }
 
-struct Node {
-  core::NodeChanged facts;
+struct alignas(64) Node { // what a placement looks at comes first
+  NodeId id;
   bool known = false;
   bool listed = false;  // in the indexes
+  bool works = false;   // up, not draining, not closed
   bool suspect = false; // may be dead: no new work
+  bool pulls = false;   // is given work only when it asks
   bool asks = false;    // of one that pulls: may be given work
-  std::uint64_t mask = 0;
-  std::int64_t room_used = 0;
   std::uint32_t leases = 0;
-  std::vector<std::uint32_t> flights;
-  JobId exclusive; // has it alone
   std::uint32_t reservations = 0;
-  double slowness = 1;  // run times here, against those elsewhere
+  std::uint64_t version = 0; // another when something may be another here
+  std::vector<std::uint32_t> flights;
+  std::int64_t room_used = 0;
+  JobId exclusive; // has it alone
+  std::uint64_t mask = 0;
   TimePoint busy_until; // as far as is known
+  double slowness = 1;  // run times here, against those elsewhere
+  Duration delay{0};    // from a placement to the report of its end, the run time taken off
   TimePoint sulking;    // refused something; asked again then
   Duration sulk{0};
   std::map<std::string, std::uint32_t> limits; // tasks by the limits they carry, per node
+  core::NodeChanged facts;
 };
 
 class Nodes {
@@ -58,11 +63,21 @@ public:
   void wished(At at, const Amounts& booking, std::int64_t n);
   void forget_wishes(); // they are told again
   void touch(At at);
+  /// It will be asked for soon.
+  void prefetch(At at) const {
+    __builtin_prefetch(&nodes_[at]);
+    __builtin_prefetch(&nodes_[at].mask);
+    const std::int64_t* rows = row(base_, at).data();
+    __builtin_prefetch(rows);
+    __builtin_prefetch(rows + 8);
+  }
   /// All nodes that may be dead.
   void suspect(std::set<NodeId> nodes);
   [[nodiscard]] const std::set<NodeId>& suspects() const { return suspects_; }
   /// So much of each resource is kept on every node, in percent. True: columns were added.
   bool set_reserve(const std::map<std::string, std::uint32_t>& percents);
+  /// Something that others reckon with is another there now.
+  void note(At at) { nodes_[at].version = ++versions_; }
   /// Brings indexes up to date with everything touched. `now`: quarantines end, sulks pass.
   void settle(TimePoint now);
   [[nodiscard]] std::optional<TimePoint> next_wake() const {
@@ -95,6 +110,8 @@ public:
   [[nodiscard]] bool may_work(At at, TimePoint now) const;
   /// The values that nodes have of a label, sorted.
   [[nodiscard]] const std::set<std::string>& values_of(const std::string& label);
+  /// Grows when a node shows more of something.
+  [[nodiscard]] std::uint64_t gains() const { return gains_; }
   /// Grows with every change that could make an impossible kind possible.
   [[nodiscard]] std::uint64_t facts_version() const { return facts_version_; }
 
@@ -108,18 +125,23 @@ public:
   using Accept = std::function<bool(At)>;
   /// The first node by the ranking that is in the pool, shows at least `want` of each column
   /// (lowest for what is not needed) and is accepted (null: all are). `turn`: round-robin's memory.
+  /// `run_time`: expected on a node of usual speed, for least_time_first; 0: nobody knows, then the
+  /// fastest node is the first.
   At pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
-          const Accept* accept);
+          const Accept* accept, Duration run_time = Duration(0));
   /// Calls f for listed nodes of the pool, those that are expected to be idle soonest first, until
   /// it returns true.
   void each_by_time(Pool pool, const Accept& f);
   /// The most of each column that any listed node shows; empty: none is listed.
-  void most(Amounts& out) const;
+  void most(Amounts& out);
 
   // ---- nodes that have gained since the last clean()
-  [[nodiscard]] bool any_dirty() const { return dirty_.size() > 0; }
-  void most_dirty(Amounts& out) const;
-  [[nodiscard]] std::uint64_t dirty_mask() const { return dirty_.mask(); }
+  [[nodiscard]] bool any_dirty() const { return dirty_count_ > 0; }
+  void most_dirty(Amounts& out);
+  [[nodiscard]] std::uint64_t dirty_mask() {
+    list_dirty();
+    return dirty_.mask();
+  }
   void clean();
 
   /// What `seen` shows of a node with reservations, given what is free.
@@ -139,11 +161,13 @@ private:
     Ranked tree;
   };
 
-  [[nodiscard]] std::span<const std::int64_t> row(const Amounts& rows, At at) const {
-    return {rows.data() + at * columns_.size(), columns_.size()};
+  /// What is known of a node by columns, row by row; those of one node lie together.
+  enum Row : std::uint8_t { base_, wished_, free_, seen_, capacity_, whole_, row_count };
+  [[nodiscard]] std::span<const std::int64_t> row(Row which, At at) const {
+    return {rows_.data() + (at * row_count + which) * columns_.size(), columns_.size()};
   }
-  [[nodiscard]] std::span<std::int64_t> row(Amounts& rows, At at) {
-    return {rows.data() + at * columns_.size(), columns_.size()};
+  [[nodiscard]] std::span<std::int64_t> row(Row which, At at) {
+    return {rows_.data() + (at * row_count + which) * columns_.size(), columns_.size()};
   }
   void set_capacity(At at);
   void set_base(At at, const Resources& available);
@@ -151,6 +175,7 @@ private:
   void rebuild();
   void refresh(At at, TimePoint now);
   void unlist(At at);
+  void late(At at);
   [[nodiscard]] static bool fits_pool(const Node& node, const PoolData& pool);
   void sort_into_pools(At at);
   void count_total(At at, std::int64_t sign);
@@ -162,22 +187,35 @@ private:
   Columns columns_;
   std::vector<Node> nodes_;
   std::vector<At> empty_;
-  std::unordered_map<NodeId, At> by_id_;
+  std::vector<At> by_id_;
   std::size_t count_ = 0;
-  Amounts capacity_, whole_, base_, wished_, free_, seen_; // a row a node
+  Amounts rows_;
+  std::size_t row_length_ = 0;      // columns in rows_
+  std::optional<std::size_t> idle_; // the column
   Amounts scratch_;
   Amounts total_;
   std::vector<double> weights_; // of columns, for best-fit: 1 / the most a node has
   std::array<std::unique_ptr<Index>, rankings> indexes_;
   Ranked::Where dirty_where_;
   Ranked dirty_;
-  std::vector<At> dirty_list_;
-  std::vector<bool> is_dirty_, is_touched_;
+  /// Nodes that have gained. Their entries in dirty_ are brought up to date when it is asked.
+  void list_dirty();
+  std::vector<At> dirty_list_, dirty_late_;
+  std::size_t dirty_count_ = 0;
+  struct Marks {
+    bool dirty = false, in_dirty = false, late = false, touched = false;
+    bool in_time = false, time_late = false; // in the index by_time; it says something old
+  };
+  static constexpr auto by_time = static_cast<std::size_t>(Ranking::least_time_first);
+  void late_in_time(At at);
+  void list_by_time();
+  std::vector<At> time_late_;
+  std::vector<Marks> marks_;
   std::vector<At> touched_;
   std::set<std::pair<TimePoint, At>> wakes_; // ends of quarantines and sulks
   std::vector<PoolData> pools_;
   std::unordered_map<std::string, Pool> pool_names_;
-  std::uint64_t facts_version_ = 0;
+  std::uint64_t facts_version_ = 0, gains_ = 0, versions_ = 0;
   std::map<std::string, std::set<std::string>>
     label_values_; // those asked for, since the last change
   std::uint64_t label_values_version_ = 0;

@@ -8,14 +8,24 @@
 namespace reeve::sched {
 namespace {
 constexpr std::size_t placements_per_command = 500;
+
+/// On the same nodes, at least as much of everything.
+bool needs_as_much(const Measure& a, const Measure& b) {
+  if (a.pool != b.pool)
+    return false;
+  for (std::size_t c = 0; c < a.need.size(); ++c)
+    if (a.need[c] < b.need[c])
+      return false;
+  return true;
 }
+} // namespace
 
 // ---- which
 
 /// The first in order that may fit: an open lot on any node, a closed one on nodes that have
 /// gained.
 LotId Scheduler::State::candidate() {
-  Amounts want;
+  Amounts& want = envelope;
   nodes.most(want);
   if (want.empty())
     return nobody;
@@ -23,10 +33,11 @@ LotId Scheduler::State::candidate() {
     w = -w;
   const auto within_quota = [this](LotId id) {
     // The trees know quotas, but not what overcommit asks of them.
-    return !lots[id].kind().overcommit || lots.short_quota(id) == nobody;
+    return !lots[id].measure->overcommit || lots.short_quota(id) == nobody;
   };
   LotId found = lots.first(want, open_bit, within_quota);
-  if (nodes.any_dirty()) {
+  // Were none closed, what was found would be the first for nodes that have gained, too.
+  if (lots.any(closed_bit) && nodes.any_dirty()) {
     nodes.most_dirty(want);
     for (std::int64_t& w : want)
       w = -w;
@@ -38,6 +49,8 @@ LotId Scheduler::State::candidate() {
 }
 
 bool Scheduler::State::at_limit(LotId id) {
+  if (!lots[id].measure->limits)
+    return false;
   for (const Limit& limit : lots[id].kind().limits) {
     const auto at = limits.find(limit.name);
     if (limit.per_node || at == limits.end() || at->second < limit.most)
@@ -73,11 +86,11 @@ void Scheduler::State::unlimit(const std::string& name) {
 }
 
 void Scheduler::State::place() {
+  no_room_at = nodes.gains();
   serve_reservations();
   bool finished = true;
-  std::size_t moved = 0;
   for (;;) {
-    if (flights.wishes() >= wishes_max || moved > moves_max) {
+    if (wished_enough()) {
       finished = false;
       break;
     }
@@ -87,14 +100,13 @@ void Scheduler::State::place() {
       break;
     if (at_limit(id))
       continue;
-    if (keep_places_before(id)) {
-      ++moved;
+    if (keep_places_before(id))
       continue;
-    }
-    if (!place_head(id))
+    if (!place_beside_its_own(id))
       pass_over(id);
   }
   fill_reserved();
+  cut_short = drafted.size() >= pass_wishes && flights.wishes() < wishes_max;
   end_pass(finished);
 }
 
@@ -131,14 +143,11 @@ void Scheduler::State::end_pass(bool finished) {
   for (const LotId id : std::exchange(passed, {}))
     if (lots[id].measure)
       lots.set_passed(id, false);
+  no_room.clear();
+  no_room_at = 0;
 }
 
 // ---- where
-
-bool Scheduler::State::picky(const core::Kind& kind) {
-  return !kind.affinity.empty() ||
-         std::ranges::any_of(kind.limits, [](const Limit& limit) { return limit.per_node; });
-}
 
 bool Scheduler::State::acceptable(const Lot& lot, At at, bool preferred) const {
   const core::Kind& kind = lot.kind();
@@ -151,22 +160,47 @@ bool Scheduler::State::acceptable(const Lot& lot, At at, bool preferred) const {
   return kind.affinity.empty() || terms.meets(kind, nodes[at].facts, preferred);
 }
 
+/// Something that needs no more of anything has found no room since a node gained. Of many kinds
+/// that wait few have to look for a node themselves to find that they fit nowhere.
+bool Scheduler::State::hopeless(const Measure& m) {
+  if (no_room_at != nodes.gains()) {
+    no_room_at = nodes.gains();
+    no_room.clear();
+  }
+  return std::ranges::any_of(no_room,
+                             [&m](const Measure* other) { return needs_as_much(m, *other); });
+}
+
 At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* also) {
   const Lot& lot = lots[id];
-  const core::Kind& kind = lot.kind();
   const Measure& m = *lot.measure;
   Queue& queue = lots.queue_of(id);
   const Ranking ranking = queue.settings.ranking;
-  const bool checks = picky(kind);
-  if (!checks && kind.spread.empty())
-    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also);
+  const bool checks = m.picky();
+  const Duration run =
+    ranking == Ranking::least_time_first ? run_time(m).value_or(Duration(0)) : Duration(0);
+  if (!checks && !m.spread) {
+    // Outside a pass nothing is remembered; and the dice of `random` would fall otherwise.
+    if (also || ranking == Ranking::random || no_room_at == 0)
+      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also, run);
+    if (hopeless(m))
+      return nowhere;
+    const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, also, run);
+    if (at == nowhere) {
+      std::erase_if(no_room, [&m](const Measure* other) { return needs_as_much(*other, m); });
+      no_room.push_back(&m);
+    }
+    return at;
+  }
+
+  const core::Kind& kind = lot.kind();
 
   const auto choose = [&](bool preferred) -> At {
     const Nodes::Accept good = [&](At at) {
       return (!also || (*also)(at)) && (!checks || acceptable(lot, at, preferred));
     };
     if (kind.spread.empty())
-      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good);
+      return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good, run);
     // The place with the fewest tasks of the job, of those that have room. Nodes without the label
     // come last.
     std::multimap<std::uint32_t, std::string> places;
@@ -183,11 +217,11 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
         const auto label = nodes[at].facts.labels.find(kind.spread);
         return label != nodes[at].facts.labels.end() && label->second == value && good(at);
       };
-      const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &there);
+      const At at = nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &there, run);
       if (at != nowhere)
         return at;
     }
-    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good);
+    return nodes.pick(ranking, m.want, m.need, m.pool, queue.turn, &good, run);
   };
   const bool prefers =
     std::ranges::any_of(kind.affinity, [](const Affinity& a) { return !a.required; });
@@ -207,16 +241,15 @@ bool Scheduler::State::place_head(LotId id) {
   Lot& lot = lots[id];
   const JobId job_id = lot.head;
   SchedJob& job = *jobs.find(job_id);
-  const core::Kind& kind = lot.kind();
-  if (kind.gang)
+  const Measure& m = *lot.measure;
+  if (m.gang)
     return place_gang(id, job_id);
   const At at = pick(id, job);
   if (at == nowhere)
     return false;
-  const Measure& m = *lot.measure;
   const Queue& queue = lots.queue_of(id);
   std::int64_t n = 1;
-  if (kind.exclusive) {
+  if (m.exclusive) {
     Amounts each = m.need; // only the first task needs the node empty
     if (idle_column)
       each[*idle_column] = 0;
@@ -224,16 +257,13 @@ bool Scheduler::State::place_head(LotId id) {
     n = lots.times_within_quotas(id, within_limits(lot, at, static_cast<std::uint32_t>(n)));
   } else if ((queue.settings.ranking == Ranking::best_fit ||
               queue.settings.ranking == Ranking::pack) &&
-             queue.settings.order != Order::fair && !picky(kind) && kind.spread.empty() &&
-             kind.limits.empty()) {
+             queue.settings.order != Order::fair && !m.picky() && !m.spread && !m.limits) {
     // The node would be chosen again until it is full.
     n = times_in(nodes.seen(at), m.need, std::min(ready(job), allowance(job)));
     n = std::max<std::int64_t>(1, std::min(n, lots.times_within_quotas(id, n)));
   }
-  const FlightId f = flight_of(job_id, at);
-  const std::uint32_t slots = f == no_flight ? 0 : flights[f].expected.slots;
   const auto count = static_cast<std::uint32_t>(n);
-  wish(job_id, at, count, slots + count);
+  wish(job_id, job, at, count, count);
   return true;
 }
 
@@ -284,7 +314,7 @@ bool Scheduler::State::place_gang(LotId id, JobId job_id) {
   if (placed < count)
     return false;
   for (const auto& [at, n] : parts)
-    wish(job_id, at, n, n);
+    wish(job_id, job, at, n, n);
   return true;
 }
 
@@ -309,12 +339,13 @@ void Scheduler::State::take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out) {
   }
 }
 
-void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why) {
-  SchedJob& job = *jobs.find(id);
-  const FlightId f = flight(id, job, nodes[at].facts.node, at);
+void Scheduler::State::wish(JobId id, SchedJob& job, At at, std::uint32_t tasks,
+                            std::uint32_t slots, Why why) {
+  const FlightId f = flight(id, job, nodes[at].id, at);
   Flight& to = flights[f];
-  if (slots > to.expected.slots)
+  if (slots > 0)
     to.why = why;
+  slots += to.expected.slots;
   if (!to.draft) {
     to.draft = true;
     drafted.push_back(f);
@@ -324,25 +355,27 @@ void Scheduler::State::wish(JobId id, At at, std::uint32_t tasks, std::uint32_t 
   take(job, tasks, wish.runs);
   wish.tasks += tasks;
   wish.slots = slots;
-  expect(f);
-  touch(f);
+  expect(f, job);
   const Lot& lot = lot_of(job);
   Node& node = nodes[at];
-  if (node.facts.pulls)
+  if (node.pulls)
     given.push_back(at);
   node.busy_until = std::max(node.busy_until, clock + lot.run_time.value_or(Duration(1'000'000)));
   reconsider(id, job);
+  if (job.listed)
+    touch(f);
   nodes.settle(clock);
 }
 
 std::vector<core::Command> Scheduler::State::send() {
   std::vector<core::Command> commands;
   core::Place batch;
+  batch.placements.reserve(std::min(drafted.size(), placements_per_command));
   JobId gang; // whose placements must not be torn apart
   for (const FlightId f : std::exchange(drafted, {})) {
     Flight& flight = flights[f];
     flight.draft = false;
-    const JobId job = lot_of(*jobs.find(flight.job)).kind().gang ? flight.job : JobId();
+    const JobId job = flight.gang ? flight.job : JobId();
     if (batch.placements.size() >= placements_per_command && (!job || job != gang))
       commands.emplace_back(std::exchange(batch, {}));
     gang = job;

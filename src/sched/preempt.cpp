@@ -70,7 +70,7 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
 }
 
 void Scheduler::State::preempt(std::vector<core::Command>& commands) {
-  if (flights.wishes() >= wishes_max)
+  if (cut_short || flights.wishes() >= wishes_max)
     return; // the pass did not come to its end: what waits may have room
   for (Queue& queue : lots.queues()) {
     if (!queue.settings.preempt || queue.lots == 0)

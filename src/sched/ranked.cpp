@@ -50,16 +50,11 @@ bool Ranked::sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at)
   Block& p = blocks_[parent];
   bool changed = p.keys[at] != b.keys[0];
   p.keys[at] = b.keys[0];
-  std::uint64_t mask = 0;
-  for (std::uint32_t i = 0; i < b.count; ++i)
-    mask |= b.masks[i];
+  const std::uint64_t mask = mask_in(block);
   changed |= mask != p.masks[at];
   p.masks[at] = mask;
   for (std::size_t d = 0; d < dims_; ++d) {
-    const std::int64_t* below = amounts(block, d);
-    std::int64_t most = std::numeric_limits<std::int64_t>::min();
-    for (std::uint32_t i = 0; i < b.count; ++i)
-      most = std::max(most, below[i]);
+    const std::int64_t most = most_in(block, d);
     std::int64_t& above = amounts(parent, d)[at];
     changed |= most != above;
     above = most;
@@ -67,12 +62,65 @@ bool Ranked::sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at)
   return changed;
 }
 
-void Ranked::settle(std::uint32_t block) {
-  while (blocks_[block].parent != none) {
+std::int64_t Ranked::most_in(std::uint32_t block, std::size_t dim) const {
+  const std::int64_t* all = amounts(block, dim);
+  const std::uint32_t count = blocks_[block].count;
+  std::int64_t most = std::numeric_limits<std::int64_t>::min(), other = most;
+  std::uint32_t i = 0;
+  for (; i + 1 < count; i += 2) { // two chains: neither waits for the other
+    most = std::max(most, all[i]);
+    other = std::max(other, all[i + 1]);
+  }
+  if (i < count)
+    most = std::max(most, all[i]);
+  return std::max(most, other);
+}
+
+std::uint64_t Ranked::mask_in(std::uint32_t block) const {
+  const Block& b = blocks_[block];
+  std::uint64_t mask = 0;
+  for (std::uint32_t i = 0; i < b.count; ++i)
+    mask |= b.masks[i];
+  return mask;
+}
+
+void Ranked::remember(std::uint32_t block, std::uint32_t at) {
+  was_.resize(dims_);
+  for (std::size_t d = 0; d < dims_; ++d)
+    was_[d] = amounts(block, d)[at];
+  was_mask_ = blocks_[block].masks[at];
+}
+
+bool Ranked::settle(std::uint32_t block, std::uint32_t at) {
+  for (;;) {
     const std::uint32_t parent = blocks_[block].parent;
-    if (!sum_up(block, parent, index_in_parent(block)))
-      return;
+    const bool is_top = parent == none;
+    const std::uint32_t up = is_top ? 0 : index_in_parent(block);
+    const Block& b = blocks_[block];
+    Key& key = is_top ? top_key_ : blocks_[parent].keys[up];
+    std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
+    bool changed = key != b.keys[0];
+    key = b.keys[0];
+    const std::uint64_t before = all, mask = at == none ? 0 : b.masks[at];
+    all = (was_mask_ & ~mask) == 0 ? before | mask : mask_in(block);
+    changed |= all != before;
+    was_mask_ = before;
+    for (std::size_t d = 0; d < dims_; ++d) {
+      std::int64_t& most = is_top ? top_[d] : amounts(parent, d)[up];
+      const std::int64_t most_before = most;
+      const std::int64_t now =
+        at == none ? std::numeric_limits<std::int64_t>::min() : amounts(block, d)[at];
+      if (now >= most)
+        most = now;
+      else if (was_[d] == most) // it was the most, perhaps alone
+        most = most_in(block, d);
+      changed |= most != most_before;
+      was_[d] = most_before;
+    }
+    if (!changed || is_top)
+      return changed;
     block = parent;
+    at = up;
   }
 }
 
@@ -140,11 +188,15 @@ std::uint32_t Ranked::split(std::uint32_t block) {
   return right;
 }
 
-void Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
+bool Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
   if (where_->size() <= id)
     where_->resize(std::max<std::size_t>(id + 1, where_->size() * 2), none);
-  if (root_ == none)
+  if (root_ == none) {
     root_ = new_block(true);
+    top_key_ = key;
+    top_mask_ = 0;
+    std::ranges::fill(top_, std::numeric_limits<std::int64_t>::min());
+  }
   std::uint32_t block = root_;
   for (;;) {
     if (blocks_[block].count == fan) { // on the way down, so that a parent always has room
@@ -174,68 +226,74 @@ void Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uin
   (*where_)[id] = block;
   ++size_;
   // What is above can only grow: no need to look at the whole block.
-  while (blocks_[block].parent != none) {
+  for (;;) {
     const std::uint32_t parent = blocks_[block].parent;
-    const std::uint32_t up = index_in_parent(block);
-    Block& p = blocks_[parent];
-    bool changed = key < p.keys[up] || (p.masks[up] | mask) != p.masks[up];
-    p.keys[up] = std::min(p.keys[up], key);
-    p.masks[up] |= mask;
+    const bool is_top = parent == none;
+    const std::uint32_t up = is_top ? 0 : index_in_parent(block);
+    Key& least = is_top ? top_key_ : blocks_[parent].keys[up];
+    std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
+    bool changed = size_ == 1 || key < least || (all | mask) != all;
+    least = std::min(least, key);
+    all |= mask;
     for (std::size_t d = 0; d < dims_; ++d) {
-      std::int64_t& above = amounts(parent, d)[up];
+      std::int64_t& above = is_top ? top_[d] : amounts(parent, d)[up];
       if (mine[d] > above) {
         above = mine[d];
         changed = true;
       }
     }
-    if (!changed)
-      return;
+    if (!changed || is_top)
+      return changed;
     block = parent;
   }
 }
 
-void Ranked::remove_at(Place place) {
+bool Ranked::remove_at(Place place) {
   auto [block, at] = place;
+  remember(block, at);
   close_gap(block, at);
   while (blocks_[block].count == 0) {
     const std::uint32_t parent = blocks_[block].parent;
     if (parent == none) {
       free_block(block);
       root_ = none;
-      return;
+      return true;
     }
     const std::uint32_t up = index_in_parent(block);
     free_block(block);
+    remember(parent, up);
     close_gap(parent, up);
     block = parent;
   }
-  settle(block);
+  const bool changed = settle(block, none);
   while (!blocks_[root_].leaf && blocks_[root_].count == 1) {
     const std::uint32_t old = root_;
     root_ = blocks_[old].ids[0];
     blocks_[root_].parent = none;
     free_block(old);
   }
+  return changed;
 }
 
-void Ranked::erase(Id id) {
-  remove_at(find(id));
+bool Ranked::erase(Id id) {
+  const bool changed = remove_at(find(id));
   (*where_)[id] = none;
   --size_;
+  return changed;
 }
 
-void Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
+bool Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
   const auto [block, at] = find(id);
   Block& b = blocks_[block];
   const bool after = at > 0 ? b.keys[at - 1] < key : !(key < b.keys[0]) || b.parent == none;
   const bool before =
     at + 1 < b.count ? key < b.keys[at + 1] : !(b.keys[at] < key) || b.parent == none;
   if (!after || !before) { // it has to move
-    erase(id);
-    insert(id, key, mine, mask);
-    return;
+    const bool gone = erase(id);
+    return insert(id, key, mine, mask) || gone;
   }
   bool same = b.keys[at] == key && b.masks[at] == mask;
+  remember(block, at);
   b.keys[at] = key;
   b.masks[at] = mask;
   for (std::size_t d = 0; d < dims_; ++d) {
@@ -243,8 +301,7 @@ void Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uin
     same &= amount == mine[d];
     amount = mine[d];
   }
-  if (!same)
-    settle(block);
+  return !same && settle(block, at);
 }
 
 Key Ranked::key_of(Id id) const {
@@ -252,20 +309,11 @@ Key Ranked::key_of(Id id) const {
   return blocks_[block].keys[at];
 }
 
-Key Ranked::first_key() const {
-  return blocks_[root_].keys[0];
-}
-
-std::int64_t Ranked::most(std::size_t dim) const {
-  const std::int64_t* all = amounts(root_, dim);
-  return *std::max_element(all, all + blocks_[root_].count);
-}
-
-std::uint64_t Ranked::mask() const {
-  std::uint64_t out = 0;
-  for (std::uint32_t i = 0; i < blocks_[root_].count; ++i)
-    out |= blocks_[root_].masks[i];
-  return out;
+Ranked::Id Ranked::first_id() const {
+  std::uint32_t block = root_;
+  while (!blocks_[block].leaf)
+    block = blocks_[block].ids[0];
+  return blocks_[block].ids[0];
 }
 
 } // namespace reeve::sched

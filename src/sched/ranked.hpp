@@ -25,20 +25,25 @@ public:
   using Where = std::vector<std::uint32_t>;
 
   /// `amounts`: how many each entry has. `where` outlives this.
-  Ranked(std::size_t amounts, Where& where) : dims_(amounts), where_(&where) {}
+  Ranked(std::size_t amounts, Where& where) : dims_(amounts), where_(&where), top_(amounts) {}
+
+  // What changes something returns whether the whole is another now: its first key, the most of an
+  // amount, or all masks together; also when nothing is left.
 
   /// `mask`: any bits; an inner entry has those of all below it. The key must be the only one of
   /// its kind: put the id in. `amounts` must not point into this object.
-  void insert(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
-  void erase(Id id);
+  bool insert(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
+  bool erase(Id id);
   /// Gives a present entry another key, amounts or mask.
-  void update(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
+  bool update(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] Key key_of(Id id) const;
-  [[nodiscard]] Key first_key() const; // not when empty
+  [[nodiscard]] Id first_id() const; // not when empty
+  /// Of all entries, also those that nobody searches for. Not when empty.
+  [[nodiscard]] Key first_key() const { return top_key_; }
   /// The most of each amount, and all masks together. Not when empty.
-  [[nodiscard]] std::int64_t most(std::size_t dim) const;
-  [[nodiscard]] std::uint64_t mask() const;
+  [[nodiscard]] std::int64_t most(std::size_t dim) const { return top_[dim]; }
+  [[nodiscard]] std::uint64_t mask() const { return top_mask_; }
 
   /// The first entry in key order, from `from` on, with at least want[d] of each amount d, a bit of
   /// `mask`, and accept(id) true. `none` when there is none.
@@ -71,14 +76,20 @@ private:
   void free_block(std::uint32_t block);
   [[nodiscard]] Place find(Id id) const;
   [[nodiscard]] std::uint32_t index_in_parent(std::uint32_t block) const;
-  /// Makes the parent's entry true again, and so on upwards while that changes anything.
-  void settle(std::uint32_t block);
+  [[nodiscard]] std::int64_t most_in(std::uint32_t block, std::size_t dim) const;
+  [[nodiscard]] std::uint64_t mask_in(std::uint32_t block) const;
+  /// What an entry is before it changes.
+  void remember(std::uint32_t block, std::uint32_t at);
+  /// The remembered entry is what stands at `at` now, or (none) gone: makes the parent's entry true
+  /// again, and so on upwards while that changes anything. Looks at a whole block only for amounts
+  /// of which the entry had the most.
+  bool settle(std::uint32_t block, std::uint32_t at);
   bool sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at);
   void open_gap(std::uint32_t block, std::uint32_t at);
   void close_gap(std::uint32_t block, std::uint32_t at);
   void move_entry(std::uint32_t from, std::uint32_t at, std::uint32_t to, std::uint32_t slot);
   std::uint32_t split(std::uint32_t block); // the parent has room, or there is none
-  void remove_at(Place place);
+  bool remove_at(Place place);
 
   template<class Accept>
   Id search(std::uint32_t block, std::span<const std::int64_t> want, std::uint64_t mask,
@@ -116,6 +127,11 @@ private:
   Where* where_; // id -> leaf
   std::uint32_t root_ = none;
   std::size_t size_ = 0;
+  std::vector<std::int64_t> top_; // as an entry above the root would be
+  Key top_key_;
+  std::uint64_t top_mask_ = 0;
+  std::vector<std::int64_t> was_;
+  std::uint64_t was_mask_ = 0;
 };
 
 } // namespace reeve::sched

@@ -72,8 +72,19 @@ std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32
   return out;
 }
 
+TimePoint Scheduler::State::next_event(At at, const std::vector<Event>& all) const {
+  for (const FlightId id : nodes[at].flights)
+    if (flights[id].expected.tasks > flights[id].expected.slots)
+      return clock;
+  for (const Event& event : all)
+    if (event.at > clock)
+      return event.at;
+  return TimePoint::max();
+}
+
 std::optional<TimePoint> Scheduler::State::earliest(At at, const Measure& m, std::uint32_t tasks,
-                                                    std::uint32_t except) const {
+                                                    std::uint32_t except,
+                                                    TimePoint* good_until) const {
   Amounts level(nodes.free(at).begin(), nodes.free(at).end());
   Amounts need = m.need;
   for (std::int64_t& n : need)
@@ -93,6 +104,8 @@ std::optional<TimePoint> Scheduler::State::earliest(At at, const Measure& m, std
     return false;
   };
   const std::vector<Event> all = events(at, except);
+  if (good_until)
+    *good_until = next_event(at, all);
   TimePoint since = clock;
   for (std::size_t i = 0;;) {
     for (; i < all.size() && all[i].at <= since; ++i)
@@ -123,8 +136,20 @@ Amounts Scheduler::State::least_until(At at, TimePoint until) const {
 
 bool Scheduler::State::keep_places_before(LotId next) {
   const auto possible = [this](LotId id) { return lots[id].impossible != nodes.facts_version(); };
-  if (lots.first(anything, waits_bit, possible) == next)
+  if (lots.leads(next) && possible(next))
     return false;
+  const LotId first = lots.first(anything, waits_bit, possible);
+  if (first == next)
+    return false;
+  // Mostly the first in line has its place already, and nobody else is to have one.
+  if (first != nobody && looked_at_others && lots[first].queue == lots[next].queue) {
+    const Backfill mode = lots.queue_of(first).settings.backfill;
+    if (mode == Backfill::greedy && !lots[first].overdue)
+      return false;
+    if ((mode == Backfill::easy || mode == Backfill::greedy) &&
+        reservation_of(first, lots[first].head) != nobody)
+      return false;
+  }
   if (keep_places(lots[next].queue, next))
     return true;
   if (looked_at_others)
@@ -137,42 +162,39 @@ bool Scheduler::State::keep_places_before(LotId next) {
   return changed;
 }
 
-bool Scheduler::State::keep_places(std::uint32_t q, LotId next) {
-  Queue& queue = lots.queues()[q];
-  const bool own = lots[next].queue == q;
+std::vector<LotId> Scheduler::State::in_line(std::uint32_t q, LotId next, bool& blocked) const {
+  const Queue& queue = lots.queues()[q];
   const Backfill mode = queue.settings.backfill;
   const std::size_t depth = mode == Backfill::conservative ? queue.settings.backfill_depth : 1;
-  std::vector<LotId> wanted;
-  bool blocked = false; // somebody stands before `next`
+  std::vector<LotId> out;
   const auto visit = [&](LotId id) {
-    if (id == next || (!own && lots.before(next, id)))
+    if (next != nobody && (id == next || lots.before(next, id)))
       return true;
     if (lots[id].impossible == nodes.facts_version())
       return false;
     blocked = true;
     if (!lots[id].overdue && (mode == Backfill::greedy || mode == Backfill::strict))
       return true; // the overdue come first
-    wanted.push_back(id);
-    return wanted.size() >= depth;
+    out.push_back(id);
+    return out.size() >= depth;
   };
   lots.first_in(queue.shelf, anything, waits_bit, visit);
-  bool changed = false;
-  if (!wanted.empty()) {
-    const std::vector<std::uint32_t> present = queue.reservations;
-    for (const std::uint32_t r : present)
-      if (std::ranges::find(wanted, reservations[r].lot) == wanted.end()) {
-        unreserve(r);
-        changed = true;
-      }
-  }
-  for (const LotId id : wanted) {
+  return out;
+}
+
+bool Scheduler::State::keep_places(std::uint32_t q, LotId next) {
+  Queue& queue = lots.queues()[q];
+  bool blocked = false, changed = false;
+  for (const LotId id : in_line(q, next, blocked)) {
     if (reservation_of(id, lots[id].head) != nobody)
       continue;
-    if (!reserve(id))
+    if (reserve(id))
+      ++places_kept;
+    else
       lots[id].impossible = nodes.facts_version();
     changed = true;
   }
-  if (own && mode == Backfill::strict && blocked && !changed) {
+  if (lots[next].queue == q && queue.settings.backfill == Backfill::strict && blocked && !changed) {
     lots.set_shut(queue.shelf, true);
     shut_now.push_back(queue.shelf);
     return true;
@@ -180,6 +202,20 @@ bool Scheduler::State::keep_places(std::uint32_t q, LotId next) {
   if (changed)
     nodes.settle(clock);
   return changed;
+}
+
+bool Scheduler::State::place_beside_its_own(LotId id) {
+  const std::uint32_t r = reservation_of(id, lots[id].head);
+  if (r == nobody)
+    return place_head(id);
+  Reservation own = reservations[r];
+  unreserve(r);
+  nodes.settle(clock);
+  if (place_head(id))
+    return true;
+  keep(std::move(own));
+  nodes.settle(clock);
+  return false;
 }
 
 std::uint32_t Scheduler::State::reservation_of(LotId id, JobId job) const {
@@ -194,7 +230,7 @@ std::vector<At> Scheduler::State::suitable(const Lot& lot) {
   std::vector<At> out;
   const auto good = [&](At at) {
     return nodes.may_work(at, clock) && covers(nodes.whole(at), m.need) &&
-           (!picky(lot.kind()) || acceptable(lot, at, false));
+           (!lot.measure->picky() || acceptable(lot, at, false));
   };
   if (nodes.count() <= all_nodes || lot.kind().gang) {
     for (At at = 0; at < nodes.places(); ++at)
@@ -320,8 +356,21 @@ void Scheduler::State::unreserve(std::uint32_t r) {
 
 void Scheduler::State::serve_reservations() {
   looked_at_others = false;
+  places_kept = 0;
   if (reservations.size() == free_reservations.size())
     return;
+  // Who is not among the first any more gives up its place here, and nowhere else in a pass: were
+  // places taken away whenever somebody further in front is looked at, two lots could take each
+  // other's in turn, for ever.
+  for (std::uint32_t q = 0; q < lots.queues().size(); ++q)
+    if (const std::vector<std::uint32_t> present = lots.queues()[q].reservations;
+        !present.empty()) {
+      bool blocked = false;
+      const std::vector<LotId> wanted = in_line(q, nobody, blocked);
+      for (const std::uint32_t r : present)
+        if (!wanted.empty() && std::ranges::find(wanted, reservations[r].lot) == wanted.end())
+          unreserve(r);
+    }
   std::vector<std::uint32_t> active;
   for (std::uint32_t r = 0; r < reservations.size(); ++r)
     if (reservations[r].lot != nobody)
@@ -340,12 +389,16 @@ void Scheduler::State::serve_reservations() {
       unreserve(r);
       continue;
     }
+    const At first = reservation.parts.front().at;
+    if (reservation.start > clock && clock < reservation.good_until &&
+        reservation.reckoned_at == nodes[first].version && reservation.estimates_at == estimates)
+      continue;
     // What runs longer than expected moves the place, what ends early brings it forward.
     const Measure& m = *lots[id].measure;
-    TimePoint start = clock;
+    TimePoint start = clock, good_until = clock;
     bool fits = true;
     for (const auto& part : reservation.parts) {
-      const auto from = earliest(part.at, m, part.tasks, r);
+      const auto from = earliest(part.at, m, part.tasks, r, &good_until);
       fits &= from.has_value();
       start = std::max(start, from.value_or(start));
     }
@@ -356,6 +409,9 @@ void Scheduler::State::serve_reservations() {
     reservation.start = start;
     for (const auto& part : reservation.parts)
       nodes.touch(part.at);
+    reservation.reckoned_at = nodes[first].version;
+    reservation.estimates_at = estimates;
+    reservation.good_until = reservation.parts.size() == 1 ? good_until : clock;
     const auto shelf_shut = [&] {
       for (ShelfId s = lots[id].shelf; s != nobody; s = lots.shelf(s).above)
         if (lots.shelf(s).shut)
@@ -372,12 +428,11 @@ void Scheduler::State::serve_reservations() {
     nodes.settle(clock);
     if (at_limit(id))
       continue;
-    if (lots[id].kind().gang || lots[id].kind().exclusive || picky(lots[id].kind())) {
+    if (lots[id].kind().gang || lots[id].kind().exclusive || lots[id].measure->picky()) {
       place_head(id); // where it fits now; if it does not, it gets a place kept again
       continue;
     }
-    const FlightId f = flight_of(job_id, at);
-    wish(job_id, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::kept);
+    wish(job_id, *jobs.find(job_id), at, 1, 1, Why::kept);
   }
   nodes.settle(clock);
 }
@@ -389,9 +444,17 @@ void Scheduler::State::fill_reserved() {
       kept.push_back(part.at);
   std::ranges::sort(kept);
   kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
-  std::size_t moved = 0;
+  std::vector<Filled> now_filled;
   for (const At at : kept) {
-    while (flights.wishes() < wishes_max && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
+    // Time alone makes nobody fit who did not: the span that must stay free only grows.
+    const auto before = std::ranges::find(filled, at, &Filled::at);
+    if (before != filled.end() && before->node == nodes[at].version &&
+        before->lots == lots.version() && before->estimates == estimates &&
+        clock < before->good_until) {
+      now_filled.push_back(*before);
+      continue;
+    }
+    while (!wished_enough() && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
            nodes[at].reservations > 0) {
       Amounts want(nodes.free(at).begin(), nodes.free(at).end());
       for (std::int64_t& w : want)
@@ -407,22 +470,24 @@ void Scheduler::State::fill_reserved() {
                nodes.in_pool(lot.measure->pool, at) &&
                covers(least_until(at, clock + *time), lot.measure->need) &&
                lots.short_quota(other) == nobody &&
-               (!picky(lot.kind()) || acceptable(lot, at, false));
+               (!lot.measure->picky() || acceptable(lot, at, false));
       });
-      if (id == nobody || gave_up)
+      if (id == nobody || gave_up) {
+        now_filled.push_back(
+          {at, nodes[at].version, lots.version(), estimates, next_event(at, events(at, nobody))});
         break;
+      }
       if (at_limit(id))
         continue;
-      if (keep_places_before(id)) {
-        if (++moved > moves_max)
-          return; // the next pass goes on
+      if (keep_places_before(id))
         continue;
-      }
       const JobId job = lots[id].head;
-      const FlightId f = flight_of(job, at);
-      wish(job, at, 1, (f == no_flight ? 0 : flights[f].expected.slots) + 1, Why::filled);
+      if (const std::uint32_t r = reservation_of(id, job); r != nobody)
+        unreserve(r);
+      wish(job, *jobs.find(job), at, 1, 1, Why::filled);
     }
   }
+  filled = std::move(now_filled);
 }
 
 } // namespace reeve::sched

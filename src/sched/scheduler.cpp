@@ -26,8 +26,14 @@ void Scheduler::reset(const core::Changes& changes) {
 }
 
 void Scheduler::apply(const core::Changes& changes) {
-  for (const core::Change& change : changes)
-    std::visit([this](const auto& c) { state_->on(core::unboxed(c)); }, change);
+  constexpr std::size_t apart = 8; // changes from one step to the next
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    for (int step = 0; step < 3; ++step)
+      if (const std::size_t ahead = i + apart * static_cast<std::size_t>(3 - step);
+          ahead < changes.size())
+        state_->foresee(changes[ahead], step);
+    std::visit([this](const auto& c) { state_->on(core::unboxed(c)); }, changes[i]);
+  }
 }
 
 void Scheduler::apply(const core::Committed& batch) {
@@ -58,6 +64,14 @@ std::vector<core::Command> Scheduler::decide(TimePoint now) {
     state_->nodes.touch(at);
   }
   return commands;
+}
+
+bool Scheduler::more() const {
+  return state_->cut_short;
+}
+
+std::size_t Scheduler::places_kept() const {
+  return state_->places_kept;
 }
 
 std::optional<TimePoint> Scheduler::next_wake() const {

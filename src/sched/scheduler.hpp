@@ -27,6 +27,11 @@ public:
   void refused(std::span<const core::RefusedPlacement> placements);
   /// What should happen now. Nothing is wished twice until it is answered.
   std::vector<core::Command> decide(TimePoint now);
+  /// The last decision ended before all was looked at: decide again soon.
+  [[nodiscard]] bool more() const;
+  /// Places that the last decision kept for those who wait and had none. At most as many as lots
+  /// stand in line: a pass that moved places to and fro would not end.
+  [[nodiscard]] std::size_t places_kept() const;
   /// When `decide` must be called, if nothing happens before.
   [[nodiscard]] std::optional<TimePoint> next_wake() const;
   /// Why a task waits, or why it is where it is. Errors: not_found.

@@ -10,6 +10,8 @@
 namespace reeve::sched {
 
 constexpr std::size_t wishes_max = 20'000;   // on their way at once
+constexpr std::size_t pass_wishes = 1'000;   // in one pass: what is wished stays in the cache until
+                                             // it is sent, and the ledger need not wait for more
 constexpr std::uint32_t flight_max = 65'536; // tasks of one job on one node
 constexpr Duration sulk_first{2'000}, sulk_longest{1'000'000};
 
@@ -32,11 +34,11 @@ struct Reservation {
   std::vector<Part> parts; // one, but for gangs
   TimePoint start;         // expected
   bool preempting = false; // others have been asked to make room
+  /// As long as the view of its node (version), run times and the time allow, `start` is as it was
+  /// reckoned.
+  std::uint64_t reckoned_at = 0, estimates_at = 0;
+  TimePoint good_until = {};
 };
-
-/// Places kept or moved in one pass before what would be placed next: two lots that want the same
-/// place could push each other away for ever.
-constexpr std::size_t moves_max = 64;
 
 struct Scheduler::State {
   State();
@@ -73,6 +75,13 @@ struct Scheduler::State {
   std::unordered_map<std::string, std::set<LotId>> family_lots;
   std::set<LotId> neighbourly; // lots whose kind has affinities
   std::vector<Reservation> reservations;
+  std::uint64_t estimates = 0; // grows when a run time is expected to be another
+  struct Filled { // nobody can use a node with a place kept on it, as of these versions
+    At at = nowhere;
+    std::uint64_t node = 0, lots = 0, estimates = 0;
+    TimePoint good_until;
+  };
+  std::vector<Filled> filled; // of the last pass
   std::vector<std::uint32_t> free_reservations;
   std::vector<LotId> passed;     // in this pass
   std::vector<ShelfId> shut_now; // strict queues, in this pass
@@ -81,6 +90,7 @@ struct Scheduler::State {
   std::optional<std::size_t> idle_column;
   Amounts idle_amounts; // 1 in that column
   Amounts anything;     // finds any lot
+  Amounts envelope;     // of `candidate`
 
   // ---- view.cpp
   void on(const core::NodeChanged& c);
@@ -101,6 +111,9 @@ struct Scheduler::State {
   void on(const core::ConfigUpdated& c);
   void on(const core::TasksInterrupted& c) { unwatch(c.job, c.runs); }
   void on(const core::TasksToStop&) {}
+  /// What the change is about will be needed soon. A batch is about jobs that ended anywhere: one
+  /// by one, each would wait for memory several times.
+  void foresee(const core::Change& change, int step) const;
 
   SchedJob& add(JobId id, const core::KindPtr& kind, std::uint32_t tasks, TimePoint submitted,
                 bool held);
@@ -121,11 +134,11 @@ struct Scheduler::State {
     return more ? flights.find(id, node, more->flights) : no_flight;
   }
   [[nodiscard]] FlightId flight_of(JobId id, At at) const {
-    return flight_of(id, *jobs.find(id), nodes[at].facts.node);
+    return flight_of(id, *jobs.find(id), nodes[at].id);
   }
   void drop_if_over(FlightId id);
   /// Tells nodes, lots and the job what is expected of a flight now.
-  void expect(FlightId id);
+  void expect(FlightId id, SchedJob& job);
   void refuse(const core::RefusedPlacement& refused);
   void wake(TimePoint now);
   void learn(NodeId node, const JobResults& results);
@@ -140,12 +153,21 @@ struct Scheduler::State {
   [[nodiscard]] LotId candidate();
   bool place_head(LotId id); // false: no room
   bool place_gang(LotId id, JobId job_id);
+  [[nodiscard]] bool hopeless(const Measure& measure);
+  std::vector<const Measure*> no_room; // in this pass, since nodes.gains() was this:
+  std::uint64_t no_room_at = 0;
   At pick(LotId id, const SchedJob& job, const Nodes::Accept* also = nullptr);
   [[nodiscard]] bool acceptable(const Lot& lot, At at, bool preferred) const;
-  [[nodiscard]] static bool picky(const core::Kind& kind);
   /// `n` of its tasks wait no longer: they join `out`.
   void take(SchedJob& job, std::uint32_t n, Few<TaskRun>& out);
-  void wish(JobId id, At at, std::uint32_t tasks, std::uint32_t slots, Why why = Why::ranked);
+  /// `slots`: more than it has there.
+  void wish(JobId id, SchedJob& job, At at, std::uint32_t tasks, std::uint32_t slots,
+            Why why = Why::ranked);
+  /// No more in this pass, or before some are answered.
+  [[nodiscard]] bool wished_enough() const {
+    return drafted.size() >= pass_wishes || flights.wishes() >= wishes_max;
+  }
+  bool cut_short = false; // the last pass: something may fit that was not looked at
   /// How many more tasks of the job may be in flight.
   [[nodiscard]] std::uint32_t allowance(const SchedJob& job) const;
   void pass_over(LotId id);
@@ -165,9 +187,17 @@ struct Scheduler::State {
   // ---- reserve.cpp
   /// What stands before `next` and finds no room gets a place kept. True: something changed, look
   /// again.
+  /// Only adds: between two placements, or lots passed over, a pass keeps at most `backfill_depth`
+  /// places a queue, so it ends.
   bool keep_places_before(LotId next);
   bool keep_places(std::uint32_t queue, LotId next);
-  bool reserve(LotId id); // false: no node is large enough
+  /// Those of a queue who have places kept, in order, as far as they stand before `next` (nobody:
+  /// all). `blocked`: somebody stands there, with a place or not.
+  [[nodiscard]] std::vector<LotId> in_line(std::uint32_t queue, LotId next, bool& blocked) const;
+  /// place_head, as if no place were kept for it; that is given up when it starts.
+  bool place_beside_its_own(LotId id);
+  std::size_t places_kept = 0; // in this pass, anew
+  bool reserve(LotId id);      // false: no node is large enough
   void keep(Reservation reservation);
   void unreserve(std::uint32_t reservation);
   [[nodiscard]] std::uint32_t reservation_of(LotId id,
@@ -184,10 +214,14 @@ struct Scheduler::State {
   /// What will come free on a node and what is kept there, by time. `except`: a reservation that
   /// does not count.
   [[nodiscard]] std::vector<Event> events(At at, std::uint32_t except) const;
-  /// From when on a node has room for so many tasks.
+  /// When the next of them is; never, when they depend on the present time.
+  [[nodiscard]] TimePoint next_event(At at, const std::vector<Event>& all) const;
+  /// From when on a node has room for so many tasks. `good_until`: how long that is so if nothing
+  /// changes on the node.
   [[nodiscard]] std::optional<TimePoint> earliest(At at, const Measure& measure,
                                                   std::uint32_t tasks = 1,
-                                                  std::uint32_t except = nobody) const;
+                                                  std::uint32_t except = nobody,
+                                                  TimePoint* good_until = nullptr) const;
   /// The least that is free on a node from now until then.
   [[nodiscard]] Amounts least_until(At at, TimePoint until) const;
   /// Nodes where the lot's tasks could run if they were empty, a fair choice of them.

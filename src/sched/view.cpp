@@ -5,6 +5,9 @@
 #include <cmath>
 
 namespace reeve::sched {
+namespace {
+constexpr std::size_t completions_looked_at = 8; // nodes without room, for sct
+}
 
 std::uint32_t tasks_in(std::span<const TaskRun> runs) {
   std::uint32_t n = 0;
@@ -58,6 +61,27 @@ Scheduler::State::State() {
     const Amounts least = least_until(at, TimePoint::max());
     std::ranges::copy(least, shown.begin());
   };
+}
+
+void Scheduler::State::foresee(const core::Change& change, int step) const {
+  const auto* flight = std::get_if<core::FlightChanged>(&change);
+  if (!flight)
+    return;
+  if (step == 0) {
+    jobs.prefetch(flight->job);
+    return;
+  }
+  const SchedJob* job = jobs.find(flight->job);
+  const JobMore* more = job ? jobs.more_of(*job) : nullptr;
+  if (!more)
+    return;
+  if (step == 1) {
+    __builtin_prefetch(more);
+    if (const At at = nodes.find(flight->node); at != nowhere)
+      nodes.prefetch(at);
+  } else if (more->flights.size() == 1) {
+    flights.prefetch(*more->flights.begin());
+  }
 }
 
 // ---- nodes
@@ -231,7 +255,7 @@ void Scheduler::State::forget(JobId id) {
     for (const FlightId f : mine) {
       flights.drop_wishes(flights[f]);
       flights[f].confirmed = {};
-      expect(f);
+      expect(f, *job);
       drop_if_over(f);
     }
   }
@@ -407,6 +431,7 @@ void Scheduler::State::rehead(LotId id) {
     return;
   }
   lot.head = head;
+  jobs.prefetch(lot.jobs.second());
   lot.head_since = jobs.find(head)->submitted;
   reckon(id);
   if (!at_limit(id))
@@ -414,8 +439,8 @@ void Scheduler::State::rehead(LotId id) {
 }
 
 std::optional<Duration> Scheduler::State::run_time(const Measure& measure) {
-  if (measure.kind->estimate > Duration(0))
-    return measure.kind->estimate;
+  if (measure.told > Duration(0))
+    return measure.told;
   return measure.estimate ? measure.estimate->median() : std::nullopt;
 }
 
@@ -430,20 +455,37 @@ void Scheduler::State::reckon(LotId id) {
   lot.run_time = run_time(*lot.measure);
   if (s.order != Order::sct || !lot.run_time)
     return;
-  // Completion on the best node: now where there is room, or later on the fastest.
+  // Completion on the best node: now where there is room, else of those that are idle soonest the
+  // one where it would be over first.
   At turn = nowhere - 1;
   const Measure& m = *lot.measure;
+  const Duration usual = *lot.run_time;
+  const auto here = [&](At at) {
+    return nodes[at].delay +
+           Duration(std::llround(static_cast<double>(usual.count()) * nodes[at].slowness));
+  };
   lot.wait = Duration(0);
-  At best = nodes.pick(Ranking::least_time_first, m.want, m.need, m.pool, turn, nullptr);
-  if (best == nowhere) {
-    best = nodes.pick(Ranking::least_time_first, anything, m.need, m.pool, turn, nullptr);
-    if (best != nowhere)
-      if (const auto start = earliest(best, m))
-        lot.wait = std::max(Duration(0), *start - clock);
+  const At best =
+    nodes.pick(Ranking::least_time_first, m.want, m.need, m.pool, turn, nullptr, usual);
+  if (best != nowhere) {
+    lot.run_time = here(best);
+    return;
   }
-  if (best != nowhere)
-    lot.run_time =
-      Duration(std::llround(static_cast<double>(lot.run_time->count()) * nodes[best].slowness));
+  std::size_t looked = 0;
+  auto least = Duration::max();
+  nodes.each_by_time(m.pool, [&](At at) {
+    if (!covers(nodes.whole(at), m.need))
+      return false;
+    if (const auto start = earliest(at, m)) {
+      const Duration wait = std::max(Duration(0), *start - clock);
+      if (wait + here(at) < least) {
+        least = wait + here(at);
+        lot.wait = wait;
+        lot.run_time = here(at);
+      }
+    }
+    return ++looked == completions_looked_at;
+  });
 }
 
 // ---- flights
@@ -455,9 +497,10 @@ FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
     return f;
   f = flights.add(id, node, at, of_job);
   Node& n = nodes[at];
+  flights[f].gang = lot_of(job).measure->gang;
   flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
   n.flights.push_back(f);
-  if (lot_of(job).kind().exclusive)
+  if (lot_of(job).measure->exclusive)
     n.exclusive = id;
   nodes.touch(at);
   return f;
@@ -481,14 +524,15 @@ void Scheduler::State::drop_if_over(FlightId f) {
   flights.erase(f, jobs.more(job).flights);
 }
 
-void Scheduler::State::expect(FlightId id) {
+void Scheduler::State::expect(FlightId id, SchedJob& job) {
   Flight& f = flights[id];
-  SchedJob& job = *jobs.find(f.job);
   JobMore& more = jobs.more(job);
   const Lot& lot = lots[job.lot];
   const core::Kind& kind = lot.kind();
   const Load before = f.expected, booked = f.booked;
   flights.expect(f);
+  if (f.expected != before)
+    nodes.note(f.at);
   f.booked = f.confirmed;
   more.tasks += f.expected.tasks - before.tasks;
   const std::int64_t slots = std::int64_t{f.expected.slots} - before.slots;
@@ -529,12 +573,13 @@ void Scheduler::State::expect(FlightId id) {
   nodes[f.at].room_used += slots * lot.measure->need[Columns::room];
   nodes.touch(f.at);
   lots.charge(job.lot, slots);
-  if (!kind.spread.empty()) {
+  if (lot.measure->spread) {
     const auto label = nodes[f.at].facts.labels.find(kind.spread);
     if (label != nodes[f.at].facts.labels.end())
       more.rarer().spread[label->second] += static_cast<std::uint32_t>(slots);
   }
-  count_limits(kind.limits, f.at, slots);
+  if (lot.measure->limits)
+    count_limits(kind.limits, f.at, slots);
 }
 
 /// Where somebody's neighbours run now nothing need have been gained: who seeks or shuns some is
@@ -598,8 +643,11 @@ void Scheduler::State::on(const core::FlightChanged& c) {
   flights[f].confirmed = {c.slots, c.in_flight};
   if (c.in_flight == 0)
     flights[f].runs.clear();
-  expect(f);
-  touch(f);
+  for (const TaskRun& run : c.runs)
+    add_to(flights[f].runs, run);
+  expect(f, *job);
+  if (job->listed) // else it wants no more there; when it is listed again it is touched
+    touch(f);
   drop_if_over(f);
   reconsider(c.job, *job);
 }
@@ -611,7 +659,7 @@ void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
   if (f == no_flight)
     return;
   auto wish = flights.drop_wish(flights[f], p.runs);
-  expect(f);
+  expect(f, *job);
   const At at = flights[f].at;
   drop_if_over(f);
   if (!wish)
@@ -702,6 +750,14 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   const FlightId f = flight_of(results.job, *job, node);
   const At at = nodes.find(node);
   const auto took = [&](Duration time) {
+    // What is not run time: the way there and back, and getting ready. Known of slots that began
+    // together, with nothing given ahead.
+    if (at != nowhere && f != no_flight && flights[f].starts.size() == 1 &&
+        flights[f].expected.tasks == flights[f].expected.slots) {
+      const Duration rest = std::clamp(clock - flights[f].starts.begin()->time - time, Duration(0),
+                                       Duration(std::chrono::hours(1)));
+      nodes[at].delay += (rest - nodes[at].delay) / 8;
+    }
     if (!estimate)
       return;
     if (const auto usual = estimate->median(); usual && at != nowhere && usual->count() > 1'000) {
@@ -709,7 +765,9 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
         static_cast<double>(time.count()) / static_cast<double>(usual->count()), 0.2, 5.0);
       nodes[at].slowness += 0.1 * (ratio - nodes[at].slowness);
     }
+    const auto before = estimate->median();
     estimate->learn(time);
+    estimates += before != estimate->median() ? 1 : 0;
   };
   for (const QuietRun& quiet : results.quiet) {
     unwatch(results.job, std::span(&quiet.run, 1));

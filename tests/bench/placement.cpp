@@ -6,7 +6,6 @@
 #include "src/sched/scheduler.hpp"
 
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <queue>
 #include <random>
@@ -260,10 +259,20 @@ private:
 } // namespace
 
 int main(int argc, char** argv) {
-  // `placement short`: without the other rankings and orders.
-  const bool all = argc < 2 || std::strcmp(argv[1], "short") != 0;
+  // `placement short`: without the other rankings and orders. `placement fill`, `placement churn`:
+  // only the first cluster, for a profiler.
+  const std::string mode = argc < 2 ? "" : argv[1];
+  const bool all = mode.empty();
   heap_pop = heap_pop_seconds();
   say("pop from a heap of a million", heap_pop);
+  if (mode == "fill" || mode == "churn") {
+    Run run(10'000, 1'000'000, "fifo", "round-robin");
+    run.fill();
+    if (mode == "churn")
+      run.churn(200);
+    run.report();
+    return 0;
+  }
   {
     Run many(10'000, 1'000'000, "fifo", "round-robin"), few(10'000, 1'000, "fifo", "round-robin");
     many.fill();

@@ -47,6 +47,19 @@ TEST_F(leases, keep_the_queue_and_the_limits_that_they_count_in) {
   EXPECT_EQ(again->leases().at(lease).limits, wish.limits);
 }
 
+TEST_F(leases, for_any_node_are_granted_where_most_fits_but_not_where_they_must_not_be) {
+  const NodeId a = add_node("a"), b = add_node("b");
+  run(ask("b", 1));
+  GrantLease wish = ask("", 1);
+  EXPECT_EQ(run(wish).node, a);
+  wish.not_on = {a};
+  EXPECT_EQ(run(wish).node, b);
+  wish.not_on = {a, b};
+  const Outcome refused = run(wish);
+  ASSERT_TRUE(refused.error);
+  EXPECT_EQ(refused.error->code, Code::no_capacity);
+}
+
 TEST_F(leases, are_refused_with_what_was_asked_what_is_available_and_the_capacity) {
   add_node("a");
   run(ask("a", 3));

@@ -287,6 +287,28 @@ TEST_F(requests, a_lease_is_granted_renewed_and_given_back) {
   EXPECT_EQ(told<Failed>(Renew{granted.lease.lease, {}}).code, Code::not_found);
 }
 
+TEST_F(requests, a_lease_for_any_node_is_not_granted_on_one_that_is_suspect) {
+  const NodeId a = node("n1"), b = node("n2", other_agent);
+  Allocate want;
+  want.owner = "ada";
+  want.resources = vcores(1);
+  ledger_.suspect({a});
+  ask(want);
+  commit();
+  EXPECT_EQ(answer<Granted>().lease.node, "n2"); // although n1 was the first
+  ask(want);
+  commit();
+  EXPECT_EQ(answer<Granted>().lease.node, "n2"); // although n1 has more
+  ledger_.suspect({a, b});
+  const auto failed = told<Failed>(want);
+  EXPECT_EQ(failed.code, Code::no_capacity);
+  EXPECT_NE(failed.text.find("suspect"), std::string::npos) << failed.text;
+  ledger_.suspect({});
+  ask(want);
+  commit();
+  EXPECT_EQ(answer<Granted>().lease.node, "n1");
+}
+
 // ---- nodes
 
 TEST_F(requests, a_node_that_counts_other_tasks_for_half_a_minute_is_to_register_again) {

@@ -253,6 +253,32 @@ TEST(ranking, least_time_first_prefers_nodes_where_tasks_were_over_sooner) {
   EXPECT_EQ(w.in_flight(fast, job), 1u);
 }
 
+TEST(ranking, least_time_first_counts_the_wait_for_the_start_and_the_tasks_own_run_time) {
+  World w;
+  w.configure({{"queue.default.ranking", "least-time-first"}});
+  const NodeId near = w.node("near", cpus(1)), far = w.node("far", cpus(1));
+  for (int i = 0; i < 40; ++i) { // far is twice as fast, and needs four minutes to begin
+    w.submit(task("x"));
+    w.submit(task("x"));
+    w.settle();
+    std::map<NodeId, Placement> there;
+    for (const Placement& p : std::vector<Placement>(w.placed.end() - 2, w.placed.end()))
+      there[p.node] = p;
+    ASSERT_EQ(there.size(), 2u);
+    w.now += minutes(2);
+    w.finish(near, there[near].job, there[near].runs[0], minutes(2));
+    w.now += minutes(3);
+    w.finish(far, there[far].job, there[far].runs[0], minutes(1));
+  }
+  const JobId brief = w.submit(task("brief", 1, minutes(1)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(near, brief), 1u);
+  w.finish(near, brief, {0, 1, 1}, Duration(0));
+  const JobId lengthy = w.submit(task("lengthy", 1, hours(2)));
+  w.settle();
+  EXPECT_EQ(w.in_flight(far, lengthy), 1u);
+}
+
 // ---- shares
 
 TEST(fair, gives_the_dominant_resource_fairness_papers_example) {
@@ -979,6 +1005,32 @@ TEST(preemption, makes_room_with_the_fewest_and_cheapest_and_keeps_it) {
   think();
   EXPECT_EQ(w.running(urgent), 1u);
   EXPECT_EQ(w.running(old), 4u);
+}
+
+TEST(preemption, makes_room_also_among_what_ran_before_the_master_began) {
+  World w;
+  w.configure({{"queue.default.order", "priority"}, {"queue.default.preempt", "true"}});
+  const NodeId a = w.node("a", cpus(4));
+  JobSpec low = World::spec(4, cpus(1));
+  low.priority = -5;
+  low.estimate = hours(9);
+  const JobId old = w.submit(low);
+  w.settle();
+  ASSERT_EQ(w.tasks_on(a), 4u);
+  core::Changes all; // as after a restart, or in a new leader
+  w.cluster.describe(all);
+  w.scheduler.reset(all);
+  JobSpec high = World::spec(1, cpus(2));
+  high.priority = 5;
+  w.submit(high);
+  std::vector<core::Preempt> asked;
+  for (const core::Command& command : w.scheduler.decide(w.now))
+    if (const auto* preempt = std::get_if<core::Preempt>(&command))
+      asked.push_back(*preempt);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].job, old);
+  EXPECT_EQ(asked[0].runs, (std::vector<TaskRun>{{2, 2, 1}})); // no more than needed
+  w.run(asked[0]); // and the ledger agrees that they run there
 }
 
 // ---- explanations

@@ -28,17 +28,33 @@ TEST(ranked, answers_as_a_sorted_list_would_after_any_changes) {
       for (std::size_t d = 0; d < dims; ++d)
         e.amounts.push_back(static_cast<std::int64_t>(below(20)) - 5);
       const auto what = below(10);
+      const auto whole = [&] { // what is to be seen of all together
+        std::vector<std::int64_t> out;
+        if (tree.size() == 0)
+          return out;
+        out = {static_cast<std::int64_t>(tree.first_key().major),
+               static_cast<std::int64_t>(tree.first_key().minor),
+               static_cast<std::int64_t>(tree.mask())};
+        for (std::size_t d = 0; d < dims; ++d)
+          out.push_back(tree.most(d));
+        return out;
+      };
+      const auto before = whole();
+      bool other = false;
       if (!list.contains(id)) {
-        tree.insert(id, e.key, e.amounts, e.mask);
+        other = tree.insert(id, e.key, e.amounts, e.mask);
         list[id] = e;
       } else if (what < 4) {
-        tree.erase(id);
+        other = tree.erase(id);
         list.erase(id);
       } else {
         if (what < 6)
           e.key = list[id].key;
-        tree.update(id, e.key, e.amounts, e.mask);
+        other = tree.update(id, e.key, e.amounts, e.mask);
         list[id] = e;
+      }
+      if (before != whole()) {
+        ASSERT_TRUE(other) << "a change of the whole was not told, REEVE_SEED=" << seed;
       }
       if (step % 7 != 0)
         continue;
@@ -64,15 +80,19 @@ TEST(ranked, answers_as_a_sorted_list_would_after_any_changes) {
       if (list.empty())
         continue;
       Key first{~0ull, ~0ull};
+      Ranked::Id first_id = Ranked::none;
       std::uint64_t all = 0;
       std::vector<std::int64_t> most(dims, -100);
       for (const auto& [i, entry] : list) {
+        if (entry.key < first)
+          first_id = i;
         first = std::min(first, entry.key);
         all |= entry.mask;
         for (std::size_t d = 0; d < dims; ++d)
           most[d] = std::max(most[d], entry.amounts[d]);
       }
       ASSERT_EQ(tree.first_key(), first);
+      ASSERT_EQ(tree.first_id(), first_id);
       ASSERT_EQ(tree.mask(), all);
       for (std::size_t d = 0; d < dims; ++d)
         ASSERT_EQ(tree.most(d), most[d]);
