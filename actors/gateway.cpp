@@ -46,10 +46,10 @@ caf::behavior GatewayActor::make_behavior() {
     [this](const Parcel<Frames>& parcel) {
       Frames frames = parcel.take();
       gateway::Outbox out;
-      core_.on_messages(
-        std::move(frames.messages),
-        {load_->queued.load(), load_->undurable.load(), load_->full.load(), crowded()},
-        steady_now(), out);
+      core_.on_messages(std::move(frames.messages),
+                        {load_->queued.load(), load_->undurable.load(), load_->full.load(),
+                         crowded(), load_->in_doubt.load()},
+                        steady_now(), out);
       wire_.consumed(frames.bytes);
       deliver(std::move(out));
     },

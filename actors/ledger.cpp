@@ -211,6 +211,7 @@ void LedgerActor::look_at_pulse() {
   if (!pulse_)
     return;
   load_->full.store(pulse_->full.load());
+  load_->in_doubt.store(!sure());
   const Duration ago(steady_us() - pulse_->confirmed_us.load());
   ledger_->note_confirmed(ago);
   if (!failed_)

@@ -12,6 +12,7 @@ struct Load {
   std::atomic<std::uint64_t> queued{0};    // sent to the ledger, not yet looked at
   std::atomic<std::uint64_t> undurable{0}; // decided, not yet durable
   std::atomic<bool> full{false};           // the journal has little room left
+  std::atomic<bool> in_doubt{false};       // it has not said for a while that this master reigns
 };
 using LoadPtr = std::shared_ptr<Load>;
 

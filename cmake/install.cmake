@@ -29,10 +29,10 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PR
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeved.service ${PROJECT_SOURCE_DIR}/packaging/reeve-agent.service
   DESTINATION lib/systemd/system COMPONENT system)
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/etcd.default DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT system)
-if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
-  install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeved.toml DESTINATION /etc/reeve COMPONENT system)
-  install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeve-agent.default DESTINATION /etc/default RENAME reeve-agent COMPONENT system)
-endif()
+# Settings lie in /etc whatever the prefix: they are the package's, and `make install` leaves them alone.
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeved.toml DESTINATION /etc/reeve COMPONENT system EXCLUDE_FROM_ALL)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/reeve-agent.default DESTINATION /etc/default RENAME reeve-agent COMPONENT system
+  EXCLUDE_FROM_ALL)
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME reeve)
 set(CPACK_PACKAGE_CONTACT "reeve <root@localhost>")

@@ -187,6 +187,12 @@ bool Gateway::admit(const Call& call) {
     refuse(call, {Code::unavailable, {}, "this master is shutting down"}, std::chrono::seconds(1));
     return false;
   }
+  if (pressure_.in_doubt && call.header.type != MessageType::get_master) {
+    refuse(call,
+           {Code::not_leader, {}, "the journal does not answer: another master may reign by now"},
+           limits_.retry_after);
+    return false;
+  }
   PeerState& peer = peers_.at(call.peer);
   if (peer.outstanding.contains(call.header.correlation))
     return false; // sent again because we are slow: the answer is on its way

@@ -19,6 +19,7 @@ struct Pressure {
   std::uint64_t undurable = 0; // decided, not yet durable
   bool full = false;           // the journal has little room left: no more jobs
   bool crowded = false;        // the process has as much memory as it may: no more jobs
+  bool in_doubt = false;       // another master may reign by now: nothing is answered
 };
 struct Limits {
   std::uint32_t outstanding_of_peer = 10'000;

@@ -2,6 +2,8 @@
 // etcd_journal.hpp.
 #include "src/journal/etcd_journal.hpp"
 
+#include "messages/mutant.hpp"
+
 #include <cstring>
 #include <sys/random.h>
 
@@ -14,16 +16,10 @@ constexpr std::size_t row_bytes_max = 256u << 10; // of one append; more goes in
 constexpr Duration call_patience = std::chrono::milliseconds(1'000); // then the next member
 constexpr Duration pause_least = std::chrono::milliseconds(20);      // between two tries
 constexpr Duration pause_most = std::chrono::milliseconds(200);
-constexpr Duration beat_every = std::chrono::milliseconds(200);
 constexpr Duration mute_after = std::chrono::seconds(2); // without an answer
 constexpr std::uint64_t beats_per_look_at_space = 25;    // 5 s
 constexpr std::uint64_t beats_per_compaction = 1'500;    // 5 min
 constexpr unsigned full_percent = 75;
-
-std::int64_t steady_us() {
-  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())
-    .count();
-}
 
 Result<Nonce> random_nonce() {
   Nonce nonce{};
@@ -134,7 +130,7 @@ Result<void> EtcdJournal::acquire(Epoch epoch, std::string_view master) {
   if (!nonce)
     return tl::unexpected<Error>(std::move(nonce).error());
   Leader mine{epoch, std::string(master), options_.endpoint, *nonce};
-  const std::int64_t sent = steady_us();
+  const std::int64_t sent = kv_->steady_us();
   auto answer = settle({.when = {{Compare::modified, keys_.leader(), before.revision}},
                         .then = {Put{keys_.leader(), encode_leader(mine)}},
                         .otherwise = {Get{keys_.leader()}}});
@@ -158,8 +154,8 @@ Result<void> EtcdJournal::acquire(Epoch epoch, std::string_view master) {
   leader_ = mine;
   last_ = *newest;
   reigns_ = true;
-  if (!heart_.joinable())
-    heart_ = std::thread([this] { beat(); });
+  if (options_.heart && !heart_.joinable())
+    heart_ = std::thread([this] { live(); });
   return {};
 }
 
@@ -172,9 +168,17 @@ Result<void> EtcdJournal::release() {
     leader = leader_;
   }
   leader.released = true;
-  auto done = fenced({Put{keys_.leader(), encode_leader(leader)}});
+  auto done = settle({.when = {fence()},
+                      .then = {Put{keys_.leader(), encode_leader(leader)}},
+                      .otherwise = {Get{keys_.leader()}}});
   if (!done)
     return tl::unexpected<Error>(std::move(done).error());
+  if (!done->succeeded) { // another reigns; or an earlier try came through, and its answer was lost
+    const Value* there = done->found[0].empty() ? nullptr : done->found[0].data();
+    const auto now = there != nullptr ? decode_leader(there->value) : Result<Leader>(Leader{});
+    if (!now || now->nonce != leader.nonce || !now->released)
+      return tl::unexpected<Error>(deposed(there));
+  }
   pulse_->deposed.store(true);
   const std::scoped_lock lock(mutex_);
   reigns_ = false;
@@ -191,6 +195,8 @@ Result<void> EtcdJournal::check_reign(std::string_view doing) const {
 }
 
 Compare EtcdJournal::fence() const {
+  if (REEVE_MUTANT(no_fence))
+    return {Compare::created, keys_.leader() + "/nothing", 0};
   const std::scoped_lock lock(mutex_);
   return {Compare::modified, keys_.leader(), leader_.revision};
 }
@@ -224,8 +230,10 @@ Result<Answer> EtcdJournal::settle(const Txn& txn) {
     if (error.code != Code::timed_out && !unknown)
       return fail(error.code == Code::busy ? Code::unavailable : Code::io, {}, error.text);
     unknown = unknown || error.code == Code::timed_out;
+    const bool waited = kv_->waits(pause);
     std::unique_lock lock(heart_mutex_);
-    heart_wake_.wait_for(lock, pause, [&] { return heart_stop_ || pulse_->stop.load(); });
+    if (!waited)
+      heart_wake_.wait_for(lock, pause, [&] { return heart_stop_ || pulse_->stop.load(); });
     if (heart_stop_ || pulse_->stop.load())
       return fail(Code::io, {}, "given up, it may or may not be stored: " + error.text);
     pause = std::min(pause * 2, pause_most);
@@ -258,7 +266,7 @@ Result<Answer> EtcdJournal::fenced(std::vector<Op> ops) {
 Result<void> EtcdJournal::append(std::span<const Batch> batches) {
   if (auto may = check_reign("appending"); !may)
     return may;
-  if (auto good = check_order(batches, last_.next()); !good)
+  if (auto good = check_order(batches, last_.next()); !good && !REEVE_MUTANT(appends_pipelined))
     return good;
   std::string body;
   for (std::size_t k = 0; k < batches.size();) {
@@ -301,7 +309,7 @@ Result<void> EtcdJournal::store(Row row, Seq last) {
       ++row.parts;
     }
   }
-  const std::int64_t sent = steady_us();
+  const std::int64_t sent = kv_->steady_us();
   const std::string key = keys_.row(first);
   auto answer = settle({.when = {fence(), {Compare::created, key, 0}},
                         .then = {Put{key, encode_row(row)}},
@@ -332,48 +340,48 @@ Result<void> EtcdJournal::store(Row row, Seq last) {
 
 // ---- the heart
 
-/// Every 200 ms in which nothing was appended: a sign of life for the standbys, and the proof that
-/// the reign lasts.
-void EtcdJournal::beat() {
-  std::int64_t revision = 0;
-  std::uint64_t beats = 0;
-  for (;;) {
-    {
-      std::unique_lock lock(heart_mutex_);
-      heart_wake_.wait_for(lock, beat_every, [&] { return heart_stop_; });
-      if (heart_stop_ || pulse_->deposed.load())
-        return;
+void EtcdJournal::live() {
+  do {
+    std::unique_lock lock(heart_mutex_);
+    heart_wake_.wait_for(lock, beat_every, [&] { return heart_stop_; });
+    if (heart_stop_)
+      return;
+  } while (beat());
+}
+
+bool EtcdJournal::beat() {
+  if (pulse_->deposed.load())
+    return false;
+  ++beats_;
+  const std::int64_t now = kv_->steady_us();
+  if (now - pulse_->confirmed_us.load() >= beat_every.count() / 2) {
+    // Who hears nothing of etcd is of no use, and must not look alive to the standbys because
+    // etcd still hears him: then the fence is only looked at.
+    const bool mute = now - pulse_->confirmed_us.load() > mute_after.count();
+    const auto show = [&](Op sign) {
+      return kv_->txn({.when = {fence()}, .then = {sign}, .otherwise = {Get{keys_.leader()}}},
+                      call_patience);
+    };
+    const Op look = Get{.key = keys_.leader(), .keys_only = true};
+    auto answer = show(mute ? look : Op(Put{keys_.heartbeat(), std::to_string(beats_)}));
+    if (!answer && answer.error().code == Code::busy) // full: nothing can be put, by nobody
+      answer = show(look);
+    if (answer && !answer->succeeded) {
+      (void)deposed(answer->found[0].empty() ? nullptr : answer->found[0].data());
+      return false;
     }
-    ++beats;
-    const std::int64_t now = steady_us();
-    if (now - pulse_->confirmed_us.load() >= beat_every.count() / 2) {
-      // Who hears nothing of etcd is of no use, and must not look alive to the standbys because
-      // etcd still hears him: then the fence is only looked at.
-      const bool mute = now - pulse_->confirmed_us.load() > mute_after.count();
-      const auto show = [&](Op sign) {
-        return kv_->txn({.when = {fence()}, .then = {sign}, .otherwise = {Get{keys_.leader()}}},
-                        call_patience);
-      };
-      const Op look = Get{.key = keys_.leader(), .keys_only = true};
-      auto answer = show(mute ? look : Op(Put{keys_.heartbeat(), std::to_string(beats)}));
-      if (!answer && answer.error().code == Code::busy) // full: nothing can be put, by nobody
-        answer = show(look);
-      if (answer && !answer->succeeded) {
-        (void)deposed(answer->found[0].empty() ? nullptr : answer->found[0].data());
-        return;
-      }
-      if (answer) {
-        confirmed(now);
-        revision = answer->revision;
-      }
+    if (answer) {
+      confirmed(now);
+      beat_revision_ = answer->revision;
     }
-    if (beats % beats_per_look_at_space == 1)
-      if (const auto space = kv_->space())
-        pulse_->full.store(options_.quota_bytes > 0 &&
-                           space->in_use / full_percent * 100 >= options_.quota_bytes);
-    if (beats % beats_per_compaction == 0 && revision > 0)
-      (void)kv_->compact(revision); // what heartbeats left behind
   }
+  if (beats_ % beats_per_look_at_space == 1)
+    if (const auto space = kv_->space())
+      pulse_->full.store(options_.quota_bytes > 0 &&
+                         space->in_use / full_percent * 100 >= options_.quota_bytes);
+  if (beats_ % beats_per_compaction == 0 && beat_revision_ > 0)
+    (void)kv_->compact(beat_revision_); // what heartbeats left behind
+  return true;
 }
 
 } // namespace reeve::journal

@@ -19,6 +19,7 @@ struct EtcdOptions {
   etcd::Tls tls{};
   std::string endpoint{};                 // of this master, for the others
   std::uint64_t quota_bytes = 8ull << 30; // as etcd's --quota-backend-bytes
+  bool heart = true;                      // false: the owner calls `beat` itself, in its own time
 };
 /// `etcd://host:port,host:port/cluster`; the cluster may be left out. Error: bad_field
 /// (--journal).
@@ -42,7 +43,7 @@ public:
   ~EtcdJournal() override;
 
   /// Takes the reign from the leader that the last `look` (or `open`) showed: refused when somebody
-  /// was quicker. From then on a thread puts a heartbeat whenever nothing is appended.
+  /// was quicker. From then on a thread beats (`beat`) each `beat_every`.
   Result<void> acquire(Epoch epoch, std::string_view master) override;
   [[nodiscard]] Epoch epoch() const override;
   Result<void> append(std::span<const Batch> batches) override;
@@ -62,6 +63,11 @@ public:
   /// member, waiting at most `patience`. `latest`: asks them all, so that nothing committed before
   /// is missing; for the takeover. Errors: io, not_found (`from` was truncated away), corrupt.
   Result<Look> look(Seq from, Duration patience, bool latest = false);
+
+  static constexpr Duration beat_every = std::chrono::milliseconds(200);
+  /// When nothing was appended meanwhile, a sign of life for the standbys, and the proof that the
+  /// reign lasts. Returns whether it does.
+  bool beat();
 
 private:
   EtcdJournal(std::shared_ptr<etcd::Kv> kv, EtcdOptions options, bool read_only);
@@ -84,7 +90,7 @@ private:
   Result<Snapshot> snapshot_of(const etcd::Head& head) const;
   Result<void> drop_old_snapshots(const std::vector<etcd::Head>& heads);
   Result<void> each_row(Seq from, const std::function<Result<void>(const etcd::Row&)>& each);
-  void beat();
+  void live();
   void learn(const std::vector<etcd::Value>& leader);
 
   std::shared_ptr<etcd::Kv> kv_;
@@ -102,6 +108,8 @@ private:
   std::condition_variable heart_wake_;
   bool heart_stop_ = false;
   std::thread heart_;
+  std::int64_t beat_revision_ = 0; // of the last beat that etcd took
+  std::uint64_t beats_ = 0;
 };
 
 Result<std::unique_ptr<EtcdJournal>> open_etcd(const EtcdOptions& options);

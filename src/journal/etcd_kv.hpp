@@ -66,6 +66,14 @@ public:
   /// Forgets what was overwritten or deleted before `revision`. Errors as of txn.
   virtual Result<void> compact(std::int64_t revision) = 0;
   virtual Result<Space> space() = 0;
+
+  /// The clock by which patience is measured. Only a simulated etcd has another than the machine's.
+  [[nodiscard]] virtual std::int64_t steady_us() const {
+    return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+  }
+  /// A simulated etcd waits for so long in its own time, and says true.
+  virtual bool waits(Duration) { return false; }
 };
 
 struct Tls { // PEM files; `ca` empty: no TLS

@@ -2,6 +2,7 @@
 #include "src/ledger/recover.hpp"
 
 #include "messages/mutant.hpp"
+#include "src/ledger/read_entry.hpp"
 
 namespace reeve::ledger {
 namespace {
@@ -41,9 +42,9 @@ Result<Recovered> recover(journal::Journal& journal) {
     journal.read(out.snapshot.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
       if (REEVE_MUTANT(tail_forgotten) && seq == journal.last())
         return {};
-      auto entry = decode<Entry>(bytes, stored_limits);
+      auto entry = read_entry(seq, bytes);
       if (!entry)
-        return tl::unexpected<Error>(at("entry " + std::to_string(seq.value), entry.error()));
+        return tl::unexpected<Error>(std::move(entry).error());
       changes.clear();
       ++out.replayed;
       return out.cluster.replay(seq, *entry, changes);

@@ -2,8 +2,10 @@
 // starts the actors, waits for a signal.
 #include "actors/master.hpp"
 #include "actors/shell.hpp"
+#include "src/deciders/settings.hpp"
 #include "src/log/log.hpp"
 #include "src/master/start.hpp"
+#include "src/standby/standby.hpp"
 #include "src/util/text.hpp"
 #include "src/version.hpp"
 
@@ -233,8 +235,12 @@ int serve_shared(const config::MasterOptions& options, const sigset_t& signals) 
                recovered->cluster.last_seq().value);
 
   standby::StandbyOptions follow;
-  follow.identity = {options.cluster, options.name, "reeved " + std::string(version),
-                     (*server)->events_endpoint(), started};
+  follow.identity = {options.cluster,
+                     options.name,
+                     "reeved " + std::string(version),
+                     (*server)->events_endpoint(),
+                     started,
+                     deciders::default_settings()};
   follow.endpoint = endpoint;
   follow.send = [&](std::vector<net::Message> messages) { (*server)->send(std::move(messages)); };
   follow.tell = [](bool bad, const std::string& text) {
@@ -265,7 +271,8 @@ int serve_shared(const config::MasterOptions& options, const sigset_t& signals) 
       return good;
     }
     began = actors::steady_now();
-    auto result = master::take_over(*journal, *standby, options, endpoint, actors::wall_now());
+    auto result =
+      master::take_over(*journal, standby->follower(), options, endpoint, actors::wall_now());
     if (!result) {
       spdlog::error("takeover: {}", result.error().message());
       if (code_of(result.error()) == trouble)

@@ -110,25 +110,25 @@ Result<std::unique_ptr<journal::EtcdJournal>> open_shared(const config::MasterOp
 }
 
 Result<std::optional<Begun>> take_over(std::unique_ptr<journal::EtcdJournal>& journal,
-                                       standby::Standby& standby,
+                                       standby::Follower& follower,
                                        const config::MasterOptions& options,
                                        const std::string& endpoint, TimePoint now) {
-  const Epoch seen = std::max(standby.cluster().epoch(), journal->epoch());
+  const Epoch seen = std::max(follower.cluster().epoch(), journal->epoch());
   if (auto taken = journal->acquire(seen.next(), options.name); !taken) {
     if (taken.error().code != Code::refused && taken.error().code != Code::unavailable)
       return tl::unexpected(taken.error()); // (unavailable: etcd is full, for everybody)
     spdlog::info("{}", taken.error().message());
     return std::optional<Begun>();
   }
-  if (auto finished = standby.finish(); !finished)
+  if (auto finished = follower.finish(); !finished)
     return tl::unexpected(finished.error());
-  if (auto good = deciders::check_settings(options.settings, standby.cluster().config(), "--set ");
+  if (auto good = deciders::check_settings(options.settings, follower.cluster().config(), "--set ");
       !good)
     return tl::unexpected(good.error());
   // The entries may name a higher epoch than the leader's record: of a reign that went on after
   // etcd had been full.
-  const Epoch before = std::max(standby.cluster().epoch(), seen);
-  auto begun = reign(std::move(journal), std::move(standby.cluster()), standby.snapshot(), before,
+  const Epoch before = std::max(follower.cluster().epoch(), seen);
+  auto begun = reign(std::move(journal), std::move(follower.cluster()), follower.snapshot(), before,
                      options, endpoint, now);
   if (!begun)
     return tl::unexpected(begun.error());

@@ -5,7 +5,7 @@
 #include "src/config/master_options.hpp"
 #include "src/ledger/ledger.hpp"
 #include "src/ledger/recover.hpp"
-#include "src/standby/standby.hpp"
+#include "src/standby/follower.hpp"
 
 namespace reeve::master {
 
@@ -27,10 +27,10 @@ Result<std::unique_ptr<journal::EtcdJournal>> open_shared(const config::MasterOp
 /// What the others may know this master by: `--advertise`, else where it listens.
 std::string endpoint_of(const config::MasterOptions& options, const std::string& bound);
 
-/// Begins a reign with the state that the standby holds. Nothing when another master was quicker.
+/// Begins a reign with the state that a standby holds. Nothing when another master was quicker.
 /// Errors: as below.
 Result<std::optional<Begun>> take_over(std::unique_ptr<journal::EtcdJournal>& journal,
-                                       standby::Standby& standby,
+                                       standby::Follower& follower,
                                        const config::MasterOptions& options,
                                        const std::string& endpoint, TimePoint now);
 

@@ -74,6 +74,8 @@ void Desk::answer(const net::Message& message, const DeskView& view, TimePoint n
     return show<ListNodes>(ask);
   case MessageType::list_leases:
     return show<ListLeases>(ask);
+  case MessageType::get_config:
+    return show<GetConfig>(ask);
   case MessageType::get_stats:
     return show<GetStats>(ask);
   case MessageType::register_node:
@@ -123,6 +125,8 @@ template<class M> void Desk::show(const Ask& ask) {
     Stats stats = ask.view.cluster.stats();
     stats.uptime = ask.now - identity_.started;
     reply(ask, stats);
+  } else if constexpr (std::is_same_v<M, GetConfig>) { // queues are settings, too
+    reply(ask, ConfigValues{ask.view.cluster.config(), identity_.defaults});
   } else if constexpr (std::is_same_v<M, ListTasks> || std::is_same_v<M, ListNodes>) {
     auto list = ask.view.cluster.list(*message);
     if (!list)

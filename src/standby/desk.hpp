@@ -13,6 +13,7 @@ namespace reeve::standby {
 struct DeskIdentity {
   std::string cluster, master, program, events;
   TimePoint started;
+  std::map<std::string, std::string> defaults{}; // of the settings
 };
 struct DeskView { // what it knows at the moment
   const core::Cluster& cluster;

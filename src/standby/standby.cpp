@@ -20,10 +20,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr Duration look_patience = milliseconds(500);
-constexpr Duration finish_patience = std::chrono::seconds(1);
-constexpr Duration ask_every = milliseconds(150); // the leader, directly
-constexpr Duration stagger = milliseconds(150);   // between standbys that suspect a silent leader
 constexpr Duration slice = milliseconds(50);
 constexpr int connect_patience_ms = 100;
 
@@ -81,7 +77,6 @@ struct Standby::Io {
   TimePoint asked, tried, look_due;
   bool looking = false, down = false;
   bool sure = false; // all members were asked, and the leader is dead all the same
-  std::mt19937 dice{std::random_device{}()};
 
   ~Io() { ::close(event); }
   void ring() const {
@@ -117,7 +112,7 @@ void Standby::Io::look_at(journal::EtcdJournal& journal) {
       from = std::exchange(look_from, Seq(0));
       latest = look_latest;
     }
-    auto seen = journal.look(from, look_patience, latest);
+    auto seen = journal.look(from, Follower::look_patience, latest);
     {
       const std::scoped_lock lock(mutex);
       look = std::move(seen);
@@ -139,7 +134,7 @@ void Standby::Io::connect(const std::string& endpoint) {
 }
 
 void Standby::Io::ask_leader(TimePoint now) {
-  if (!dealer || now - asked < ask_every)
+  if (!dealer || now - asked < Follower::ask_every)
     return;
   asked = now;
   Hello hello;
@@ -188,10 +183,11 @@ void Standby::Io::wait(Duration patience) {
 }
 
 Standby::Standby(journal::EtcdJournal& journal, ledger::Recovered recovered, StandbyOptions options)
-    : journal_(journal), recovered_(std::move(recovered)), options_(std::move(options)),
-      desk_(options_.identity), looked_(steady_now()), io_(std::make_unique<Io>()) {
-  again();
-  io_->looker = std::thread([this] { io_->look_at(journal_); });
+    : options_(std::move(options)), desk_(options_.identity),
+      follower_(journal, std::move(recovered),
+                {options_.endpoint, options_.committed, options_.tell, std::random_device{}()}),
+      io_(std::make_unique<Io>()) {
+  io_->looker = std::thread([this, &journal] { io_->look_at(journal); });
 }
 
 Standby::~Standby() {
@@ -205,8 +201,7 @@ Standby::~Standby() {
 
 void Standby::again() {
   io_->sure = false;
-  leader_ = {};
-  leader_.revision = -1; // whoever reigns is new to us
+  follower_.again();
 }
 
 void Standby::received(std::vector<net::Message> messages) {
@@ -226,8 +221,8 @@ Result<bool> Standby::run() {
   Io& io = *io_;
   for (;;) {
     const TimePoint now = steady_now();
-    suspicion_.tick(now);
-    io.hear_leader(suspicion_, now);
+    follower_.suspicion().tick(now);
+    io.hear_leader(follower_.suspicion(), now);
     io.ask_leader(now);
     std::vector<net::Message> messages;
     std::optional<Result<journal::Look>> look;
@@ -242,165 +237,33 @@ Result<bool> Standby::run() {
       io.looking = false;
       const bool more = *look && (*look)->more;
       io.look_due = now + (more ? Duration(0) : options_.look_every);
-      take(std::move(*look), now);
-      if (broken_)
-        return tl::unexpected<Error>(*broken_);
+      if (auto taken = follower_.take(std::move(*look), now); !taken)
+        return tl::unexpected<Error>(std::move(taken).error());
+      io.connect(follower_.leader_endpoint());
     }
     answer(std::move(messages));
     if (options_.stop())
       return false;
     // Never while a look is under way: it may just learn of a new leader, who is not to be deposed.
-    // Nor while etcd has no majority: the takeover would wait for it, and the leader has the same
-    // trouble. One member alone may not know that; so all of them are asked.
+    // One member alone may not know that etcd has no majority; so all of them are asked.
     const TimePoint then = steady_now();
-    const bool dead = trouble_.empty() && leader_.revision >= 0 && suspicion_.dead(then);
+    const bool dead = follower_.dead(then);
     if (dead && !io.looking && io.sure) {
-      options_.tell(false, (leader_.name.empty() ? std::string("no leader") : leader_.name) + ": " +
-                             suspicion_.reason(then) + "; taking over");
+      options_.tell(false, follower_.reason(then) + "; taking over");
       return true;
     }
     if (!io.looking && (dead || then >= io.look_due)) {
       io.sure = dead;
-      io.ask_etcd(recovered_.cluster.last_seq().next(), dead || !trouble_.empty());
+      io.ask_etcd(follower_.next(), dead || follower_.trouble());
     }
     io.wait(std::min<Duration>(slice, io.looking ? slice : io.look_due - steady_now()));
-  }
-}
-
-void Standby::take(Result<journal::Look> look, TimePoint now) {
-  if (!look) {
-    if (look.error().code == Code::not_found) { // truncated away: I was too far behind
-      if (auto caught = catch_up(); !caught && caught.error().code != Code::io)
-        broken_ = caught.error();
-      return;
-    }
-    if (look.error().code == Code::corrupt)
-      broken_ = look.error();
-    if (trouble_.empty())
-      options_.tell(true, "journal: " + look.error().message());
-    trouble_ = look.error().message();
-    return;
-  }
-  if (!trouble_.empty()) {
-    options_.tell(false, "journal: etcd answers again");
-    suspicion_.heartbeat(now); // the leader could not show one
-  }
-  trouble_.clear();
-  looked_ = now;
-  if (look->leader.revision != leader_.revision) {
-    leader_ = look->leader;
-    const bool mine = leader_.endpoint == options_.endpoint; // of a life before this one
-    suspicion_.begin(
-      leader_.revision == 0 || leader_.released || mine,
-      Duration(static_cast<std::int64_t>(io_->dice() % static_cast<unsigned>(stagger.count() + 1))),
-      now);
-    io_->connect(leader_.revision == 0 || mine ? "" : leader_.endpoint);
-    if (leader_.revision != 0)
-      options_.tell(false, "follows " + leader_.name + " at " + leader_.endpoint + ", epoch " +
-                             std::to_string(leader_.epoch.value) +
-                             (leader_.released ? ", which has stepped down" : ""));
-  }
-  if (look->heartbeat > heartbeat_) {
-    heartbeat_ = look->heartbeat;
-    suspicion_.heartbeat(now);
-  }
-  if (auto followed = follow(*look); !followed)
-    broken_ = followed.error();
-}
-
-Result<void> Standby::follow(const journal::Look& look) {
-  for (const auto& batch : look.batches)
-    if (auto replayed = replay(batch); !replayed)
-      return replayed;
-  const Seq mine = recovered_.cluster.last_seq();
-  lag_ = look.last > mine ? look.last.value - mine.value : 0;
-  if (look.snapshot > recovered_.snapshot && look.snapshot <= mine)
-    return compare_with_snapshot(look.snapshot);
-  return {};
-}
-
-Result<void> Standby::replay(const journal::Batch& batch) {
-  auto committed = std::make_shared<core::Committed>();
-  committed->first = batch.first;
-  Seq seq = batch.first;
-  for (const std::string& bytes : batch.entries) {
-    auto entry = decode<Entry>(bytes, stored_limits);
-    if (!entry)
-      return fail(Code::corrupt, "entry " + std::to_string(seq.value), entry.error().message());
-    if (auto replayed = recovered_.cluster.replay(seq, *entry, committed->changes); !replayed)
-      return replayed;
-    committed->entries.push_back(std::move(*entry));
-    seq = seq.next();
-  }
-  if (options_.committed)
-    options_.committed(std::move(committed));
-  return {};
-}
-
-Result<void> Standby::catch_up() {
-  options_.tell(true, "was too far behind: reads the newest snapshot");
-  auto recovered = ledger::recover(journal_);
-  if (!recovered)
-    return tl::unexpected<Error>(std::move(recovered).error());
-  recovered_ = std::move(*recovered);
-  return {};
-}
-
-/// The leader's snapshot and the entries after it must lead to the state that is held here. Reads
-/// both to the same entry; nothing is followed meanwhile.
-Result<void> Standby::compare_with_snapshot(Seq snapshot) {
-  auto theirs = ledger::recover(journal_);
-  if (!theirs || theirs->snapshot < snapshot) {
-    if (!theirs && theirs.error().code == Code::corrupt)
-      return tl::unexpected<Error>(std::move(theirs).error());
-    return {}; // etcd trouble: with the next look
-  }
-  if (auto followed = follow_to(theirs->cluster.last_seq()); !followed)
-    return followed.error().code == Code::corrupt ? followed : Result<void>();
-  const bool same = theirs->cluster.state_hash() == recovered_.cluster.state_hash();
-  options_.tell(!same, "snapshot " + std::to_string(theirs->snapshot.value) + ": the state here " +
-                         (same ? "is the same" : "DIFFERS; the snapshot's is used from now on"));
-  recovered_.snapshot = theirs->snapshot;
-  if (!same)
-    recovered_.cluster = std::move(theirs->cluster);
-  return {};
-}
-
-/// No entry beyond `end` (which ends a row) is followed.
-Result<void> Standby::follow_to(Seq end) {
-  while (recovered_.cluster.last_seq() < end) {
-    auto look = journal_.look(recovered_.cluster.last_seq().next(), finish_patience, true);
-    if (!look)
-      return tl::unexpected<Error>(std::move(look).error());
-    for (const auto& batch : look->batches)
-      if (batch.last() <= end)
-        if (auto replayed = replay(batch); !replayed)
-          return replayed;
-    if (!look->more)
-      return {};
-  }
-  return {};
-}
-
-Result<void> Standby::finish() {
-  for (int tries = 1;; ++tries) {
-    auto followed = follow_to(Seq(std::numeric_limits<std::uint64_t>::max()));
-    if (followed || followed.error().code != Code::io || tries == 5)
-      return followed;
   }
 }
 
 void Standby::answer(std::vector<net::Message> messages) {
   if (messages.empty())
     return;
-  const bool reigns = leader_.revision > 0 && !leader_.released;
-  const DeskView view{recovered_.cluster,
-                      reigns ? leader_.name : "",
-                      reigns ? leader_.endpoint : "",
-                      trouble_.empty() ? "etcd: healthy" : "etcd: " + trouble_,
-                      lag_,
-                      recovered_.snapshot,
-                      steady_now() - looked_};
+  const DeskView view = follower_.view(steady_now());
   std::vector<net::Message> out;
   for (const auto& message : messages)
     desk_.answer(message, view, calendar_now(), out);

@@ -3,10 +3,7 @@
 // thread asks etcd. Never writes to the journal.
 #pragma once
 
-#include "src/journal/etcd_journal.hpp"
-#include "src/ledger/recover.hpp"
-#include "src/standby/desk.hpp"
-#include "src/standby/suspicion.hpp"
+#include "src/standby/follower.hpp"
 
 namespace reeve::standby {
 
@@ -30,41 +27,25 @@ public:
   void received(std::vector<net::Message> messages);
   void gone(net::Peer peer);
 
-  /// Follows until the leader is dead (true) or `stop` says so (false). Errors: corrupt.
+  /// Follows until the leader is dead (true) or `stop` says so (false). Errors: corrupt,
+  /// unknown_version (the leader is newer, and says what is not known here).
   Result<bool> run();
   /// Somebody else took over: follow on.
   void again();
-  /// After the reign was acquired: everything that was appended before it. Errors: io, corrupt.
-  Result<void> finish();
 
   // ---- for the reign that begins
-  core::Cluster& cluster() { return recovered_.cluster; }
-  [[nodiscard]] Seq snapshot() const { return recovered_.snapshot; }
+  Follower& follower() { return follower_; }
   [[nodiscard]] std::vector<net::Peer> agents() const;
   /// Frames that came and were not answered yet.
   std::vector<net::Message> unanswered();
 
 private:
   struct Io; // threads, queue, direct connection
-  void take(Result<journal::Look> look, TimePoint now);
-  Result<void> follow(const journal::Look& look);
-  Result<void> replay(const journal::Batch& batch);
-  Result<void> catch_up();
-  Result<void> follow_to(Seq end);
-  Result<void> compare_with_snapshot(Seq snapshot);
   void answer(std::vector<net::Message> messages);
 
-  journal::EtcdJournal& journal_;
-  ledger::Recovered recovered_;
   StandbyOptions options_;
   Desk desk_;
-  Suspicion suspicion_;
-  journal::etcd::Leader leader_;
-  std::int64_t heartbeat_ = 0;
-  std::uint64_t lag_ = 0;
-  TimePoint looked_;
-  std::string trouble_; // of the journal; empty: healthy
-  std::optional<Error> broken_;
+  Follower follower_;
   std::unique_ptr<Io> io_;
 };
 

@@ -45,6 +45,16 @@ class Process:
                 raise AssertionError(f"{self.process.args}: {end} instead of {pattern}; its log ends:\n{self.tail()}")
             self.said += more
 
+    def heard(self):
+        """All that it has said so far; does not wait."""
+        out = self.process.stdout.fileno()
+        while select.select([out], [], [], 0)[0]:
+            more = os.read(out, 65536)
+            if not more:
+                break
+            self.said += more
+        return self.said.decode()
+
     def tail(self, lines=20):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

@@ -13,12 +13,11 @@ from cluster import BIN, await_true, main
 from masters import Masters
 
 SEED = int(os.environ.get("REEVE_SEED", random.SystemRandom().randrange(1 << 32)))
-KILLS = int(os.environ.get("REEVE_KILLS", 12))
+KILLS = int(os.environ.get("REEVE_KILLS", 50))
 
 
 class Failover(Masters):
-    def soak_nothing_is_lost_or_run_twice_while_leaders_are_killed(self):
-        """By `make soak` only: a wait that does not end was seen here, and is not understood yet."""
+    def test_nothing_is_lost_or_run_twice_while_leaders_are_killed_again_and_again(self):
         print(f"REEVE_SEED={SEED}", flush=True)
         chance = random.Random(SEED)
         self.start_etcd(3)
@@ -29,29 +28,30 @@ class Failover(Masters):
         jobs, trouble, end = {}, [], threading.Event()
 
         def submit_all():
+            """More than the nodes can do, but not so much more that the end has to be waited for: what is submitted takes 3 s."""
             try:
                 while not end.is_set():
                     jobs[self.submit("--array", "0-9", "--timeout", "30s", "--", *self.script("0.1"))] = 10
+                    ahead = 10 * len(jobs) - 120
+                    await_true(lambda most=ahead: end.is_set() or self.ended() >= most, "the work goes on")
             except BaseException as error:  # pylint: disable=broad-except
                 trouble.append(error)
 
         client = threading.Thread(target=submit_all)
         client.start()
-        epochs = []
+        await_true(self.ended, "the work begins")
         for _ in range(KILLS):
             name, _ = self.kill_leader()
-            next_leader = self.leader()
-            self.assertNotEqual(next_leader, name)
-            epochs.append(self.status()[next_leader]["epoch"])
+            self.next_leader()
             self.start_one(name)
-            done = sum(self.ran().values())
-            await_true(lambda d=done: sum(self.ran().values()) > d + chance.randrange(8), "the work goes on")
+            done = self.ended() + chance.randrange(8)
+            await_true(lambda least=done: trouble or self.ended() > least, "the work goes on")
+            self.assertEqual(trouble, [])
         end.set()
         client.join(60)
         self.assertFalse(client.is_alive(), "submitting hangs")
         self.assertEqual(trouble, [])
-        self.assertEqual(epochs, sorted(set(epochs)), "each leader has an epoch of its own, and they grow")
-        self.cli("job", "wait", "all", timeout=90)
+        self.cli("job", "wait", "all")
         self.check_ran_once(jobs)
         self.check_same_state()
         self.check_events(watched, {int(job) for job in jobs})

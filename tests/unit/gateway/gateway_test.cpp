@@ -124,6 +124,17 @@ TEST_F(GatewayRules, everybody_waits_when_the_ledger_is_behind) {
   EXPECT_EQ(only<Failed>(say(client, GetStats{}, 1, {.queued = 0, .undurable = 200'000})).code,
             Code::busy);
 }
+TEST_F(GatewayRules, a_master_that_may_not_reign_any_more_tells_only_how_it_is) {
+  const Pressure doubt{.in_doubt = true};
+  const auto refused = [&](const Outbox& out) {
+    const auto failed = only<Failed>(out);
+    return failed.code == Code::not_leader && failed.retry_after > Duration(0);
+  };
+  EXPECT_TRUE(refused(say(client, QueryHistory{}, 1, doubt)));
+  EXPECT_TRUE(refused(say(client, Explain{JobId(1), 0}, 1, doubt)));
+  EXPECT_TRUE(refused(say(client, GetStats{}, 1, doubt)));
+  EXPECT_EQ(say(client, GetMaster{}, 1, doubt).ledger.size(), 1u);
+}
 TEST_F(GatewayRules, results_are_taken_however_far_behind_the_ledger_is) {
   bind();
   Results results;

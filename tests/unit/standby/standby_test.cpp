@@ -84,7 +84,7 @@ TEST(suspicion, a_vacant_reign_is_taken_at_once) {
 
 class Asking : public ::testing::Test {
 protected:
-  Desk desk_{{"reeve", "m2", "reeved test", "", TimePoint()}};
+  Desk desk_{{"reeve", "m2", "reeved test", "", TimePoint(), {{"queue.default.order", "fifo"}}}};
   core::Cluster cluster_;
 
   template<class M> std::pair<MessageType, std::string> ask(const M& message, net::Peer peer = 1) {
@@ -122,6 +122,9 @@ TEST_F(a_standby, answers_questions_of_those_whom_a_standby_will_do) {
   EXPECT_EQ(ask(ListJobs{}).first, MessageType::job_list);
   EXPECT_EQ(ask(ListNodes{}).first, MessageType::node_list);
   EXPECT_EQ(ask(GetStats{}).first, MessageType::stats);
+  const auto config = ask(GetConfig{});
+  ASSERT_EQ(config.first, MessageType::config_values);
+  EXPECT_EQ(decode<ConfigValues>(config.second)->defaults.at("queue.default.order"), "fifo");
   EXPECT_EQ(ask(ListJobs{}, 2).first, MessageType::failed) << "another connection has not said so";
   desk_.gone(1);
   EXPECT_EQ(ask(ListJobs{}).first, MessageType::failed);
@@ -202,9 +205,35 @@ TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
   running.join();
   ASSERT_TRUE(lead && *lead);
   ASSERT_TRUE(own->acquire(Epoch(2), "m2"));
-  ASSERT_TRUE(standby.finish());
-  EXPECT_EQ(standby.cluster().last_seq(), Seq(102));
-  EXPECT_EQ(standby.cluster().state_hash(), truth.state_hash());
+  ASSERT_TRUE(standby.follower().finish());
+  EXPECT_EQ(standby.follower().cluster().last_seq(), Seq(102));
+  EXPECT_EQ(standby.follower().cluster().state_hash(), truth.state_hash());
+}
+
+TEST(follower, stops_before_what_a_newer_leader_says_and_names_it) {
+  const auto etcd = std::make_shared<journal_tests::FakeEtcd>();
+  journal::EtcdOptions options;
+  options.members = {"fake"};
+  auto leader = std::move(*journal::EtcdJournal::open(etcd, options));
+  auto own = std::move(*journal::EtcdJournal::open(etcd, options));
+  ASSERT_TRUE(leader->acquire(Epoch(1), "m1"));
+  const std::string known = encode(Entry{TimePoint(), EpochStarted{Epoch(1), "m1"}});
+  std::string newer = "\x92\x01\x92\xcd\x27\x0f\x90"; // [time, [alternative 9999, []]]
+  const std::array batches{journal::Batch{Seq(1), {known}}, journal::Batch{Seq(2), {newer}}};
+  ASSERT_TRUE(leader->append(batches));
+
+  Follower follower(*own, {}, {"me", nullptr, [](bool, const std::string&) {}, 1});
+  const auto taken = follower.take(own->look(follower.next(), milliseconds(1)), at(0));
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::unknown_version);
+  EXPECT_EQ(taken.error().message(),
+            "entry 2: fact: no such alternative: 9999; a newer version has "
+            "written it: this program must be upgraded");
+  EXPECT_EQ(follower.cluster().last_seq(), Seq(1)) << "what was before it is held";
+
+  const auto recovered = ledger::recover(*own);
+  ASSERT_FALSE(recovered) << "nor does a start skip it";
+  EXPECT_EQ(recovered.error().code, Code::unknown_version);
 }
 
 } // namespace
