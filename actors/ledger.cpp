@@ -71,6 +71,7 @@ caf::behavior LedgerActor::make_behavior() {
     },
     [this](const Parcel<AppendReport>& parcel) { on_report(parcel.take().report); },
     [this](const Parcel<ReviveReport>& parcel) { on_revival(parcel.take().outcome); },
+    [this](const Parcel<Readable>& parcel) { on_readable(parcel.take().outcome); },
     [this](const Parcel<Released>& parcel) { on_released(parcel.take().outcome); },
     [this](const Parcel<SnapshotReader>& parcel) { make_snapshot(parcel.take().journal); },
     [this](const Parcel<SnapshotReport>& parcel) { on_snapshot_made(parcel.take().outcome); },
@@ -315,8 +316,18 @@ void LedgerActor::on_failure(const Error& error) {
     depose(error.message());
     return;
   }
+  const auto self = caf::actor_cast<caf::actor>(this);
+  writer_->run([self](journal::Journal& journal) { // a full disk can still be read
+    post_anonymously(self, Readable{ledger::recover(journal)});
+  });
   delayed_send(this, options_.revive_every, revive_atom::value);
   pump();
+}
+
+void LedgerActor::on_readable(Result<ledger::Recovered> outcome) {
+  if (!outcome)
+    return spdlog::warn("journal: cannot be read either: {}", outcome.error().message());
+  ledger_->show(std::move(outcome->cluster));
 }
 
 void LedgerActor::try_to_revive() {

@@ -53,6 +53,7 @@ private:
   void on_failure(const Error& error);
   void try_to_revive();
   void on_revival(Result<Revival> outcome);
+  void on_readable(Result<ledger::Recovered> outcome);
   void snapshot_if_due();
   void begin_snapshot();
   void make_snapshot(std::unique_ptr<journal::Journal> reader);

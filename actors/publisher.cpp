@@ -65,7 +65,7 @@ void PublisherActor::publish(const core::Committed& batch) {
     std::vector<net::Publication> news;
     news.reserve(events.size());
     for (const auto& event : events)
-      news.push_back({events::topic_of(event), events::position_of(event), encode(event)});
+      news.push_back({events::topic_of(event), events::position_of(event, ++told_), encode(event)});
     wire_.publish(std::move(news));
   }
   for (auto& event : events)

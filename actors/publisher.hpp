@@ -28,7 +28,8 @@ private:
   std::unique_ptr<journal::Journal> reader_; // until the ring is filled
   events::Teller teller_;
   events::Ring ring_;
-  Seq filled_; // up to this entry the ring has been filled from the journal
+  std::uint64_t told_ = 0; // events since the start: who counts them sees what it was not sent
+  Seq filled_;             // up to this entry the ring has been filled from the journal
 };
 
 } // namespace reeve::actors

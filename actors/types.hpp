@@ -73,6 +73,9 @@ struct AppendReport { // from the writer's thread
 struct ReviveReport { // from the writer's thread
   Result<Revival> outcome;
 };
+struct Readable { // from the writer's thread: the cluster as the failing journal has it
+  Result<ledger::Recovered> outcome;
+};
 struct Released { // from the writer's thread: the reign was given up
   Result<void> outcome;
 };

@@ -48,6 +48,8 @@ struct EventStream::Impl {
   zmq::socket_t socket, monitor;
   std::uint64_t opened = 0;
   bool connected = false;
+  std::uint64_t number = 0; // of the newest live event on this connection
+  bool skipped = false;     // the master had to leave some out: this reader was too slow
 
   Seq next_seq;                     // the first that is wanted and has not been seen
   std::optional<Position> last;     // of the newest event given out
@@ -61,6 +63,7 @@ struct EventStream::Impl {
   void subscribe(const std::string& events);
   bool lost();
   void receive();
+  bool follows(const std::string& topic, const std::string& position);
   void take(const std::string& topic, Event event);
   void replay_ended(const Event& end);
   void give(Event event);
@@ -118,6 +121,8 @@ void EventStream::Impl::disconnect() {
   replayed.clear();
   held.clear();
   connected = false;
+  number = 0;
+  skipped = false;
 }
 
 void EventStream::Impl::subscribe(const std::string& events) {
@@ -144,7 +149,7 @@ void EventStream::Impl::subscribe(const std::string& events) {
 
 bool EventStream::Impl::lost() {
   zmq::message_t frame;
-  bool any = false;
+  bool any = skipped;
   while (monitor.recv(frame, zmq::recv_flags::dontwait))
     any = true;
   return any;
@@ -160,18 +165,30 @@ void EventStream::Impl::receive() {
       throw;
   }
   zmq::message_t frame;
-  for (int n = 0; n < 4096 && socket.recv(frame, zmq::recv_flags::dontwait); ++n) {
+  for (int n = 0; n < 4096 && !skipped && socket.recv(frame, zmq::recv_flags::dontwait); ++n) {
     const std::string topic = frame.to_string();
-    std::string body;
+    std::string position, body;
     std::size_t frames = 1;
     while (frame.more() && socket.recv(frame, zmq::recv_flags::none))
-      if (++frames == 3)
-        body = frame.to_string();
+      if (++frames <= 3)
+        (frames == 2 ? position : body) = frame.to_string();
     if (frames != 3 || (topic.rfind("replay.", 0) == 0 && topic != replay_topic))
       continue; // the replay of another reader
+    if (topic != replay_topic && !follows(topic, position))
+      return;
     if (auto event = decode<Event>(body))
       take(topic, std::move(*event));
   }
+}
+
+/// False: live events are missing before this one. A new connection asks for them again.
+bool EventStream::Impl::follows(const std::string& topic, const std::string& position) {
+  const auto numbers = decode<std::vector<std::uint64_t>>(position);
+  if (topic.rfind("replay.", 0) == 0 || !numbers || numbers->size() < 3)
+    return true;
+  const std::uint64_t before = std::exchange(number, numbers->at(2));
+  skipped = before != 0 && number != before + 1;
+  return !skipped;
 }
 
 void EventStream::Impl::take(const std::string& topic, Event event) {

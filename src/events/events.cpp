@@ -279,11 +279,13 @@ std::string topic_of(const Event& event) {
   return event.node.empty() ? event.kind : event.kind + "." + event.node;
 }
 
-std::string position_of(const Event& event) {
+std::string position_of(const Event& event, std::uint64_t number) {
   std::string out;
-  codec::put_array(out, 2);
+  codec::put_array(out, number > 0 ? 3 : 2);
   codec::put_uint(out, event.seq.value);
   codec::put_uint(out, event.part);
+  if (number > 0)
+    codec::put_uint(out, number);
   return out;
 }
 

@@ -28,8 +28,8 @@ private:
 
 /// `<kind>.<job or node>`, so that subscribers choose by prefix.
 std::string topic_of(const Event& event);
-/// The second frame: msgpack [seq, part].
-std::string position_of(const Event& event);
+/// The second frame: msgpack [seq, part], of a live event [seq, part, number].
+std::string position_of(const Event& event, std::uint64_t number = 0);
 
 /// The newest events, for those who come late.
 class Ring {

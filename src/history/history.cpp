@@ -1,8 +1,8 @@
 // Writing. Questions are in query.cpp. See history.hpp.
 #include "src/history/history.hpp"
 
-#include "src/history/percentile.hpp"
 #include "src/history/schema.hpp"
+#include "src/history/waits.hpp"
 
 #include <algorithm>
 
@@ -32,6 +32,14 @@ void blob_or_null(sqlite::Statement& s, int parameter, std::string_view bytes) {
     s.blob(parameter, bytes);
 }
 
+/// The row of a job that is new with these.
+const JobRow* find_job(const Rows& rows, JobId job) {
+  const auto at =
+    std::lower_bound(rows.jobs.begin(), rows.jobs.end(), job,
+                     [](const JobRow& row, JobId wanted) { return row.job < wanted; });
+  return at != rows.jobs.end() && at->job == job ? &*at : nullptr;
+}
+
 } // namespace
 
 Result<std::unique_ptr<History>> History::open(const std::string& path) {
@@ -40,7 +48,7 @@ Result<std::unique_ptr<History>> History::open(const std::string& path) {
   auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
   if (!db)
     return tl::unexpected<Error>(std::move(db).error());
-  if (auto good = prepare_layout(*db); !good)
+  if (auto good = add_waits_functions(*db).and_then([&] { return prepare_layout(*db); }); !good)
     return tl::unexpected<Error>(std::move(good).error());
   std::unique_ptr<History> history(new History(std::move(*db)));
   if (auto good = history->start(); !good)
@@ -49,8 +57,6 @@ Result<std::unique_ptr<History>> History::open(const std::string& path) {
 }
 
 Result<void> History::start() {
-  if (auto added = add_percentile(db_); !added)
-    return added;
   const struct {
     sqlite::Statement* statement;
     const char* sql;
@@ -75,6 +81,9 @@ Result<void> History::start() {
     {&kind_, "INSERT INTO kinds(name,user,queue,executor) VALUES(?,?,?,?)"},
     {&find_kind_, "SELECT kind FROM kinds WHERE name=? AND user=? AND queue=? AND executor=?"},
     {&task_run_, "SELECT id FROM attempt_runs WHERE job=? AND first=? AND attempt=? AND count=1"},
+    {&known_, "SELECT k.user,k.queue,j.submitted_us,j.tasks,j.state,j.started_us,j.ended_us,"
+              "j.succeeded+j.failed+j.cancelled FROM job_rows j LEFT JOIN kinds k ON "
+              "k.kind=j.kind WHERE j.job=?"},
   };
   for (const auto& [statement, sql] : statements) {
     auto prepared = db_.prepare(sql);
@@ -83,7 +92,8 @@ Result<void> History::start() {
     *statement = std::move(*prepared);
   }
   const Result<void> bulks[] = {jobs_.prepare(db_, "INSERT OR IGNORE INTO job_rows", 16),
-                                runs_.prepare(db_, "INSERT INTO attempt_runs", 20)};
+                                runs_.prepare(db_, "INSERT INTO attempt_runs", 20),
+                                totals_.prepare(db_)};
   for (const auto& bulk : bulks)
     if (!bulk)
       return bulk;
@@ -113,8 +123,10 @@ Result<void> History::in_transaction(const std::function<Result<void>()>& work) 
   auto done =
     begin_.run(db_.path()).and_then(work).and_then([&] { return commit_.run(db_.path()); });
   new_runs_.clear();
+  last_known_.reset();
   if (!done) {
     db_.roll_back();
+    totals_.clear();
     jobs_.clear();
     runs_.clear();
     ids_ = ids;
@@ -151,6 +163,7 @@ Result<void> History::insert(Rows& rows) {
     .and_then([&] { return insert_runs(rows); })
     .and_then([&] { return insert_outputs(rows); })
     .and_then([&] { return insert_config(rows); })
+    .and_then([&] { return totals_.write(db_); })
     .and_then([&] { return meta_.integer(1, rows.last.value).run(db_.path()); });
 }
 
@@ -204,6 +217,9 @@ Result<void> History::insert_job(const JobRow& row, const End* last) {
     .integer(us(row.submitted))
     .text(row.spec->labels);
   const core::JobEnded* end = last ? last->end : nullptr;
+  if (end != nullptr)
+    totals_.add_job(row.spec->kind.user, row.spec->kind.queue,
+                    {end->state, row.spec->tasks, row.submitted, end->started, end->at});
   if (end == nullptr) {
     for (int column = 7; column <= 15; ++column)
       values.null();
@@ -222,8 +238,42 @@ Result<void> History::insert_job(const JobRow& row, const End* last) {
   return jobs_.add(db_);
 }
 
+Result<std::optional<History::Known>> History::known(JobId job) {
+  const sqlite::Reset reset(known_);
+  auto found = known_.integer(1, job.value).next(db_.path());
+  if (!found)
+    return tl::unexpected<Error>(std::move(found).error());
+  if (!*found)
+    return std::optional<Known>();
+  const auto time = [&](int column) { return TimePoint(Duration(known_.integer_at(column))); };
+  Known out;
+  out.job = job;
+  out.user = known_.text_at(0);
+  out.queue = known_.text_at(1);
+  out.submitted = time(2);
+  if (!known_.is_null(3))
+    out.tasks = known_.integer_at(3);
+  if (!known_.is_null(6))
+    out.end = EndedJob{static_cast<JobState>(known_.integer_at(4)),
+                       out.tasks.value_or(known_.integer_at(7)), out.submitted, time(5), time(6)};
+  return std::optional<Known>(std::move(out));
+}
+
 Result<void> History::insert_end(JobId job, const End& last) {
   const core::JobEnded* end = last.end;
+  auto before = known(job);
+  if (!before)
+    return tl::unexpected<Error>(std::move(before).error());
+  if (const auto& was = *before) { // else nothing changes below, and it is asked again
+    if (was->end)
+      totals_.add_job(was->user, was->queue, *was->end, -1);
+    if (end != nullptr)
+      totals_.add_job(
+        was->user, was->queue,
+        {end->state,
+         was->tasks.value_or(std::int64_t{end->succeeded} + end->failed + end->cancelled),
+         was->submitted, end->started, end->at});
+  }
   if (end == nullptr)
     return unend_.integer(1, job.value).run(db_.path());
   end_.integer(1, job.value).integer(2, last.id).integer(3, static_cast<std::int64_t>(end->state));
@@ -252,14 +302,8 @@ Result<void> History::insert_jobs_and_ends(const Rows& rows) {
   }
   if (auto good = jobs_.flush(db_); !good)
     return good;
-  const auto is_new = [&](JobId job) {
-    const auto at =
-      std::lower_bound(rows.jobs.begin(), rows.jobs.end(), job,
-                       [](const JobRow& row, JobId wanted) { return row.job < wanted; });
-    return at != rows.jobs.end() && at->job == job;
-  };
   for (const EndRow& row : rows.ends) {
-    if (is_new(row.job))
+    if (find_job(rows, row.job))
       continue;
     const auto at = last.find(row.job);
     if (at == last.end())
@@ -274,6 +318,38 @@ Result<void> History::insert_jobs_and_ends(const Rows& rows) {
       return good;
     last.erase(at);
   }
+  return {};
+}
+
+/// Adds a run to the sums of its job's owner and of its node.
+Result<void> History::count_run(const Rows& rows, const RunRow& row) {
+  const std::int64_t count = row.run.count;
+  AttemptSums sums;
+  sums.attempts = count;
+  if (row.cause == Cause::none)
+    sums.succeeded = count;
+  else if (row.cause != Cause::cancelled && row.cause != Cause::drained &&
+           row.cause != Cause::preempted && row.cause != Cause::superseded)
+    sums.failed = count;
+  if (row.cause == Cause::lost_node)
+    sums.lost = count;
+  if (const TaskResult* r = row.result) {
+    sums.sum_wall_us = r->usage.wall.count();
+    sums.sum_cpu_us = (r->usage.user_cpu + r->usage.system_cpu).count();
+    sums.max_rss_bytes = r->usage.max_rss_bytes;
+  }
+  if (const JobRow* job = find_job(rows, row.job)) {
+    totals_.add_attempts(job->spec->kind.user, job->spec->kind.queue, row.node, row.recorded, sums);
+    return {};
+  }
+  if (!last_known_ || last_known_->job != row.job) {
+    auto found = known(row.job);
+    if (!found)
+      return tl::unexpected<Error>(std::move(found).error());
+    last_known_ = *found ? std::move(**found) : Known();
+    last_known_->job = row.job;
+  }
+  totals_.add_attempts(last_known_->user, last_known_->queue, row.node, row.recorded, sums);
   return {};
 }
 
@@ -305,7 +381,8 @@ Result<void> History::insert_runs(const Rows& rows) {
       for (int column = 11; column <= 20; ++column)
         values.null();
     }
-    if (auto good = runs_.add(db_); !good)
+    auto good = runs_.add(db_).and_then([&] { return count_run(rows, row); });
+    if (!good)
       return good;
     if (row.run.count == 1 && !rows.outputs.empty())
       new_runs_[{row.job, row.run.first, row.run.attempt}] = ids_.run;
@@ -429,6 +506,22 @@ Result<std::int64_t> History::first_id(TimePoint since, const char* column, std:
   return first->value_or(newest + 1);
 }
 
+Result<void> History::sweep_kinds() {
+  constexpr std::int64_t at_once = 20'000;
+  auto newest = db_.integer("SELECT max(kind) FROM kinds");
+  if (!newest)
+    return tl::unexpected<Error>(std::move(newest).error());
+  const std::int64_t from = kinds_swept_ < newest->value_or(0) ? kinds_swept_ : 0;
+  kinds_swept_ = from + at_once;
+  auto swept = db_.run(("DELETE FROM kinds WHERE kind>" + std::to_string(from) +
+                        " AND kind<=" + std::to_string(kinds_swept_) +
+                        " AND NOT EXISTS (SELECT 1 FROM job_rows j WHERE j.kind=kinds.kind)")
+                         .c_str());
+  if (sqlite3_changes(db_.handle()) > 0)
+    kinds_.clear(); // a number may come again
+  return swept;
+}
+
 Result<bool> History::sweep(TimePoint cutoff) {
   constexpr std::int64_t rows_max = 5'000;
   const struct {
@@ -467,7 +560,9 @@ Result<bool> History::sweep(TimePoint cutoff) {
     }
     if (more)
       return {};
-    return db_.run(("DELETE FROM minutes WHERE latest_us<" + std::to_string(us(cutoff))).c_str());
+    return sweep_kinds().and_then([&] { return Totals::sweep(db_, cutoff); }).and_then([&] {
+      return db_.run(("DELETE FROM minutes WHERE latest_us<" + std::to_string(us(cutoff))).c_str());
+    });
   });
   if (!swept)
     return tl::unexpected<Error>(std::move(swept).error());

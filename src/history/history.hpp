@@ -5,12 +5,15 @@
 
 #include "src/history/bulk_insert.hpp"
 #include "src/history/rows.hpp"
+#include "src/history/totals.hpp"
 #include "src/sqlite/database.hpp"
 
 #include <functional>
 #include <span>
 
 namespace reeve::history {
+
+class Sql;
 
 class History {
 public:
@@ -57,6 +60,8 @@ public:
 private:
   explicit History(sqlite::Database db) : db_(std::move(db)) {}
   Result<void> start();
+  /// Forgets kinds that no job has any more, some at a time.
+  Result<void> sweep_kinds();
   Result<void> in_transaction(const std::function<Result<void>()>& work);
 
   Result<void> insert(Rows& rows);
@@ -64,10 +69,20 @@ private:
     const core::JobEnded* end = nullptr; // none: it runs again
     std::int64_t id = 0;
   };
+  /// What is known of a job's owner and its last end. Nothing: no such row.
+  struct Known {
+    JobId job;
+    std::string user, queue;
+    TimePoint submitted;
+    std::optional<std::int64_t> tasks;
+    std::optional<EndedJob> end;
+  };
+  Result<std::optional<Known>> known(JobId job);
   Result<void> insert_job(const JobRow& row, const End* last);
   Result<void> insert_end(JobId job, const End& last);
   Result<void> insert_jobs_and_ends(const Rows& rows);
   Result<void> insert_runs(const Rows& rows);
+  Result<void> count_run(const Rows& rows, const RunRow& row);
   Result<void> insert_outputs(const Rows& rows);
   Result<void> insert_nodes(const Rows& rows);
   Result<void> insert_config(const Rows& rows);
@@ -79,9 +94,14 @@ private:
   Result<HistoryRows> query_nodes(const QueryHistory& question);
   Result<HistoryRows> query_config(const QueryHistory& question);
   Result<HistoryRows> query_totals(const QueryHistory& question);
+  template<class Sums> Result<std::map<std::string, Sums>> sums_of(const QueryHistory& question);
   Result<void> bound_ids(const QueryHistory& question, const char* column, std::int64_t newest,
                          const std::string& id, std::string& condition);
+  /// Some, when there are too many to be looked at one by one.
   Result<std::vector<std::int64_t>> kinds_like(const QueryHistory& question);
+  Result<std::optional<std::vector<std::int64_t>>> few_jobs_of(const QueryHistory& question);
+  Result<std::vector<std::int64_t>> newest_ends(const std::vector<std::int64_t>& kinds,
+                                                const Sql& of_kind, std::size_t most);
   /// Rows of `since` or later have ids from this one on. `column`: of `minutes`.
   Result<std::int64_t> first_id(TimePoint since, const char* column, std::int64_t newest);
 
@@ -95,10 +115,13 @@ private:
   std::int64_t minute_now_ = 0; // that the newest row of `minutes` is for; 0: begin a new one
   Specs specs_;
   std::map<KindKey, std::int64_t> kinds_;
+  std::int64_t kinds_swept_ = 0; // up to this one, in this round
   std::map<std::tuple<JobId, TaskIndex, Attempt>, std::int64_t> new_runs_; // those of one task
+  std::optional<Known> last_known_; // of a job that has many runs
+  Totals totals_;
   BulkInsert jobs_, runs_;
   sqlite::Statement begin_, commit_, end_, unend_, nameless_, head_, node_, name_, config_, meta_,
-    minute_, minute_grows_, kind_, find_kind_, task_run_;
+    minute_, minute_grows_, kind_, find_kind_, task_run_, known_;
 };
 
 } // namespace reeve::history

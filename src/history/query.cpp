@@ -2,62 +2,15 @@
 #include "src/history/history.hpp"
 
 #include "src/history/schema.hpp"
+#include "src/history/sql.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace reeve::history {
 namespace {
 
-/// SQL that grows by conditions, with the values that belong to its question marks.
-class Sql {
-public:
-  explicit Sql(std::string text) : text_(std::move(text)) {}
-  Sql& also(const std::string& condition) {
-    text_ += (first_ ? " WHERE " : " AND ") + condition;
-    first_ = false;
-    return *this;
-  }
-  Sql& also(const std::string& condition, std::string value) {
-    values_.push_back(std::move(value));
-    return also(condition);
-  }
-  Sql& also(const std::string& condition, std::int64_t value) {
-    return also(condition + std::to_string(value));
-  }
-  Sql& end(const std::string& text) {
-    text_ += text;
-    return *this;
-  }
-  Result<sqlite::Statement> prepare(sqlite::Database& db) const {
-    auto statement = db.prepare(text_, false);
-    for (std::size_t i = 0; statement && i < values_.size(); ++i)
-      statement->text(static_cast<int>(i + 1), values_[i]);
-    return statement;
-  }
-
-private:
-  std::string text_;
-  bool first_ = true;
-  std::vector<std::string> values_;
-};
-
-/// A name, or with * at its end the beginning of one.
-void also_name(Sql& sql, const std::string& column, const std::string& name) {
-  if (name.empty())
-    return;
-  if (name.back() == '*')
-    sql.also("substr(" + column + ",1," + std::to_string(name.size() - 1) + ")=?",
-             name.substr(0, name.size() - 1));
-  else
-    sql.also(column + "=?", name);
-}
-
-std::string list_of(const std::vector<std::int64_t>& numbers) {
-  std::string text = "(";
-  for (const auto n : numbers)
-    text += (text.size() > 1 ? "," : "") + std::to_string(n);
-  return text + ")";
-}
+constexpr std::size_t looked_at_max = 10'000; // kinds, or jobs, that are looked at one by one
 
 template<class E> std::optional<E> by_name(const std::string& name, E last) {
   for (int k = 0; k <= static_cast<int>(last); ++k)
@@ -146,14 +99,16 @@ Result<void> History::bound_ids(const QueryHistory& q, const char* column, std::
 }
 
 namespace {
-void also_time(Sql& sql, const QueryHistory& q, const std::string& column) {
-  if (q.since != TimePoint{})
-    sql.also(column + ">=", us(q.since));
-  if (q.until != TimePoint{})
-    sql.also(column + "<=", us(q.until));
-}
 bool by_kind(const QueryHistory& q) {
   return !q.name.empty() || !q.user.empty() || !q.queue.empty();
+}
+/// Of rows that are looked at in their own order: without the indexes of kinds.
+void also_kind(Sql& sql, const QueryHistory& q) {
+  also_name(sql, "+k.name", q.name);
+  if (!q.user.empty())
+    sql.also("+k.user=?", q.user);
+  if (!q.queue.empty())
+    sql.also("+k.queue=?", q.queue);
 }
 } // namespace
 
@@ -164,7 +119,7 @@ Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
     sql.also("user=?", q.user);
   if (!q.queue.empty())
     sql.also("queue=?", q.queue);
-  auto statement = sql.prepare(db_);
+  auto statement = sql.end(" LIMIT " + std::to_string(looked_at_max + 1)).prepare(db_);
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
   std::vector<std::int64_t> kinds;
@@ -176,6 +131,62 @@ Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
       return kinds;
     kinds.push_back(statement->integer_at(0));
   }
+}
+
+/// The newest `most` ends among jobs of these kinds, each found through its own part of the index.
+/// `of_kind`: SQL with the kind as ?1 and an end as ?2 that is too old.
+Result<std::vector<std::int64_t>> History::newest_ends(const std::vector<std::int64_t>& kinds,
+                                                       const Sql& of_kind, std::size_t most) {
+  auto statement = of_kind.prepare(db_, 3);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  std::vector<std::int64_t> ends; // a heap, the oldest on top
+  for (const std::int64_t kind : kinds) {
+    const bool full = ends.size() == most;
+    statement->reset();
+    statement->integer(1, kind).integer(2, full ? ends.front() : std::int64_t{0});
+    for (;;) {
+      auto row = statement->next(db_.path());
+      if (!row)
+        return tl::unexpected<Error>(std::move(row).error());
+      if (!*row || (ends.size() == most && statement->integer_at(0) <= ends.front()))
+        break;
+      ends.push_back(statement->integer_at(0));
+      std::push_heap(ends.begin(), ends.end(), std::greater<>());
+      if (ends.size() > most) {
+        std::pop_heap(ends.begin(), ends.end(), std::greater<>());
+        ends.pop_back();
+      }
+    }
+  }
+  return ends;
+}
+
+/// Jobs of the kinds that are asked for; nothing when there are too many.
+Result<std::optional<std::vector<std::int64_t>>> History::few_jobs_of(const QueryHistory& q) {
+  using Jobs = std::optional<std::vector<std::int64_t>>;
+  const auto kinds = kinds_like(q);
+  auto statement = db_.prepare("SELECT job FROM job_rows WHERE kind=?", false);
+  if (!kinds || !statement)
+    return tl::unexpected<Error>(!kinds ? kinds.error() : statement.error());
+  if (kinds->size() > looked_at_max)
+    return Jobs();
+  Jobs jobs(std::in_place);
+  for (const std::int64_t kind : *kinds) {
+    statement->reset();
+    statement->integer(1, kind);
+    for (;;) {
+      auto row = statement->next(db_.path());
+      if (!row)
+        return tl::unexpected<Error>(std::move(row).error());
+      if (!*row)
+        break;
+      if (jobs->size() == looked_at_max)
+        return Jobs();
+      jobs->push_back(statement->integer_at(0));
+    }
+  }
+  return jobs;
 }
 
 Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
@@ -213,33 +224,46 @@ Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
   std::string ids;
   if (auto bounded = bound_ids(q, "end_id", ids_.end, "j.end_id", ids); !bounded)
     return tl::unexpected<Error>(std::move(bounded).error());
-  sql.also(ids);
-  if (q.before > 0)
-    sql.also("j.end_id<", static_cast<std::int64_t>(q.before));
-  also_time(sql, q, "j.ended_us");
-  if (q.job)
-    sql.also("j.job=", static_cast<std::int64_t>(q.job.value));
-  if (!q.state.empty()) {
-    const auto state = by_name(q.state, JobState::last_);
-    if (!state)
-      return tl::unexpected<Error>(
-        no_such_state(q.state, "one of " + names_up_to(JobState::last_)));
-    sql.also("j.state=", static_cast<std::int64_t>(*state));
-    if (*state != JobState::succeeded)
-      sql.also("j.state<>2"); // what the index of the others is for
-  }
+  const auto state = by_name(q.state, JobState::last_);
+  if (!q.state.empty() && !state)
+    return tl::unexpected<Error>(no_such_state(q.state, "one of " + names_up_to(JobState::last_)));
+  const bool unusual = state && *state != JobState::succeeded;
+  const auto also_all = [&](Sql& to) {
+    to.also(ids);
+    if (q.before > 0)
+      to.also("j.end_id<", static_cast<std::int64_t>(q.before));
+    also_time(to, q, "j.ended_us");
+    if (q.job)
+      to.also("j.job=", static_cast<std::int64_t>(q.job.value));
+    if (state)
+      to.also("j.state=", static_cast<std::int64_t>(*state));
+    if (unusual)
+      to.also("j.state<>2"); // what the index of the others is for
+    if (!q.node.empty())
+      to.also("j.job IN (SELECT job FROM attempt_runs WHERE node IN (SELECT node FROM node_names "
+              "WHERE name=?))",
+              q.node);
+  };
+  also_all(sql);
   if (by_kind(q)) {
-    auto kinds = kinds_like(q);
+    auto kinds = unusual ? Result<std::vector<std::int64_t>>() : kinds_like(q);
     if (!kinds)
       return tl::unexpected<Error>(std::move(kinds).error());
-    // One kind: its index is in the order of ids already. Many: rather look at rows from the newest
-    // on than sort all that match.
-    sql.also((kinds->size() == 1 ? "j.kind IN " : "+j.kind IN ") + list_of(*kinds));
+    if (unusual ||
+        kinds->size() > looked_at_max) { // frequent, or among few: rows from the newest on
+      also_kind(sql, q);
+    } else {
+      Sql of_kind("SELECT j.end_id FROM job_rows j");
+      of_kind.also("j.kind=?1").also("j.end_id>?2");
+      also_all(of_kind);
+      const std::string most = std::to_string(q.limit + 1);
+      auto ends = newest_ends(*kinds, of_kind.end(" ORDER BY j.end_id DESC LIMIT " + most),
+                              std::size_t{q.limit} + 1);
+      if (!ends)
+        return tl::unexpected<Error>(std::move(ends).error());
+      sql.also("j.end_id IN " + list_of(*ends));
+    }
   }
-  if (!q.node.empty())
-    sql.also("j.job IN (SELECT job FROM attempt_runs WHERE node IN (SELECT node FROM node_names "
-             "WHERE name=?))",
-             q.node);
   sql.end(" ORDER BY j.end_id DESC LIMIT " + std::to_string(q.limit + 1));
   return table_of(db_, sql, q.limit);
 }
@@ -299,10 +323,13 @@ Result<HistoryRows> History::query_attempts(const QueryHistory& q) {
   if (!q.node.empty())
     sql.also("r.node IN (SELECT node FROM node_names WHERE name=?)", q.node);
   if (by_kind(q)) {
-    auto kinds = kinds_like(q);
-    if (!kinds)
-      return tl::unexpected<Error>(std::move(kinds).error());
-    sql.also("j.kind IN " + list_of(*kinds));
+    auto jobs = few_jobs_of(q);
+    if (!jobs)
+      return tl::unexpected<Error>(std::move(jobs).error());
+    if (*jobs)
+      sql.also("r.job IN " + list_of(**jobs));
+    else
+      also_kind(sql, q);
   }
   sql.end(" ORDER BY r.id DESC, n.n DESC LIMIT " + std::to_string(q.limit + 1));
   return table_of(db_, sql, q.limit);
@@ -348,89 +375,6 @@ Result<HistoryRows> History::query_config(const QueryHistory& q) {
   also_time(sql, q, "r.time_us");
   also_name(sql, "r.name", q.name);
   sql.end(" ORDER BY r.id DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
-}
-
-// ---- totals
-
-namespace {
-/// What rows of one group have in common, as SQL; its name; nothing when there is no such.
-std::optional<std::string> group_of(const QueryHistory& q, const std::string& time) {
-  if (q.by == "user" || q.by == "queue" || q.by == "name")
-    return "k." + q.by + " AS " + q.by;
-  if (q.by == "node" && q.kind == HistoryKind::attempts)
-    return "m.name AS node";
-  if (q.by == "all")
-    return "'all' AS of_what";
-  if (q.by == "hour")
-    return time + " / 3600000000 * 3600000000 AS hour_us";
-  if (q.by == "day")
-    return time + " / 86400000000 * 86400000000 AS day_us";
-  return std::nullopt;
-}
-} // namespace
-
-/// Sums of the groups that `by` names: of jobs that have ended, or of attempts. Without paging: as
-/// many groups as `limit`, those with most first, times in their order.
-Result<HistoryRows> History::query_totals(const QueryHistory& q) {
-  const bool jobs = q.kind == HistoryKind::jobs;
-  if (!jobs && q.kind != HistoryKind::attempts)
-    return fail(Code::bad_field, "by", "totals are of jobs or of attempts");
-  const auto group = group_of(q, jobs ? "j.ended_us" : "r.recorded_us");
-  if (!group)
-    return fail(Code::bad_field, "by",
-                std::string("must be one of user, queue, name, hour, day, all") +
-                  (jobs ? "" : ", node") + ", got '" + q.by + "'");
-  if (q.before > 0)
-    return fail(Code::bad_field, "before", "totals have one page");
-  const std::string state = "sum(j.state=", good = std::to_string(int(JobState::succeeded)),
-                    bad = std::to_string(int(JobState::failed)),
-                    ended = std::to_string(int(JobState::cancelled)),
-                    cancels = list_of({static_cast<std::int64_t>(Cause::cancelled),
-                                       static_cast<std::int64_t>(Cause::drained),
-                                       static_cast<std::int64_t>(Cause::preempted),
-                                       static_cast<std::int64_t>(Cause::superseded)});
-  Sql sql(jobs
-            ? "SELECT 0, " + *group + ", count(*) AS jobs, " + state + good + ") AS succeeded, " +
-                state + bad + ") AS failed, " + state + ended +
-                ") AS cancelled, sum(coalesce(j.tasks, j.succeeded + j.failed + j.cancelled)) AS "
-                "tasks, cast(avg(j.started_us - j.submitted_us) AS INTEGER) AS average_wait_us, "
-                "max(j.started_us - j.submitted_us) AS longest_wait_us, "
-                "part_below(j.started_us - j.submitted_us, 50) AS p50_wait_us, "
-                "part_below(j.started_us - j.submitted_us, 90) AS p90_wait_us, "
-                "part_below(j.started_us - j.submitted_us, 99) AS p99_wait_us, "
-                "sum(j.ended_us - j.started_us) AS sum_ran_us FROM job_rows j LEFT JOIN kinds k ON "
-                "k.kind=j.kind"
-            : "SELECT 0, " + *group +
-                ", sum(r.count) AS attempts, sum(r.count*(r.cause=0)) AS succeeded, "
-                "sum(r.count*(r.cause<>0 AND r.cause NOT IN " +
-                cancels +
-                ")) AS failed, sum(r.count*(r.cause=" + std::to_string(int(Cause::lost_node)) +
-                ")) AS lost, sum(r.wall_us) AS sum_wall_us, sum(coalesce(r.user_cpu_us,0) + "
-                "coalesce(r.system_cpu_us,0)) AS sum_cpu_us, max(r.max_rss_bytes) AS max_rss_bytes "
-                "FROM attempt_runs r LEFT JOIN job_rows j ON j.job=r.job LEFT JOIN kinds k ON "
-                "k.kind=j.kind LEFT JOIN node_names m ON m.node=r.node");
-  std::string ids;
-  if (auto bounded = jobs ? bound_ids(q, "end_id", ids_.end, "j.end_id", ids)
-                          : bound_ids(q, "run_id", ids_.run, "r.id", ids);
-      !bounded)
-    return tl::unexpected<Error>(std::move(bounded).error());
-  sql.also(ids);
-  also_time(sql, q, jobs ? "j.ended_us" : "r.recorded_us");
-  also_name(sql, "k.name", q.name);
-  if (!q.user.empty())
-    sql.also("k.user=?", q.user);
-  if (!q.queue.empty())
-    sql.also("k.queue=?", q.queue);
-  if (!q.node.empty() && jobs)
-    return fail(Code::bad_field, "node", "totals of jobs are not of single nodes; ask attempts");
-  if (!q.node.empty())
-    sql.also("m.name=?", q.node);
-  if (q.job)
-    sql.also(std::string(jobs ? "j" : "r") + ".job=", static_cast<std::int64_t>(q.job.value));
-  const bool time = q.by == "hour" || q.by == "day";
-  sql.end(std::string(" GROUP BY 2 ORDER BY ") + (time ? "2" : "3 DESC") + " LIMIT " +
-          std::to_string(q.limit));
   return table_of(db_, sql, q.limit);
 }
 

@@ -2,6 +2,7 @@
 #include "src/history/schema.hpp"
 
 #include "messages/types.hpp"
+#include "src/history/totals.hpp"
 
 namespace reeve::history {
 namespace {
@@ -20,12 +21,14 @@ CREATE TABLE gaps(first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, reas
 
 CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL, user TEXT NOT NULL,
   queue TEXT NOT NULL, executor TEXT NOT NULL, UNIQUE(name, user, queue, executor));
+CREATE INDEX kinds_user ON kinds(user);
+CREATE INDEX kinds_queue ON kinds(queue);
 CREATE TABLE job_rows(job INTEGER PRIMARY KEY, kind INTEGER, tasks INTEGER, priority INTEGER,
   submitted_us INTEGER, labels TEXT, end_id INTEGER, state INTEGER, started_us INTEGER,
   ended_us INTEGER, succeeded INTEGER, failed INTEGER, cancelled INTEGER, exit_code INTEGER,
   reason TEXT, correlation TEXT);
 CREATE UNIQUE INDEX job_rows_end ON job_rows(end_id) WHERE end_id IS NOT NULL;
-CREATE INDEX job_rows_kind ON job_rows(kind, end_id) WHERE end_id IS NOT NULL;
+CREATE INDEX job_rows_kind ON job_rows(kind, end_id);
 CREATE INDEX job_rows_unusual ON job_rows(state, end_id) WHERE end_id IS NOT NULL AND state <> 2;
 
 CREATE TABLE attempt_runs(id INTEGER PRIMARY KEY, job INTEGER NOT NULL, first INTEGER NOT NULL,
@@ -94,7 +97,8 @@ Result<void> make(sqlite::Database& db) {
   const std::string numbers = "INSERT INTO numbers WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL "
                               "SELECT n + 1 FROM c WHERE n < " +
                               std::to_string(block_tasks - 1) + ") SELECT n FROM c;";
-  const std::string sql = std::string("BEGIN IMMEDIATE;") + tables + jobs_view + views + numbers +
+  const std::string sql = std::string("BEGIN IMMEDIATE;") + tables + totals_tables() + jobs_view +
+                          views + numbers +
                           "PRAGMA application_id=" + std::to_string(application_id) +
                           ";PRAGMA user_version=" + std::to_string(layout_version) + ";COMMIT;";
   // auto_vacuum only takes effect before the first page exists.
@@ -106,12 +110,16 @@ Result<void> make(sqlite::Database& db) {
   return made;
 }
 
-/// Layout 1 had no correlation.
-Result<void> upgrade_from_1(sqlite::Database& db) {
-  const std::string sql =
-    std::string("BEGIN IMMEDIATE; ALTER TABLE job_rows ADD COLUMN correlation TEXT; DROP VIEW "
-                "jobs;") +
-    jobs_view + "PRAGMA user_version=2; COMMIT;";
+/// Layout 1 had no correlation, layout 2 no totals.
+Result<void> upgrade(sqlite::Database& db, std::int64_t from) {
+  std::string sql = "BEGIN IMMEDIATE;";
+  if (from < 2)
+    sql +=
+      std::string("ALTER TABLE job_rows ADD COLUMN correlation TEXT; DROP VIEW jobs;") + jobs_view;
+  sql += "DROP INDEX job_rows_kind; CREATE INDEX job_rows_kind ON job_rows(kind, end_id);"
+         "CREATE INDEX kinds_user ON kinds(user); CREATE INDEX kinds_queue ON kinds(queue);" +
+         totals_tables() + fill_totals() + "PRAGMA user_version=" + std::to_string(layout_version) +
+         "; COMMIT;";
   auto done = db.run(sql.c_str());
   if (!done)
     db.roll_back();
@@ -133,8 +141,8 @@ Result<void> prepare_layout(sqlite::Database& db) {
       return made;
   } else if (application->value_or(0) != application_id) {
     return fail(Code::refused, {}, db.path() + ": not a history of reeve, but another database");
-  } else if (version->value_or(0) == 1) {
-    if (auto upgraded = upgrade_from_1(db); !upgraded)
+  } else if (version->value_or(0) >= 1 && version->value_or(0) < layout_version) {
+    if (auto upgraded = upgrade(db, version->value_or(0)); !upgraded)
       return upgraded;
   } else if (version->value_or(0) != layout_version) {
     return fail(Code::unknown_version, {},

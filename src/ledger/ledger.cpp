@@ -27,6 +27,18 @@ Failed failed(const Error& error, Duration again) {
   return message;
 }
 
+/// Changes nothing and awaits nothing. A dry run asks whether it would be accepted now: no.
+bool only_looks(const Request& request) {
+  return std::visit(
+    []<class R>(const R&) {
+      return std::is_same_v<R, GetConfig> || std::is_same_v<R, GetStats> ||
+             std::is_same_v<R, ListJobs> || std::is_same_v<R, ListTasks> ||
+             std::is_same_v<R, ListNodes> || std::is_same_v<R, ListLeases> ||
+             std::is_same_v<R, ReadLog> || std::is_same_v<R, Explain>;
+    },
+    request);
+}
+
 Error refusal_of(const Trouble& trouble) {
   if (trouble.error.code == Code::not_leader || trouble.error.code == Code::stale_epoch)
     return {Code::not_leader, {}, trouble.error.text}; // the next leader may be asked at once
@@ -438,6 +450,7 @@ void Ledger::append_failed(const Error& error, TimePoint now) {
   if (trouble_)
     return;
   trouble_ = Trouble{error, now};
+  readable_ = false;
   open_ = {};
   open_batch_ = {};
   open_bytes_ = 0;
@@ -448,6 +461,13 @@ void Ledger::append_failed(const Error& error, TimePoint now) {
       released_.push_back(std::move(effect));
     else if (const auto [peer, correlation] = asker(effect); peer != 0)
       reply_error(peer, correlation, refusal_of(*trouble_), retry_after);
+}
+
+void Ledger::show(core::Cluster cluster) {
+  if (!trouble_)
+    return;
+  cluster_ = std::move(cluster);
+  readable_ = true;
 }
 
 void Ledger::reload(core::Cluster cluster) {
@@ -473,7 +493,8 @@ std::vector<core::CommittedPtr> Ledger::take_committed() {
 }
 
 void Ledger::request(Peer peer, std::uint64_t correlation, const Request& request, TimePoint now) {
-  if (trouble_ && !std::holds_alternative<GetMaster>(request))
+  if (trouble_ && !(readable_ && only_looks(request)) &&
+      !std::holds_alternative<GetMaster>(request))
     return reply_error(peer, correlation, refusal_of(*trouble_), retry_after);
   std::visit([&](const auto& message) { handle(peer, correlation, message, now); }, request);
 }

@@ -89,6 +89,9 @@ public:
   /// command and question is refused with `error` until `reload`, but for GetMaster. Call `reload`
   /// with the cluster as the journal has it.
   void append_failed(const Error& error, TimePoint now);
+  /// The cluster as the journal has it, while it still takes no entries: what only looks is
+  /// answered out of it from now on.
+  void show(core::Cluster cluster);
   /// Also starts accepting again. The deciders must be reset from `describe()`. Every node must
   /// register again: what was decided about its tasks may be void.
   void reload(core::Cluster cluster);
@@ -167,6 +170,7 @@ private:
   std::string journal_health_ = "healthy";
   Duration confirmed_{0};
   std::optional<Trouble> trouble_;
+  bool readable_ = false; // in trouble: the cluster is what the journal has
 
   core::Committed open_;      // entries decided since the last batch was closed
   journal::Batch open_batch_; // the same, encoded

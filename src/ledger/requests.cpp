@@ -238,6 +238,14 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const Explain& questio
   case TaskState::cancelled:
     out.summary = "is over: " + std::string(name_of(task.state)) + why;
   }
+  if (trouble_)
+    out.notes.push_back("as of entry " + number(durable_.value) +
+                        ": the journal takes no entries now: " + trouble_->error.message());
+  if (out.summary.empty() && trouble_)
+    out.summary = task.state == TaskState::assigned
+                    ? "is on node " + task.node +
+                        ", or has ended there; its end is stored when the journal works again"
+                    : "nothing starts while the journal takes no entries";
   if (out.summary.empty())
     return effect(AskScheduler{peer, correlation, question});
   reply(peer, correlation, out);

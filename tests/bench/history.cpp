@@ -21,7 +21,11 @@ core::CommittedPtr batch_of(std::uint64_t first, TimePoint begin) {
   for (std::uint64_t k = first; k < first + in_batch; ++k) {
     JobSpec spec;
     spec.name = "step-" + std::to_string(k % 40);
-    spec.user = "user" + std::to_string(k % 50);
+    spec.user = k == 4'711 ? "guest" : "user" + std::to_string(k % 50);
+    if (k % 1'000 == 1) { // each of its jobs has a name of its own
+      spec.user = "eve";
+      spec.name = "frame-" + std::to_string(k);
+    }
     spec.queue = k % 3 == 0 ? "night" : "day";
     spec.executor = "process";
     submitted.specs.push_back(Raw{encode(spec)});
@@ -94,6 +98,12 @@ int main() {
   ask("newest jobs", true, [](QueryHistory&) {});
   ask("jobs that failed", true, [](QueryHistory& q) { q.state = "failed"; });
   ask("jobs of a user", true, [](QueryHistory& q) { q.user = "user7"; });
+  ask("jobs of a user that was here once", true, [](QueryHistory& q) { q.user = "guest"; });
+  ask("jobs of a user, each with a name of its own", true, [](QueryHistory& q) { q.user = "eve"; });
+  ask("failed jobs of a user", true, [](QueryHistory& q) {
+    q.user = "user7";
+    q.state = "failed";
+  });
   ask("jobs of a name, a page of ten days ago", true, [&](QueryHistory& q) {
     q.name = "step-3";
     q.until = end - std::chrono::hours(240);
@@ -110,6 +120,14 @@ int main() {
     q.kind = HistoryKind::attempts;
     q.node = "node77";
   });
+  ask("attempts of a user that was here once", true, [](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.user = "guest";
+  });
+  ask("attempts of a user", true, [](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.user = "user7";
+  });
   ask("attempts by exit code, a day twenty days ago", true, [&](QueryHistory& q) {
     q.kind = HistoryKind::attempts;
     q.state = "exit_code";
@@ -125,6 +143,12 @@ int main() {
     q.since = end - std::chrono::hours(168);
   });
   ask("totals of all, thirty days", false, [](QueryHistory& q) { q.by = "all"; });
+  ask("totals by user, thirty days", false, [](QueryHistory& q) { q.by = "user"; });
+  ask("totals by hour, thirty days", false, [](QueryHistory& q) { q.by = "hour"; });
+  ask("attempts by node, thirty days", false, [](QueryHistory& q) {
+    q.kind = HistoryKind::attempts;
+    q.by = "node";
+  });
   ask("attempts by node, seven days", false, [&](QueryHistory& q) {
     q.kind = HistoryKind::attempts;
     q.by = "node";

@@ -3,6 +3,7 @@
 #include "src/util/text.hpp"
 #include "messages/protocol.hpp"
 #include "src/events/events.hpp"
+#include "src/history/waits.hpp"
 #include "src/util/json.hpp"
 #include "src/util/table.hpp"
 #include "tests/fuzz/target.hpp"
@@ -49,9 +50,19 @@ void read_json(std::string_view text) {
     named(spec);
   }
 }
+
+void read_waits(std::string_view text) {
+  const auto waits = history::Waits::decode(text);
+  REQUIRE(history::Waits::decode(waits.encode()).encode() == waits.encode());
+  REQUIRE(waits.percentile(0) >= 0 && waits.percentile(100) >= 0);
+  auto twice = waits;
+  twice.add(waits);
+  REQUIRE(twice.percentile(50) >= 0);
+}
 } // namespace
 
-// A byte: 0: words, 1: JSON, else msgpack shown as JSON. Then the text.
+// A byte: 0: words, 1: JSON, 2: waits as the history keeps them, else msgpack shown as JSON. Then
+// the text.
 REEVE_FUZZ(text) {
   fuzz::Pieces pieces(input);
   switch (pieces.number(1)) {
@@ -59,6 +70,8 @@ REEVE_FUZZ(text) {
     return read_words(pieces.rest());
   case 1:
     return read_json(pieces.rest());
+  case 2:
+    return read_waits(pieces.rest());
   default:
     REQUIRE(!dump_json(msgpack_to_json(pieces.rest())).empty());
   }

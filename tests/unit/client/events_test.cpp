@@ -78,6 +78,22 @@ TEST(event_stream, goes_on_after_a_lost_connection_without_loss_or_repetition) {
   EXPECT_EQ(read(*stream, 3), (Words{"2.1", "3", "4"}));
 }
 
+TEST(event_stream, what_a_slow_reader_was_not_sent_is_asked_for_again) {
+  FakePublisher publisher;
+  auto stream = EventStream::open(publisher.where(), from(1));
+  ASSERT_TRUE(stream) << stream.error().message();
+  publisher.publish(event(1));
+  EXPECT_EQ(read(*stream, 1), Words{"1"});
+  publisher.durable = 4;
+  for (const std::uint64_t seq : {2, 3})
+    publisher.leave_out(event(seq));
+  publisher.publish(event(4));
+  EXPECT_EQ(read(*stream, 3), (Words{"2", "3", "4"}));
+  publisher.publish(event(5));
+  EXPECT_EQ(read(*stream, 1), Words{"5"});
+  EXPECT_EQ(publisher.replays, 2);
+}
+
 TEST(event_stream, a_restart_that_forgot_events_is_told_as_a_gap) {
   FakePublisher publisher;
   auto stream = EventStream::open(publisher.where(), from(1));

@@ -47,6 +47,8 @@ public:
   FakePublisher& operator=(const FakePublisher&) = delete;
 
   void publish(const Event& e) { tell("publish", encode(e)); }
+  /// Kept, but not sent: as to a reader that is slower than events come.
+  void leave_out(const Event& e) { tell("leave out", encode(e)); }
   /// All connections end; what is kept and the place stay, as after a quick restart.
   void restart(bool forget) { tell(forget ? "forget" : "restart"); }
   [[nodiscard]] std::vector<std::string> where() const { return {master_->endpoint()}; }
@@ -72,9 +74,12 @@ private:
     wake_.send(zmq::buffer(what), zmq::send_flags::sndmore);
     wake_.send(zmq::buffer(body), zmq::send_flags::none);
   }
-  void send(const std::string& topic, const Event& e) {
+  void send(const std::string& topic, const Event& e, std::uint64_t number = 0) {
+    std::vector<std::uint64_t> position{e.seq.value, e.part};
+    if (number > 0)
+      position.push_back(number);
     socket_.send(zmq::buffer(topic), zmq::send_flags::sndmore);
-    socket_.send(zmq::str_buffer("position"), zmq::send_flags::sndmore);
+    socket_.send(zmq::buffer(encode(position)), zmq::send_flags::sndmore);
     socket_.send(zmq::buffer(encode(e)), zmq::send_flags::none);
   }
   void replay(const std::string& topic) {
@@ -110,9 +115,11 @@ private:
       const std::string what = frame.to_string();
       if (what == "end")
         return;
-      if (what == "publish") {
+      if (what == "publish" || what == "leave out") {
         kept_.push_back(*decode<Event>(body.to_string()));
-        send(kept_.back().kind, kept_.back());
+        ++number_;
+        if (what == "publish")
+          send(kept_.back().kind, kept_.back(), number_);
         continue;
       }
       if (what == "forget")
@@ -123,6 +130,7 @@ private:
   }
 
   std::vector<Event> kept_;
+  std::uint64_t number_ = 0;
   zmq::context_t context_;
   zmq::socket_t wake_, socket_;
   std::string endpoint_;

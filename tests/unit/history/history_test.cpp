@@ -224,6 +224,36 @@ TEST_F(Histories, a_gap_is_written_down_and_jobs_from_before_it_can_be_adopted) 
   EXPECT_EQ(sql("SELECT * FROM gaps"), Texts{"1|2|not in the journal any more"});
 }
 
+/// The sums that were kept, and those of the rows that are there now. Without the longest waits: of
+/// an end that was taken back the wait may stay.
+std::pair<Texts, Texts> both_totals(const std::string& path) {
+  auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE).value();
+  EXPECT_TRUE(add_waits_functions(db));
+  const auto rows = [&] {
+    Texts out;
+    for (const char* sql :
+         {"SELECT 'jobs',span_us,slot_us,user,queue,jobs,succeeded,failed,cancelled,tasks,waits,"
+          "sum_wait_us,sum_ran_us,hex(spread) FROM job_totals WHERE jobs>0",
+          "SELECT 'attempts',* FROM attempt_totals", "SELECT 'nodes',* FROM node_totals"}) {
+      auto statement = db.prepare(sql, false).value();
+      while (statement.next("test").value()) {
+        auto& row = out.emplace_back();
+        for (int column = 0; column < statement.columns(); ++column)
+          row += (column == 0 ? "" : "|") + std::string(statement.text_at(column));
+      }
+    }
+    return out;
+  };
+  Texts kept = rows();
+  EXPECT_TRUE(
+    db.run(("BEGIN; DELETE FROM job_totals; DELETE FROM attempt_totals; DELETE FROM node_totals;" +
+            fill_totals())
+             .c_str()));
+  Texts summed = rows();
+  EXPECT_TRUE(db.run("ROLLBACK"));
+  return {std::move(kept), std::move(summed)};
+}
+
 /// A random cluster's life. Whatever the cluster knows at the end the history must know too, and
 /// every result that was journalled exactly once; also when it was closed in between, and rows were
 /// written in other portions.
@@ -293,6 +323,7 @@ TEST_P(RandomLives, are_recorded_once_and_whole) {
         world.execute(core::Cancel{job, {}, "test"});
       else if (any(2) == 0)
         world.execute(core::Retry{job, {}});
+      world.now += std::chrono::minutes(any(40));
       break;
     case 11: { // recovery
       core::Changes state;
@@ -345,6 +376,9 @@ TEST_P(RandomLives, are_recorded_once_and_whole) {
   }
   EXPECT_EQ(rows, results);
   EXPECT_GT(results.size(), 100u);
+  const auto [kept, summed] = both_totals(folder.file("history.db"));
+  EXPECT_EQ(kept, summed);
+  EXPECT_GT(kept.size(), 10u);
   std::size_t ended = 0;
   auto ends =
     db.prepare("SELECT state,tasks,succeeded,failed,cancelled FROM jobs WHERE job=?").value();
@@ -391,6 +425,9 @@ TEST_F(Histories, old_rows_go_and_new_ones_stay) {
   EXPECT_FALSE(history->sweep(world.now + 1h).value());
   EXPECT_EQ(sql("SELECT count(*) FROM jobs"), Texts{"0"});
   EXPECT_EQ(sql("SELECT count(*) FROM output_heads"), Texts{"0"});
+  EXPECT_EQ(
+    sql("SELECT count(*) FROM node_totals WHERE slot_us<" + std::to_string(us(cutoff) - day_us)),
+    Texts{"0"});
   world.run(n1, "after");
   record();
   EXPECT_EQ(sql("SELECT name FROM jobs"), Texts{"after"});
@@ -398,14 +435,19 @@ TEST_F(Histories, old_rows_go_and_new_ones_stay) {
 TEST_F(Histories, much_that_is_old_goes_in_steps) {
   const NodeId n1 = world.add_node("n1");
   for (int i = 0; i < 12'000; ++i)
-    world.run(n1, "j");
+    world.run(n1, "j" + std::to_string(i));
+  const JobId open = world.submit("open");
   record();
   int steps = 1;
   while (history->sweep(world.now + 1h).value())
     ++steps;
   EXPECT_GE(steps, 3);
-  EXPECT_EQ(sql("SELECT count(*) FROM job_rows"), Texts{"0"});
+  EXPECT_EQ(sql("SELECT job FROM job_rows"), Texts{std::to_string(open.value)});
   EXPECT_EQ(sql("SELECT count(*) FROM attempt_runs"), Texts{"0"});
+  EXPECT_EQ(sql("SELECT name FROM kinds"), Texts{"open"});
+  world.run(n1, "new");
+  record();
+  EXPECT_EQ(sql("SELECT name FROM jobs ORDER BY job"), (Texts{"open", "new"}));
 }
 
 // ---- files that are none
@@ -414,13 +456,16 @@ TEST_F(Histories, the_correlation_is_kept_and_a_file_of_layout_1_is_taken_over) 
   spec.executor = "noop";
   spec.name = "old";
   const JobId old = world.submit(spec);
+  world.run(world.add_node("n1"), "ended");
   record();
   history.reset();
   {
     auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
     ASSERT_TRUE(db &&
-                db->run("DROP VIEW jobs; ALTER TABLE job_rows DROP COLUMN correlation; CREATE "
-                        "VIEW jobs AS SELECT job FROM job_rows; PRAGMA user_version=1"));
+                db->run("DROP VIEW jobs; ALTER TABLE job_rows DROP COLUMN correlation; DROP "
+                        "INDEX kinds_user; DROP INDEX kinds_queue; DROP TABLE job_totals; DROP "
+                        "TABLE attempt_totals; DROP TABLE node_totals; "
+                        "CREATE VIEW jobs AS SELECT job FROM job_rows; PRAGMA user_version=1"));
   }
   reopen();
   spec.correlation = "order 66";
@@ -429,6 +474,8 @@ TEST_F(Histories, the_correlation_is_kept_and_a_file_of_layout_1_is_taken_over) 
   EXPECT_EQ(sql("SELECT correlation FROM jobs WHERE job=" + std::to_string(job.value)),
             Texts{"order 66"});
   EXPECT_EQ(sql("SELECT name FROM jobs WHERE job=" + std::to_string(old.value)), Texts{"old"});
+  EXPECT_EQ(sql("SELECT sum(jobs) FROM job_totals"), Texts{"2"}) << "an hour's and a day's";
+  EXPECT_EQ(sql("SELECT sum(attempts) FROM node_totals"), Texts{"2"});
 }
 
 TEST(history_files, of_another_program_are_refused) {
@@ -447,7 +494,7 @@ TEST(history_files, of_a_newer_version_are_refused) {
   ASSERT_TRUE(History::open(folder.file("history.db")));
   {
     auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
-    ASSERT_TRUE(db->run("PRAGMA user_version=3"));
+    ASSERT_TRUE(db->run("PRAGMA user_version=4"));
   }
   const auto opened = History::open(folder.file("history.db"));
   ASSERT_FALSE(opened);

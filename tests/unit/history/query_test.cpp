@@ -1,6 +1,8 @@
 // Questions: filters, pages, results of single tasks, output.
 #include "tests/unit/history/world.hpp"
 
+#include <random>
+
 namespace reeve::history {
 namespace {
 
@@ -102,6 +104,44 @@ INSTANTIATE_TEST_SUITE_P(
            {"8"}}),
   [](const auto& test) { return test.param.name; });
 
+/// Many kinds of jobs, few of each: they are found through an index of their own each, and from
+/// more than can be looked at one by one on from the newest rows.
+TEST_F(Questions, find_the_same_among_few_kinds_and_many) {
+  const NodeId node = world.add_node("x");
+  Texts all;
+  for (const int most : {300, 10'500}) {
+    while (static_cast<int>(all.size()) < most) {
+      JobSpec spec;
+      spec.name = "frame-" + std::to_string(all.size());
+      spec.user = "eve";
+      spec.executor = "noop";
+      const JobId job = world.submit(spec);
+      world.place(node, job, {{0, 1, 1}});
+      world.finish(node, job, {world.result(0)});
+      all.push_back(std::to_string(job.value));
+    }
+    record();
+    for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts}) {
+      QueryHistory question;
+      question.kind = kind;
+      question.user = "eve";
+      question.limit = 70;
+      for (std::size_t page = 0; page < 3; ++page) {
+        const auto rows = query(question);
+        const auto from = all.rbegin() + static_cast<std::ptrdiff_t>(70 * page);
+        EXPECT_EQ(column(rows, "job"), Texts(from, from + 70));
+        question.before = rows.next;
+      }
+      question.before = 0;
+      question.name = "frame-29*";
+      EXPECT_EQ(query(question).rows.size(), most == 300 ? 11u : 70u);
+      question.name = "frame-299";
+      EXPECT_EQ(jobs(question), Texts{all[299]});
+      question.node = "n1";
+      EXPECT_EQ(jobs(question), Texts{});
+    }
+  }
+}
 TEST_F(Questions, attempts_can_be_chosen_by_how_they_ended) {
   QueryHistory question;
   question.kind = HistoryKind::attempts;
@@ -180,6 +220,114 @@ TEST_F(Questions, totals_of_groups_add_up) {
   ASSERT_TRUE(rows);
   EXPECT_EQ(rows->rows.size(), 7u) << "an hour between one and the next, the oldest first";
   EXPECT_LT(rows->rows.front()[0], rows->rows.back()[0]);
+}
+/// Sums that are kept, and rows at the ends of a stretch, together give what the rows alone give.
+TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
+  std::mt19937_64 random(7);
+  const NodeId nodes[] = {world.add_node("x"), world.add_node("y")};
+  const TimePoint first = world.now;
+  for (int k = 0; k < 400; ++k) {
+    world.now += std::chrono::minutes(random() % 40);
+    JobSpec spec;
+    spec.executor = "noop";
+    spec.user = "user" + std::to_string(random() % 3);
+    spec.queue = random() % 2 ? "day" : "night";
+    const JobId job = world.submit(spec);
+    world.now += std::chrono::seconds(random() % 900);
+    const NodeId node = nodes[random() % 2];
+    world.place(node, job, {{0, 1, 1}});
+    const bool failed = random() % 4 == 0;
+    world.finish(node, job, {world.result(0, 1, failed ? Cause::signal : Cause::none)});
+    if (failed && random() % 2) { // its end is taken back; it may be another one, or none
+      record();
+      world.execute(core::Retry{job, {}});
+      if (random() % 2) {
+        world.place(node, job, {{0, 1, 2}});
+        world.finish(node, job, {world.result(0, 2)});
+      }
+    }
+  }
+  record();
+  const auto minutes = static_cast<std::uint64_t>((world.now - first) / 1min);
+  for (int k = 0; k < 60; ++k) {
+    QueryHistory question;
+    question.limit = 10'000;
+    question.since = first + std::chrono::minutes(random() % minutes) + 1us;
+    if (k % 4 != 0)
+      question.until = question.since + std::chrono::minutes(random() % minutes) + 1us;
+    const auto within = [&](const std::string& column) {
+      return " WHERE " + column + ">=" + std::to_string(us(question.since)) +
+             (question.until == TimePoint{}
+                ? ""
+                : " AND " + column + "<=" + std::to_string(us(question.until)));
+    };
+    const auto joined = [&](std::size_t cells) {
+      Texts out;
+      for (const auto& row : query(question).rows) {
+        auto& line = out.emplace_back();
+        for (std::size_t c = 0; c < cells; ++c)
+          line += (c ? "|" : "") + row[c];
+      }
+      std::sort(out.begin(), out.end());
+      return out;
+    };
+    const auto rows = [&](const std::string& text) {
+      auto out = sql(text);
+      std::sort(out.begin(), out.end());
+      return out;
+    };
+    for (const char* by : {"user", "queue"}) {
+      question.by = by;
+      auto wanted = rows("SELECT " + std::string(by) +
+                         ",count(*),sum(state='succeeded'),sum(state='failed'),sum(state="
+                         "'cancelled'),sum(tasks),cast(avg(started_us-submitted_us) AS INTEGER)"
+                         " FROM jobs" +
+                         within("ended_us") + " GROUP BY 1");
+      EXPECT_EQ(joined(7), wanted) << by;
+    }
+    for (const auto& [by, span] : {std::pair{"hour", hour_us}, std::pair{"day", day_us}}) {
+      question.by = by;
+      const std::string s = std::to_string(span);
+      EXPECT_EQ(joined(2), rows("SELECT ended_us/" + s + "*" + s + ",count(*) FROM jobs" +
+                                within("ended_us") + " GROUP BY 1"))
+        << by;
+    }
+    question.by = "user";
+    question.queue = "day";
+    EXPECT_EQ(joined(2), rows("SELECT user,count(*) FROM jobs" + within("ended_us") +
+                              " AND queue='day' GROUP BY 1"));
+    question.queue.clear();
+    question.kind = HistoryKind::attempts;
+    question.by = "node";
+    EXPECT_EQ(joined(4),
+              rows("SELECT node,count(*),sum(cause='none'),sum(cause<>'none') FROM attempts" +
+                   within("recorded_us") + " GROUP BY 1"));
+    question.user = "user1"; // of an owner on a node: of the rows alone
+    EXPECT_EQ(joined(2), rows("SELECT node,count(*) FROM attempts a JOIN jobs j USING (job)" +
+                              within("recorded_us") + " AND user='user1' GROUP BY 1"));
+  }
+}
+TEST(waits, are_told_by_rank_never_too_short_and_at_most_a_32nd_too_long) {
+  std::mt19937_64 random(7);
+  std::vector<std::int64_t> all;
+  Waits waits, half;
+  for (int k = 0; k < 5'000; ++k) {
+    const auto us = static_cast<std::int64_t>(random() >> (random() % 63 + 1));
+    all.push_back(us);
+    (k % 2 ? waits : half).add(us);
+  }
+  half.add(12'345);
+  half.add(12'345, -1);
+  waits.add(Waits::decode(half.encode()));
+  std::sort(all.begin(), all.end());
+  for (const int percent : {1, 10, 50, 90, 99, 100}) {
+    const auto truth = all[static_cast<std::size_t>(percent) * all.size() / 100 - 1];
+    EXPECT_GE(waits.percentile(percent), truth) << percent;
+    EXPECT_LE(waits.percentile(percent) - truth, truth / 32) << percent;
+  }
+  EXPECT_EQ(Waits().percentile(50), 0);
+  EXPECT_EQ(Waits::decode(half.encode()).encode(), half.encode());
+  EXPECT_EQ(Waits::decode("\xff\xff\xff").percentile(50), 0) << "a text that is cut off";
 }
 TEST_F(Questions, totals_of_what_there_are_none_of_are_refused) {
   const auto field = [&](HistoryKind kind, const char* by) {

@@ -4,6 +4,7 @@
 
 #include "src/core/cluster.hpp"
 #include "src/history/history.hpp"
+#include "src/history/schema.hpp"
 
 #include <filesystem>
 #include <gtest/gtest.h>

@@ -478,6 +478,34 @@ TEST_F(failing, who_waits_goes_on_waiting_and_jobs_that_never_were_are_not_found
   EXPECT_EQ(as<Failed>(all[1], other_client, 7).code, Code::not_found);
 }
 
+TEST_F(failing, what_the_journal_has_can_be_looked_at_and_nothing_changed) {
+  remember();
+  ask_submit({array_of(7)}, {}, client, 1);
+  place(node_, job_, {{0, 2}});
+  fail_append();
+  effects();
+  ask(ListJobs{}, client, 2);
+  EXPECT_EQ(as<Failed>(effects().at(0), client, 2).code, Code::unavailable) << "not yet read again";
+  ledger_.show(*core::Cluster::restore(stored_));
+  ask(ListJobs{}, client, 3);
+  const auto jobs = as<JobList>(effects().at(0), client, 3).jobs;
+  ASSERT_EQ(jobs.size(), 1u) << "what was decided in vain is not shown";
+  EXPECT_EQ(jobs[0].progress.pending, 4u);
+  ask(Explain{job_, 0}, client, 4);
+  const auto why = as<Explained>(effects().at(0), client, 4);
+  EXPECT_NE(why.summary.find("journal"), std::string::npos) << why.summary;
+  EXPECT_NE(why.notes.at(0).find("disk full"), std::string::npos) << why.notes.at(0);
+  ask_submit({array_of(1)}, {}, client, 5);
+  EXPECT_EQ(as<Failed>(effects().at(0), client, 5).code, Code::unavailable);
+  ask(Wait{{job_}, {}}, client, 6);
+  EXPECT_EQ(as<Failed>(effects().at(0), client, 6).code, Code::unavailable);
+  ledger_.reload(*core::Cluster::restore(stored_));
+  effects();
+  ask_submit({array_of(1)}, {}, client, 7);
+  commit();
+  EXPECT_EQ(as<Submitted>(effects().at(0), client, 7).first, job_.next());
+}
+
 TEST_F(failing, a_report_that_comes_late_changes_nothing) {
   ask_submit({array_of(1)});
   const Seq last = ledger_.cluster().last_seq();

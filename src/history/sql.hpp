@@ -1,0 +1,75 @@
+// SQL that is put together from what a question asks. Used by query.cpp and query_totals.cpp. What
+// somebody wrote goes in as a value, never as SQL.
+#pragma once
+
+#include "messages/protocol.hpp"
+#include "src/history/schema.hpp"
+
+#include <string>
+#include <vector>
+
+namespace reeve::history {
+
+/// SQL that grows by conditions, with the values that belong to its question marks.
+class Sql {
+public:
+  explicit Sql(std::string text) : text_(std::move(text)) {}
+  Sql& also(const std::string& condition) {
+    text_ += (first_ ? " WHERE " : " AND ") + condition;
+    first_ = false;
+    return *this;
+  }
+  Sql& also(const std::string& condition, std::string value) {
+    values_.push_back(std::move(value));
+    return also(condition);
+  }
+  Sql& also(const std::string& condition, std::int64_t value) {
+    return also(condition + std::to_string(value));
+  }
+  Sql& end(const std::string& text) {
+    text_ += text;
+    return *this;
+  }
+  /// `first`: number of the first question mark that is ours.
+  Result<sqlite::Statement> prepare(sqlite::Database& db, int first = 1) const {
+    auto statement = db.prepare(text_, false);
+    for (std::size_t i = 0; statement && i < values_.size(); ++i)
+      statement->text(static_cast<int>(i) + first, values_[i]);
+    return statement;
+  }
+
+private:
+  std::string text_;
+  bool first_ = true;
+  std::vector<std::string> values_;
+};
+
+/// A name, or with * at its end the beginning of one.
+inline void also_name(Sql& sql, const std::string& column, const std::string& name) {
+  if (name.empty())
+    return;
+  if (name.back() != '*') {
+    sql.also(column + "=?", name);
+    return;
+  }
+  const std::string begin = name.substr(0, name.size() - 1);
+  sql.also(column + ">=?", begin);
+  sql.also(column + "<?", begin + "\xff"); // no text has that byte
+}
+
+inline std::string list_of(const std::vector<std::int64_t>& numbers) {
+  std::string text = "(";
+  for (const auto n : numbers)
+    text += (text.size() > 1 ? "," : "") + std::to_string(n);
+  return text + ")";
+}
+
+/// Within the stretch that is asked for, its ends included.
+inline void also_time(Sql& sql, const QueryHistory& q, const std::string& column) {
+  if (q.since != TimePoint{})
+    sql.also(column + ">=", us(q.since));
+  if (q.until != TimePoint{})
+    sql.also(column + "<=", us(q.until));
+}
+
+} // namespace reeve::history
