@@ -166,5 +166,5 @@ class Masters(Cluster):
                                      for task in range(tasks))
         self.assertEqual(self.ran(), wanted)
         told = self.cli("job", "show", "-o", "json", *jobs).json["jobs"]
-        self.assertEqual([(one["progress"]["state"], one["progress"]["succeeded"]) for one in told],
-                         [("succeeded", tasks) for tasks in jobs.values()])
+        self.assertEqual({one["progress"]["job"]: (one["progress"]["state"], one["progress"]["succeeded"]) for one in told},
+                         {int(job): ("succeeded", tasks) for job, tasks in jobs.items()})
