@@ -181,6 +181,11 @@ int reign_until_end(actors::Master& master, net::Server& server, const sigset_t&
   if (!clean)
     spdlog::warn("not everything could be finished; the journal has what was acknowledged");
   spdlog::info("ended");
+  if (!clean) { // an actor may still wait for a journal that does not answer: nobody waits for it
+    spdlog::shutdown();
+    std::fflush(nullptr);
+    std::_Exit(good);
+  }
   return good;
 }
 

@@ -162,6 +162,17 @@ class Failover(Masters):
         self.assertGreater(sum(self.ran().values()), before)
         self.check_ran_once({job: 10})
 
+    def test_a_leader_whose_etcd_is_gone_ends_when_it_is_told_to(self):
+        self.start_etcd(1)
+        leader = self.start_masters(1)
+        self.start_agent("a")
+        self.submit("--array", "0-9", "--", *self.script("0.3"))
+        await_true(self.ran, "the job runs")
+        self.etcd["e1"].kill()
+        self.etcd["e1"].wait()
+        self.assertNotEqual(self.cli("submit", "--timeout", "1s", "--", "true", code=None).code, 0)
+        self.assertEqual(self.masters[leader].kill(signal.SIGTERM), 0)
+
 
 if __name__ == "__main__":
     main()
