@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t frames_a_turn = 1'000; // so that no master starves timers and tasks
 constexpr Duration measure_every{1'000'000};
-constexpr Duration sweep_every = std::chrono::hours(1);
+constexpr Duration sweep_every = std::chrono::hours(1), first_sweep = std::chrono::minutes(1);
 constexpr Duration results_patience{5'000'000}; // for the last acknowledgements while stopping
 constexpr int leave_linger_ms = 1'000;
 constexpr int connection_heartbeat_ms =
@@ -153,6 +153,8 @@ Result<void> AgentLoop::open_links() {
     spdlog::info("connecting to {}", endpoint);
   }
   measure_at_ = now().steady;
+  sweep_at_ =
+    measure_at_ + first_sweep; // it reads a folder of up to 200,000 files: not at the start
   status_at_ = now().steady + options_.status_interval;
   return {};
 }

@@ -140,28 +140,18 @@ Result<AgentOptions> options_of(const Flags& flags) {
       return tl::unexpected(pair.error());
     options.labels[pair->first] = pair->second;
   }
-  if (!flags.status_interval.empty()) {
-    auto interval = parse_duration(flags.status_interval, "status-interval");
-    if (!interval)
-      return tl::unexpected(interval.error());
-    options.status_interval = *interval;
-  }
-  if (!flags.keep_outputs.empty()) {
-    auto keep = parse_duration(flags.keep_outputs, "keep-outputs");
-    if (!keep)
-      return tl::unexpected(keep.error());
-    options.keep_outputs = *keep;
-  }
   options.check.command = flags.check;
-  for (const auto& [text, field, target] :
-       {std::tuple{&flags.check_interval, "check-interval", &options.check.interval},
-        std::tuple{&flags.check_timeout, "check-timeout", &options.check.timeout}}) {
+  for (const auto& [text, field, target, least] :
+       {std::tuple{&flags.status_interval, "status-interval", &options.status_interval, 0},
+        std::tuple{&flags.keep_outputs, "keep-outputs", &options.keep_outputs, 0},
+        std::tuple{&flags.check_interval, "check-interval", &options.check.interval, 1},
+        std::tuple{&flags.check_timeout, "check-timeout", &options.check.timeout, 1}}) {
     if (text->empty())
       continue;
     auto duration = parse_duration(*text, field);
     if (!duration)
       return tl::unexpected(duration.error());
-    if (*duration <= Duration(0))
+    if (*duration < Duration(least))
       return fail(Code::bad_field, field, "must be above 0");
     *target = *duration;
   }

@@ -314,15 +314,24 @@ std::vector<TaskRun> waiting_parts(const Job& job, const TaskRun& run) {
 }
 
 namespace {
-/// The part with the attempts after the newest there were: a copy may have come and gone.
-void add_next(std::vector<TaskRun>& out, const Marks& marks, const TaskRun& part) {
-  std::vector<TaskRun> plain{{part.first, part.count, 1}};
-  marks.each_in(part.first, part.count, [&](TaskIndex first, const Mark& mark) {
-    take_from(plain, TaskRun{first, mark.count, 1});
-    out.push_back({first, mark.count, std::max(part.attempt, mark.attempt) + 1});
+/// The run in pieces of the same past, in order. The attempt of a piece is its newest: of two
+/// copies the other may be newer, and a copy may have come and gone.
+std::vector<std::pair<TaskRun, Mark>> by_past(const Marks& marks, const TaskRun& run) {
+  std::vector<std::pair<TaskRun, Mark>> out;
+  std::uint64_t at = run.first;
+  const auto plain_until = [&](std::uint64_t end) {
+    if (at < end)
+      out.emplace_back(
+        TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(end - at), run.attempt},
+        Mark{});
+  };
+  marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& mark) {
+    plain_until(first);
+    out.emplace_back(TaskRun{first, mark.count, std::max(run.attempt, mark.attempt)}, mark);
+    at = std::uint64_t{first} + mark.count;
   });
-  for (const TaskRun& rest : plain)
-    out.push_back({rest.first, rest.count, part.attempt + 1});
+  plain_until(std::uint64_t{run.first} + run.count);
+  return out;
 }
 } // namespace
 
@@ -334,7 +343,8 @@ std::vector<TaskRun> alone_elsewhere(const Job& job, const TaskRun& run, NodeId 
     if (other != node)
       for (const TaskRun& flying : allocation.runs)
         for (const TaskRun& part : common({flying}, TaskRun{run.first, run.count, flying.attempt}))
-          add_next(out, job.extra->marks, part);
+          for (const auto& [piece, past] : by_past(job.extra->marks, part))
+            out.push_back({piece.first, piece.count, piece.attempt + 1});
   // Copied ones are out altogether: both of their attempts are there. So is what is to be stopped.
   for (const auto* away :
        {&job.extra->copied, &job.extra->beaten, &job.extra->stopping, &job.extra->yielding})
@@ -428,21 +438,11 @@ void Applier::place(const Placement& p) {
 /// The tasks are in flight a second time: their newest attempt is remembered, whichever ends first.
 void Applier::mark_copied(Job& job, const TaskRun& run) {
   JobExtra& extra = *job.extra;
-  std::vector<std::pair<TaskIndex, Mark>> marked;
-  std::vector<TaskRun> plain{{run.first, run.count, 1}};
-  extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& mark) {
-    marked.emplace_back(first, mark);
-    take_from(plain, TaskRun{first, mark.count, 1});
-  });
-  for (const TaskRun& part : plain) {
-    Mark mark;
-    mark.count = part.count;
+  for (auto& [piece, mark] : by_past(extra.marks, run)) {
+    mark.count = piece.count;
     mark.state = TaskState::assigned;
-    marked.emplace_back(part.first, mark);
-  }
-  for (auto& [first, mark] : marked) {
     mark.attempt = run.attempt;
-    extra.marks.set(first, std::move(mark));
+    extra.marks.set(piece.first, std::move(mark));
   }
   add_to(extra.copied, TaskRun{run.first, run.count, 1});
 }
@@ -540,25 +540,7 @@ void Applier::ended_badly(Job& job, JobId id, NodeId node, const TaskRun& run,
     cause = moved ? Cause::drained : Cause::preempted; // as it was asked to
   const std::int32_t code = result.cause == Cause::exit_code ? result.exit_code : result.signal;
   const Kind& kind = *job.kind->kind;
-  // Tasks of one run may have different pasts: take it apart by what was marked.
-  std::vector<std::pair<TaskRun, Mark>> parts;
-  std::uint64_t at = run.first;
-  const std::uint64_t end = at + run.count;
-  extra.marks.each_in(run.first, run.count, [&](TaskIndex first, const Mark& mark) {
-    if (first > at)
-      parts.emplace_back(
-        TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(first - at), run.attempt},
-        Mark{});
-    // Of two copies the other may be the newer attempt.
-    parts.emplace_back(TaskRun{first, mark.count, std::max(run.attempt, mark.attempt)}, mark);
-    at = std::uint64_t{first} + mark.count;
-  });
-  if (at < end)
-    parts.emplace_back(
-      TaskRun{static_cast<TaskIndex>(at), static_cast<std::uint32_t>(end - at), run.attempt},
-      Mark{});
-
-  for (auto& [part, past] : parts) {
+  for (const auto& [part, past] : by_past(extra.marks, run)) {
     const std::vector<TaskRun> stopped =
       job.cancelling ? std::vector<TaskRun>{part}
                      : take_from(extra.stopping, TaskRun{part.first, part.count, 1});

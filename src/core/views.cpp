@@ -54,29 +54,21 @@ Attempt attempt_in(const Allocation& allocation, TaskIndex index) {
   return 0;
 }
 using FlightOn = std::pair<const NodeId, Allocation>;
-/// Of a task with a copy, the first of the two; of one whose copy ended well, none.
-const FlightOn* flight_of(const Job& job, TaskIndex index) {
-  if (!job.extra || job.extra->assigned == 0)
+/// Of a task with a copy the older attempt, or the `newest`; of one whose copy ended well, none.
+const FlightOn* flight_of(const Job& job, TaskIndex index, bool newest = false) {
+  if (!job.extra || job.extra->assigned == 0 || holds(job.extra->beaten, index))
     return nullptr;
-  const FlightOn* first = nullptr;
+  const bool copied = holds(job.extra->copied, index);
+  const FlightOn* found = nullptr;
   for (const FlightOn& entry : job.extra->allocations) {
-    if (!holds(entry.second.runs, index) || holds(job.extra->beaten, index))
+    if (!holds(entry.second.runs, index))
       continue;
-    if (!holds(job.extra->copied, index))
+    if (!copied)
       return &entry;
-    if (!first || attempt_in(entry.second, index) < attempt_in(first->second, index))
-      first = &entry;
+    if (!found || (attempt_in(entry.second, index) > attempt_in(found->second, index)) == newest)
+      found = &entry;
   }
-  return first;
-}
-/// The second of the two.
-const FlightOn* copy_of(const Job& job, TaskIndex index) {
-  const FlightOn* newest = nullptr;
-  for (const FlightOn& entry : job.extra->allocations)
-    if (holds(entry.second.runs, index) &&
-        (!newest || attempt_in(entry.second, index) > attempt_in(newest->second, index)))
-      newest = &entry;
-  return newest;
+  return found;
 }
 
 JobProgress progress_of(JobId id, const Job& job) {
@@ -282,7 +274,7 @@ Result<TaskList> Cluster::list(const ListTasks& q) const {
         v.attempt = flies ? v.attempt : mark.attempt;
         v.reason = mark.reason;
         if (holds(job->extra->copied, index))
-          if (const FlightOn* copy = copy_of(*job, index))
+          if (const FlightOn* copy = flight_of(*job, index, true))
             v.reason = "it takes far longer than usual: attempt " +
                        std::to_string(attempt_in(copy->second, index)) + " runs as well, on " +
                        state_->node(copy->first)->name;

@@ -123,14 +123,13 @@ Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
   std::vector<std::int64_t> kinds;
-  for (;;) {
-    auto row = statement->next(db_.path());
-    if (!row)
-      return tl::unexpected<Error>(std::move(row).error());
-    if (!*row)
-      return kinds;
+  auto read = each_row(*statement, db_.path(), [&] {
     kinds.push_back(statement->integer_at(0));
-  }
+    return true;
+  });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  return kinds;
 }
 
 /// The newest `most` ends among jobs of these kinds, each found through its own part of the index.
@@ -145,19 +144,19 @@ Result<std::vector<std::int64_t>> History::newest_ends(const std::vector<std::in
     const bool full = ends.size() == most;
     statement->reset();
     statement->integer(1, kind).integer(2, full ? ends.front() : std::int64_t{0});
-    for (;;) {
-      auto row = statement->next(db_.path());
-      if (!row)
-        return tl::unexpected<Error>(std::move(row).error());
-      if (!*row || (ends.size() == most && statement->integer_at(0) <= ends.front()))
-        break;
+    auto read = each_row(*statement, db_.path(), [&] {
+      if (ends.size() == most && statement->integer_at(0) <= ends.front())
+        return false;
       ends.push_back(statement->integer_at(0));
       std::push_heap(ends.begin(), ends.end(), std::greater<>());
       if (ends.size() > most) {
         std::pop_heap(ends.begin(), ends.end(), std::greater<>());
         ends.pop_back();
       }
-    }
+      return true;
+    });
+    if (!read)
+      return tl::unexpected<Error>(std::move(read).error());
   }
   return ends;
 }
@@ -175,16 +174,17 @@ Result<std::optional<std::vector<std::int64_t>>> History::few_jobs_of(const Quer
   for (const std::int64_t kind : *kinds) {
     statement->reset();
     statement->integer(1, kind);
-    for (;;) {
-      auto row = statement->next(db_.path());
-      if (!row)
-        return tl::unexpected<Error>(std::move(row).error());
-      if (!*row)
-        break;
-      if (jobs->size() == looked_at_max)
-        return Jobs();
-      jobs->push_back(statement->integer_at(0));
-    }
+    bool too_many = false;
+    auto read = each_row(*statement, db_.path(), [&] {
+      too_many = jobs->size() == looked_at_max;
+      if (!too_many)
+        jobs->push_back(statement->integer_at(0));
+      return !too_many;
+    });
+    if (!read)
+      return tl::unexpected<Error>(std::move(read).error());
+    if (too_many)
+      return Jobs();
   }
   return jobs;
 }
@@ -199,15 +199,13 @@ Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
     return tl::unexpected<Error>(std::move(statement).error());
   statement->integer(1, std::int64_t{most});
   std::vector<RunTime> out;
-  for (;;) {
-    auto row = statement->next(db_.path());
-    if (!row)
-      return tl::unexpected<Error>(std::move(row).error());
-    if (!*row)
-      break;
+  auto read = each_row(*statement, db_.path(), [&] {
     out.push_back({std::string(statement->text_at(0)), std::string(statement->text_at(1)),
                    std::string(statement->text_at(2)), Duration(statement->integer_at(3))});
-  }
+    return true;
+  });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
   std::reverse(out.begin(), out.end());
   return out;
 }
@@ -426,12 +424,7 @@ Result<void> History::complete(TaskList& list) {
   select->integer(1, list.tasks.front().job.value)
     .integer(2, block_of(wanted.begin()->first))
     .integer(3, std::int64_t{wanted.rbegin()->first});
-  for (;;) {
-    auto row = select->next(db_.path());
-    if (!row)
-      return tl::unexpected<Error>(std::move(row).error());
-    if (!*row)
-      return {};
+  return each_row(*select, db_.path(), [&] {
     const auto first = static_cast<TaskIndex>(select->integer_at(1));
     const auto end = first + static_cast<std::uint32_t>(select->integer_at(2));
     for (auto at = wanted.lower_bound(first); at != wanted.end() && at->first < end; ++at) {
@@ -446,7 +439,8 @@ Result<void> History::complete(TaskList& list) {
       task.ended = true;
       task.last = std::move(result);
     }
-  }
+    return true;
+  });
 }
 
 Result<std::optional<History::Log>> History::log(const ReadLog& question) {

@@ -10,6 +10,18 @@
 
 namespace reeve::history {
 
+/// `f` for each row that is left, until it returns false.
+template<class F>
+Result<void> each_row(sqlite::Statement& statement, std::string_view doing, F&& f) {
+  for (;;) {
+    auto row = statement.next(doing);
+    if (!row)
+      return tl::unexpected<Error>(std::move(row).error());
+    if (!*row || !f())
+      return {};
+  }
+}
+
 /// SQL that grows by conditions, with the values that belong to its question marks.
 class Sql {
 public:

@@ -15,14 +15,11 @@ constexpr Duration short_time{10'000}; // that is to say, for so long
 std::uint32_t Scheduler::State::ahead(const SchedJob& job) const {
   const GlobalSettings& s = lots.settings().global();
   const Measure& measure = *lot_of(job).measure;
-  const JobMore* more = jobs.more_of(job);
   // What was learned counts more than what was said: a wrong promise would hold tasks back here
   // that could run elsewhere.
   std::optional<Duration> time;
-  if (more && more->rare && more->rare->estimate)
-    time = more->rare->estimate->median();
-  if (!time && measure.estimate)
-    time = measure.estimate->median();
+  if (const Estimate* usual = learned_of(job))
+    time = usual->median();
   if (!time && measure.kind->estimate > Duration(0))
     time = measure.kind->estimate;
   if (!time || s.prefetch == 0 || measure.kind->speculate) // a watched task begins when it is given

@@ -52,10 +52,7 @@ void Scheduler::State::copy_stragglers(std::vector<core::Command>& commands) {
       continue;
     const SchedJob& job = *known;
     const LotId lot = job.lot;
-    const JobMore* more = jobs.more_of(job);
-    const Estimate* usual = lots[lot].measure->estimate.get();
-    if (!usual && more && more->rare)
-      usual = more->rare->estimate.get();
+    const Estimate* usual = learned_of(job);
     if (factor == 0 || !usual || usual->samples() < samples_least || job.held ||
         lots.queue_of(lot).settings.paused)
       continue;

@@ -142,6 +142,8 @@ struct Scheduler::State {
   void refuse(const core::RefusedPlacement& refused);
   void wake(TimePoint now);
   void learn(NodeId node, const JobResults& results);
+  /// Of its own tasks, or of its kind of work; null: nothing.
+  [[nodiscard]] const Estimate* learned_of(const SchedJob& job) const;
   void pulled(NodeId node);
   void columns_may_have_changed();
   void touch(FlightId id);

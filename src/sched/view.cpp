@@ -735,6 +735,12 @@ void Scheduler::State::pulled(NodeId node) {
     lots.next_in_turn(at);
 }
 
+const Estimate* Scheduler::State::learned_of(const SchedJob& job) const {
+  if (const JobMore* more = jobs.more_of(job); more && more->rare && more->rare->estimate)
+    return more->rare->estimate.get();
+  return lot_of(job).measure->estimate.get();
+}
+
 void Scheduler::State::learn(NodeId node, const JobResults& results) {
   SchedJob* job = jobs.find(results.job);
   if (!job)
