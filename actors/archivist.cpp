@@ -60,6 +60,12 @@ ledger::Effect answer_to(gateway::Origin from, const gateway::LogWanted& wanted,
   return found.known ? reply(from, found.chunk) : failure(from, wanted.why);
 }
 
+ledger::Effect answer_to(Swept swept, const history::History::Due& due) {
+  swept.report.history_rows = due.rows;
+  swept.report.more_history = due.more;
+  return reply(swept.from, Done{swept.report.things(), swept.report.text()});
+}
+
 } // namespace
 
 ArchivistActor::ArchivistActor(caf::actor_config& config, std::string path,
@@ -88,6 +94,9 @@ caf::behavior ArchivistActor::without_history() {
           std::visit([&](const auto& question) { return answer_to(item.from, question, none); },
                      item.question));
       post(this, directory_->gateway, Effects{std::move(effects)});
+    },
+    [this](const Parcel<Swept>& parcel) {
+      post(this, directory_->gateway, Effects{{answer_to(parcel.take(), {})}});
     },
     [](const Parcel<Settle>&) { return done_atom::value; },
     [](stop_atom) { return done_atom::value; },
@@ -134,6 +143,7 @@ caf::behavior ArchivistActor::make_behavior() {
       for (auto& item : mail.take().items)
         answer(std::move(item));
     },
+    [this](const Parcel<Swept>& parcel) { answer(parcel.take()); },
     [this](tick_atom) {
       delayed_send(this, delete_every, tick_atom::value);
       if (described_)
@@ -221,6 +231,20 @@ void ArchivistActor::answer(gateway::ForArchivist asked) {
       std::visit([&](const auto& q) { return answer_to(from, q, history); }, question));
     post_anonymously(to, Effects{std::move(effects)});
   });
+}
+
+void ArchivistActor::answer(Swept swept) {
+  const TimePoint cutoff = wall_now() - keep_;
+  const bool delete_them = described_ && !swept.dry_run;
+  recorder_->ask([to = directory_->gateway, swept = std::move(swept),
+                  cutoff](Result<history::History*> history) {
+    auto due = history ? (*history)->due(cutoff) : tl::unexpected(history.error());
+    std::vector<ledger::Effect> effects;
+    effects.push_back(due ? answer_to(swept, *due) : failure(swept.from, due.error()));
+    post_anonymously(to, Effects{std::move(effects)});
+  });
+  if (delete_them)
+    recorder_->sweep(cutoff);
 }
 
 /// Answers once everything up to `seq` (0: everything received so far) cannot be lost any more.

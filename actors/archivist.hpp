@@ -24,6 +24,7 @@ protected:
 private:
   caf::behavior without_history();
   void answer(gateway::ForArchivist asked);
+  void answer(Swept swept);
   caf::result<done_atom> settle(Seq seq);
   void learn(const core::Changes& changes);
   void remind_scheduler();

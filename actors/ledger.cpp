@@ -7,7 +7,7 @@
 
 namespace reeve::actors {
 namespace {
-constexpr std::int64_t beacons_a_second = 2'000;
+constexpr std::int64_t beacons_a_second = 1'000; // to all nodes together
 constexpr auto tick_every = std::chrono::milliseconds(100);
 constexpr auto settle_patience = std::chrono::seconds(30);
 constexpr Duration sure_for = std::chrono::seconds(2);    // after the shared journal's last word
@@ -82,6 +82,11 @@ caf::behavior LedgerActor::make_behavior() {
       for (auto& [name, histogram] : counted.histograms)
         ledger_->count(name, std::move(histogram));
     },
+    [this](const Parcel<Swept>& parcel) {
+      Swept swept = parcel.take();
+      swept.report.journal_entries = ledger_->since_snapshot();
+      post(this, directory_->archivist, std::move(swept));
+    },
     [this](const Parcel<Suspicion>& suspicion) { ledger_->suspect(suspicion.take().nodes); },
     [this](tick_atom) {
       delayed_send(this, tick_every, tick_atom::value);
@@ -91,7 +96,7 @@ caf::behavior LedgerActor::make_behavior() {
       pump();
     },
     [this](second_atom) {
-      // As heartbeats: of all nodes together not more than about 2,000 a second.
+      // Stretched with the cluster, as heartbeats are. Agents learn how far apart beacons come.
       const auto nodes = static_cast<std::int64_t>(ledger_->cluster().nodes().size());
       delayed_send(this,
                    options_.beacon_every * std::max<std::int64_t>(1, nodes / beacons_a_second),

@@ -12,16 +12,12 @@ SweeperActor::SweeperActor(caf::actor_config& config, DirectoryPtr directory)
 caf::message_handler SweeperActor::own_messages() {
   return {
     [this](const Parcel<SweeperMail>& mail) {
-      std::vector<ledger::Effect> effects;
       for (const auto& asked : mail.take().items) {
-        const deciders::SweepReport report = core_.report(now());
+        post(this, directory_->ledger, Swept{asked.from, asked.dry_run, core_.report(now())});
         if (!asked.dry_run)
           if (auto commands = core_.sweep(now()); !commands.empty())
             post(this, directory_->ledger, Wishes{std::move(commands)});
-        effects.emplace_back(ledger::ToPeer{asked.from.peer, Done::type, asked.from.correlation,
-                                            encode(Done{report.things(), report.text()})});
       }
-      post(this, directory_->gateway, Effects{std::move(effects)});
     },
   };
 }

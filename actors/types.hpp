@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/revive.hpp"
+#include "src/deciders/sweeper.hpp"
 #include "src/gateway/gateway.hpp"
 #include "src/ledger/writer.hpp"
 #include "src/sched/estimate.hpp"
@@ -57,6 +58,14 @@ struct RecoveryMail {
 };
 struct SchedulerMail {
   std::vector<gateway::ForScheduler> items;
+};
+
+/// What a sweep gives back: from the sweeper to the ledger, which adds the journal, to the
+/// archivist, which adds the history and answers.
+struct Swept {
+  gateway::Origin from;
+  bool dry_run = false;
+  deciders::SweepReport report;
 };
 
 // ---- ledger

@@ -257,7 +257,14 @@ std::string SweepReport::text() const {
   add(held_jobs, "abandoned job", "abandoned jobs", " (" + some_held + ")");
   add(nodes, "node that is gone", "nodes that are gone", " (" + some_nodes + ")");
   add(orphans, "allocation on a node that is not there", "allocations on nodes that are not there");
-  return out.empty() ? "nothing" : out;
+  add(history_rows, "row of the history", "rows of the history",
+      more_history ? " or more, some thousand at a time" : "");
+  if (out.empty())
+    out = "nothing";
+  if (journal_entries > 0)
+    out += "; the journal's next snapshot replaces " + std::to_string(journal_entries) +
+           (journal_entries == 1 ? " entry" : " entries");
+  return out;
 }
 
 } // namespace reeve::deciders

@@ -20,10 +20,14 @@ struct SweepReport {
   std::uint64_t leases = 0, idle_leases = 0, jobs = 0, job_tasks = 0, held_jobs = 0, nodes = 0,
                 orphans = 0;
   std::string some_nodes, some_held; // the first few
+  std::uint64_t history_rows = 0;    // past their retention, as far as they were counted
+  bool more_history = false;         // there are more
+  std::uint64_t journal_entries = 0; // since its snapshot: the next one takes their place
   [[nodiscard]] std::uint64_t things() const {
-    return leases + idle_leases + jobs + held_jobs + nodes + orphans;
+    return leases + idle_leases + jobs + held_jobs + nodes + orphans + history_rows;
   }
-  /// "2 leases past their time, 120 finished jobs (of 4000 tasks)"; "nothing".
+  /// "2 leases past their time, 120 finished jobs (of 4000 tasks)"; "nothing". A sweep takes
+  /// nothing from the journal: what its snapshot will is told behind a semicolon.
   [[nodiscard]] std::string text() const;
 };
 

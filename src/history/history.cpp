@@ -522,6 +522,33 @@ Result<void> History::sweep_kinds() {
   return swept;
 }
 
+Result<History::Due> History::due(TimePoint cutoff) {
+  constexpr std::int64_t counted_max = 100'000;
+  const struct {
+    const char* column;
+    std::int64_t newest;
+    const char* sql;
+  } counts[] = {
+    {"end_id", ids_.end, "SELECT 1 FROM job_rows WHERE end_id<"},
+    {"run_id", ids_.run, "SELECT 1 FROM attempt_runs WHERE id<"},
+    {"node_id", ids_.node, "SELECT 1 FROM node_rows WHERE id<"},
+    {"config_id", ids_.config, "SELECT 1 FROM config_rows WHERE id<"},
+  };
+  Due due;
+  for (const auto& [column, newest, sql] : counts) {
+    auto kept = first_id(cutoff, column, newest);
+    if (!kept)
+      return tl::unexpected<Error>(std::move(kept).error());
+    auto rows = db_.integer("SELECT count(*) FROM (" + (sql + std::to_string(*kept)) + " LIMIT " +
+                            std::to_string(counted_max) + ")");
+    if (!rows)
+      return tl::unexpected<Error>(std::move(rows).error());
+    due.rows += static_cast<std::uint64_t>(rows->value_or(0));
+    due.more |= rows->value_or(0) >= counted_max;
+  }
+  return due;
+}
+
 Result<bool> History::sweep(TimePoint cutoff) {
   constexpr std::int64_t rows_max = 5'000;
   const struct {

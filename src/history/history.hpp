@@ -54,6 +54,12 @@ public:
   /// How long the newest runs of named jobs took that went well, oldest first.
   Result<std::vector<RunTime>> run_times(std::uint32_t most);
 
+  struct Due {
+    std::uint64_t rows = 0;
+    bool more = false; // not counted to the end
+  };
+  /// How many rows are from before `cutoff`: of each table at most 100,000 are counted.
+  Result<Due> due(TimePoint cutoff);
   /// Deletes rows from before `cutoff`, at most some thousand. True: there are more.
   Result<bool> sweep(TimePoint cutoff);
 

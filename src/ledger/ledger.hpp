@@ -106,6 +106,8 @@ public:
   [[nodiscard]] std::size_t
   undurable() const; // entries decided and not yet durable: the gateway's measure for Busy
   void note_snapshot(Seq seq) { snapshot_ = seq; }
+  /// Durable entries that the newest snapshot does not hold.
+  [[nodiscard]] std::uint64_t since_snapshot() const { return durable_.value - snapshot_.value; }
   void note_journal(std::string health) { journal_health_ = std::move(health); }
   /// How long ago the shared journal last confirmed the reign.
   void note_confirmed(Duration ago) { confirmed_ = ago; }

@@ -27,6 +27,20 @@ void Scheduler::State::watch(const Placement& placement) {
     }
 }
 
+/// What is in flight already when the view is built: nobody says since when, so its time counts
+/// from now. A task that is on two nodes has its copy.
+void Scheduler::State::watch(JobId id, NodeId node, std::span<const TaskRun> runs) {
+  Watched& watched = watched_jobs[id];
+  for (const TaskRun& run : runs)
+    for (std::uint32_t i = 0; i < run.count; ++i) {
+      const TaskIndex index = run.first + i;
+      if (!watched.tasks.try_emplace(index, WatchedTask{node, run.attempt, clock, {}}).second) {
+        watched.tasks.erase(index);
+        watched.copied.insert(index);
+      }
+    }
+}
+
 void Scheduler::State::unwatch(JobId id, std::span<const TaskRun> runs) {
   const auto at = watched_jobs.find(id);
   if (at == watched_jobs.end())
@@ -63,6 +77,8 @@ void Scheduler::State::copy_stragglers(std::vector<core::Command>& commands) {
     for (auto& [index, task] : watched.tasks) {
       if (out >= most)
         break;
+      if (task.since == TimePoint{}) // the clock was not known yet
+        task.since = clock;
       if (clock - task.since < late || clock < task.ask_again)
         continue;
       const Nodes::Accept other = [&](At at) {

@@ -270,9 +270,10 @@ struct Scheduler::State {
     std::map<TaskIndex, WatchedTask> tasks;
     std::set<TaskIndex> copied;
   };
-  std::map<JobId, Watched> watched_jobs; // those in flight before the view was built are missing
+  std::map<JobId, Watched> watched_jobs;
   TimePoint look_for_stragglers;
   void watch(const Placement& placement);
+  void watch(JobId id, NodeId node, std::span<const TaskRun> runs);
   void unwatch(JobId id, std::span<const TaskRun> runs);
   void copy_stragglers(std::vector<core::Command>& commands);
 

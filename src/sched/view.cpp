@@ -645,6 +645,8 @@ void Scheduler::State::on(const core::FlightChanged& c) {
     flights[f].runs.clear();
   for (const TaskRun& run : c.runs)
     add_to(flights[f].runs, run);
+  if (!c.runs.empty() && lot_of(*job).kind().speculate)
+    watch(c.job, c.node, c.runs);
   expect(f, *job);
   if (job->listed) // else it wants no more there; when it is listed again it is touched
     touch(f);

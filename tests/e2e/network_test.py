@@ -113,6 +113,7 @@ class Network(Cluster):
 
     def test_a_job_that_waits_for_a_lost_node_goes_on_there_and_orphans_end_by_themselves(self):
         self.start()
+        self.cli("master", "config", "quarantine.flaps=1")
         self.agent_behind("a")
         end, mine = self.path("end"), self.path("pid")
         patient = self.submit("--disconnect", "1h", "--", "sh", "-c", f"while [ ! -e {end} ]; do sleep 0.02; done")
@@ -129,6 +130,7 @@ class Network(Cluster):
         self.assertEqual(self.job(patient)["jobs"][0]["progress"]["assigned"], 1)
         self.proxies["a"].heal()
         await_true(lambda: state() == "up", "the node's return")
+        await_true(lambda: "it was lost and came back 1 times within" in self.cli("node", "show", "a").out, "its quarantine")
         pathlib.Path(end).touch()
         self.cli("job", "wait", patient)
         self.assertEqual(self.cli("task", "list", patient, "-o", "json").json["tasks"][0]["attempt"], 1)
@@ -143,7 +145,7 @@ class Network(Cluster):
         file = pathlib.Path(self.path("jobs.toml"))
         file.write_text(jobs)
         for taken in range(60):
-            answer = self.cli("--timeout", "1s", "submit", "--file", file, code=None)
+            answer = self.cli("--timeout", "5s", "submit", "--file", file, code=None)
             if answer.code != 0:
                 break
         self.assertEqual(answer.code, 7, answer)

@@ -3,6 +3,7 @@
 // replay, snapshot, a standby that follows, and every decider's view agree with the state.
 #include "tests/unit/core/view.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 

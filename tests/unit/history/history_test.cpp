@@ -415,7 +415,12 @@ TEST_F(Histories, old_rows_go_and_new_ones_stay) {
   world.finish(n1, slow, {world.result(0)}, {{slow, 0, 1, {"out"}, {}}});
   world.run(n1, "new");
   record();
+  const auto due = history->due(cutoff);
+  ASSERT_TRUE(due) << due.error().message();
+  EXPECT_EQ(due->rows, 4u) << "a job, its attempt, a node's change and one of the configuration";
+  EXPECT_FALSE(due->more);
   EXPECT_FALSE(history->sweep(cutoff).value());
+  EXPECT_EQ(history->due(cutoff).value().rows, 0u);
   EXPECT_EQ(sql("SELECT name FROM jobs ORDER BY job"), (Texts{"slow", "new"}));
   EXPECT_EQ(sql("SELECT job FROM attempts ORDER BY job"), (Texts{"2", "3"}));
   EXPECT_EQ(sql("SELECT count(*) FROM nodes"), Texts{"0"});

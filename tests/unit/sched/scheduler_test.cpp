@@ -405,6 +405,26 @@ TEST_F(stragglers, get_no_copy_where_the_operator_wants_none) {
   EXPECT_EQ(w.decide(), 0u);
 }
 
+TEST_F(stragglers, are_still_watched_by_the_next_master_from_its_start_on) {
+  for (const bool copied : {false, true}) {
+    SCOPED_TRACE(copied);
+    core::Changes all;
+    w.cluster.describe(all);
+    const std::vector<RunTime> past(3, {"ada", "process", "render", std::chrono::seconds(10)});
+    w.scheduler = {}; // as after a restart, or in a new leader
+    w.scheduler.reset(all);
+    w.scheduler.remember(past);
+    EXPECT_EQ(w.decide(), 0u) << "when it began is not known";
+    w.now += std::chrono::seconds(31);
+    EXPECT_EQ(w.decide(), copied ? 0u : 1u) << "never a second copy";
+    if (!copied) {
+      ASSERT_EQ(w.placed.size(), 1u);
+      EXPECT_TRUE(w.placed[0].copy);
+      EXPECT_NE(w.placed[0].node, home);
+    }
+  }
+}
+
 TEST(stragglers_of_many, one_in_ten_has_a_copy_at_a_time) {
   World w;
   w.node("a", cpus(40));
