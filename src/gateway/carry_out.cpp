@@ -62,13 +62,21 @@ void Gateway::on_effects(std::vector<ledger::Effect> effects, TimePoint now, Out
       send_assigns(*session, out);
     }
   gathered_.clear();
+  send_acks(out);
   bundle(out);
+}
+
+void Gateway::send_acks(Outbox& out) {
+  for (const auto& ack : acks_)
+    send_encoded(ack.peer, ack.type, ack.correlation, ack.body, out);
+  acks_.clear();
 }
 
 void Gateway::carry_out(ledger::ToPeer effect, TimePoint, Outbox& out) {
   switch (effect.type) {
-  case MessageType::results_ack:
-    break; // not the answer to a request that was counted
+  case MessageType::results_ack: // not the answer to a request that was counted
+    acks_.push_back(std::move(effect));
+    return;
   case MessageType::progress: {
     const auto progress = decode<Progress>(effect.body);
     peers_.answered(effect.peer, effect.correlation, progress && progress->last);
@@ -81,6 +89,7 @@ void Gateway::carry_out(ledger::ToPeer effect, TimePoint, Outbox& out) {
 }
 
 void Gateway::carry_out(ledger::NodeBound effect, TimePoint now, Outbox& out) {
+  send_acks(out); // those of the session before
   sessions_.bind(effect);
   out.watchdog.emplace_back(
     Beat{effect.reply.node, now}); // so new work need not wait for a heartbeat

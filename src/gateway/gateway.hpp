@@ -100,6 +100,7 @@ private:
   void send(Peer peer, const M& message, std::uint64_t correlation, Outbox& out) const;
   void send_encoded(Peer peer, MessageType type, std::uint64_t correlation, std::string body,
                     Outbox& out) const;
+  void send_acks(Outbox& out);
   void send_assigns(Session& session, Outbox& out);
 
   void carry_out(ledger::ToPeer effect, TimePoint now, Outbox& out);
@@ -122,6 +123,9 @@ private:
   LogRequests logs_;
   std::set<NodeId> gathered_;   // nodes with work in `gathering`
   std::vector<Assign> assigns_; // scratch
+  /// Of results: sent behind the work that was given before them. A worker forgets a job's
+  /// specification with the acknowledgement of its last task.
+  std::vector<ledger::ToPeer> acks_;
   Counters counters_;
 };
 

@@ -288,6 +288,16 @@ TEST_F(GatewayRules, nothing_is_stopped_before_it_was_assigned) {
   as<Assign>(out.send[0], 0);
   EXPECT_EQ(as<StopTasks>(out.send[1], 0).reason, "cancelled");
 }
+TEST_F(GatewayRules, results_are_acknowledged_behind_the_work_that_was_given_before_them) {
+  bind();
+  std::vector<ledger::Effect> effects;
+  effects.emplace_back(work(4));
+  effects.emplace_back(ledger::ToPeer{agent, MessageType::results_ack, 0, encode(ResultsAck{{1}})});
+  const auto out = effects_(std::move(effects));
+  ASSERT_EQ(out.send.size(), 2u);
+  as<Assign>(out.send[0], 0);
+  as<ResultsAck>(out.send[1], 0);
+}
 TEST_F(GatewayRules, lost_work_is_noticed_by_heartbeats_that_do_not_confirm_it) {
   bind();
   effect(work(1));
