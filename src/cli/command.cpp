@@ -5,6 +5,7 @@
 #include "src/version.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ostream>
 
 namespace reeve::cli {
@@ -49,6 +50,35 @@ void add_common_options(CLI::App& app, Session& session) {
       "Give up after so long, such as 30s; waiting for jobs has no limit unless given")
     ->type_name("DURATION")
     ->take_last();
+}
+
+/// How many letters differ: put in, left out, or another (Wagner and Fischer, The String-to-String
+/// Correction Problem, JACM 1974).
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t corner = row[0]++;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
+      corner = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+    }
+  }
+  return row[b.size()];
+}
+
+/// "; did you mean submit?", or nothing when no command of `app` is like `word`.
+std::string meant(const CLI::App& app, const std::string& word) {
+  std::string nearest;
+  std::size_t least = 3;
+  for (const CLI::App* command : app.get_subcommands(nullptr))
+    if (const std::size_t d = distance(word, command->get_name()); d < least) {
+      least = d;
+      nearest = command->get_name();
+    }
+  return nearest.empty() ? "" : "; did you mean " + nearest + "?";
 }
 
 std::string first_line(const std::string& text) {
@@ -208,7 +238,11 @@ std::optional<Exit> CommandTree::parse(std::vector<std::string> args) {
       at = at->get_subcommands().front();
       path += " " + at->get_name();
     }
-    terminal.err << "reeve: " << printable(stop.what()) << "\nRun `" << path
+    std::string text = stop.what();
+    if (const auto rest = at->remaining();
+        !rest.empty() && rest.front().front() != '-' && !at->get_subcommands(nullptr).empty())
+      text = "no command '" + rest.front() + "'" + meant(*at, rest.front());
+    terminal.err << "reeve: " << printable(text) << "\nRun `" << path
                  << " --help` for what it takes.\n";
     return Exit::usage;
   }

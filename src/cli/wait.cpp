@@ -6,6 +6,7 @@
 #include "src/util/text.hpp"
 
 #include <algorithm>
+#include <map>
 #include <ostream>
 
 namespace reeve::cli {
@@ -14,8 +15,9 @@ namespace {
 constexpr Duration every_bar = std::chrono::milliseconds(200);
 constexpr Duration every_line = std::chrono::seconds(5);
 constexpr std::size_t lines_max = 20; // jobs told one by one
+constexpr auto reasons_patience = std::chrono::seconds(5);
 
-std::string ended_text(const JobProgress& job) {
+std::string counts_text(const JobProgress& job) {
   std::string out = "job " + std::to_string(job.job.value) + " " + std::string(name_of(job.state));
   if (job.total > 1) {
     out += ": " + std::to_string(job.succeeded) + " of " + std::to_string(job.total) +
@@ -30,12 +32,40 @@ std::string ended_text(const JobProgress& job) {
   return out + ", exit code " + std::to_string(job.exit_code);
 }
 
+using Reasons = std::map<JobId, std::string>;
+
+/// Why the first of those that did not go well did not, as far as the master still knows.
+Reasons reasons_of(Client& client, const std::vector<JobProgress>& ended) {
+  ListJobs query;
+  query.limit = lines_max;
+  for (const JobProgress& job : ended)
+    if (job.state != JobState::succeeded && query.jobs.size() < lines_max)
+      query.jobs.push_back(job.job);
+  Reasons reasons;
+  if (query.jobs.empty())
+    return reasons;
+  if (const auto list = client.ask(query, reasons_patience))
+    for (const JobView& job : list->jobs)
+      reasons[job.progress.job] = job.reason;
+  return reasons;
+}
+
+std::string ended_text(const JobProgress& job, const Reasons& reasons) {
+  const auto at = reasons.find(job.job);
+  const std::string text = counts_text(job);
+  if (at == reasons.end() || at->second.empty() ||
+      at->second == "exit code " + std::to_string(job.exit_code))
+    return text;
+  return text + ": " + printable(at->second);
+}
+
 bool all_good(const std::vector<JobProgress>& jobs) {
   return std::all_of(jobs.begin(), jobs.end(),
                      [](const JobProgress& j) { return j.state == JobState::succeeded; });
 }
 
-void summary(Session& session, const std::vector<JobProgress>& jobs, std::ostream& out) {
+void summary(Session& session, Client& client, const std::vector<JobProgress>& jobs,
+             std::ostream& out) {
   if (session.format == Format::quiet) {
     for (const JobProgress& job : jobs)
       out << (job.state == JobState::succeeded ? job.exit_code : std::max(job.exit_code, 1))
@@ -51,6 +81,7 @@ void summary(Session& session, const std::vector<JobProgress>& jobs, std::ostrea
         out << dump_json(versioned(job)) << "\n";
     return;
   }
+  const Reasons reasons = reasons_of(client, jobs);
   std::size_t told = 0;
   const bool few = jobs.size() <= lines_max;
   for (const JobProgress& job : jobs) {
@@ -59,7 +90,8 @@ void summary(Session& session, const std::vector<JobProgress>& jobs, std::ostrea
       continue;
     ++told;
     const Colour colour = bad ? Colour::red : Colour::green;
-    out << painted(ended_text(job), colour, session.colours() && &out == &session.terminal.out)
+    out << painted(ended_text(job, reasons), colour,
+                   session.colours() && &out == &session.terminal.out)
         << "\n";
   }
   if (!few) {
@@ -112,7 +144,7 @@ Exit wait_then(Session& session, Client& client, const std::vector<JobId>& jobs,
     session.terminal.err << "\r\x1b[K" << std::flush;
   if (!ended)
     return left_running(session, jobs, ended.error());
-  summary(session, *ended, out);
+  summary(session, client, *ended, out);
   return all_good(*ended) ? Exit::good : Exit::task_failed;
 }
 

@@ -162,8 +162,16 @@ JobView view_of(const Cluster::State& state, JobId id, const Job& job, const Job
     if (v.reason.empty() && !job.extra->blocked.empty())
       v.reason = core::waits_for(state, job.extra->after);
   }
-  if (with_spec)
+  if (with_spec && job.extra &&
+      !job.extra->after.empty()) { // not places in a submission that is over
+    JobSpec told = spec;
+    told.after = job.extra->after;
+    for (Dependency& dependency : told.after)
+      dependency.place = 0;
+    v.spec.msgpack = encode(told);
+  } else if (with_spec) {
     v.spec.msgpack = job.encoded_spec();
+  }
   return v;
 }
 } // namespace

@@ -90,7 +90,10 @@ INSTANTIATE_TEST_SUITE_P(
     Ended{"good", {"job", "list"}, 0, ""}, Ended{"help", {"--help"}, 0, ""},
     Ended{"version", {"--version"}, 0, ""}, Ended{"a_task_failed", {"job", "wait", "1"}, 1, ""},
     Ended{"nothing", {}, 2, "Gives work to a reeve cluster"},
-    Ended{"no_such_command", {"jobs"}, 2, "reeve: "},
+    Ended{"no_such_command", {"jobs"}, 2, "reeve: no command 'jobs'; did you mean job?"},
+    Ended{
+      "no_such_verb", {"node", "dran", "n1"}, 2, "reeve: no command 'dran'; did you mean drain?"},
+    Ended{"nothing_like_it", {"frobnicate", "--x"}, 2, "reeve: no command 'frobnicate'\nRun"},
     Ended{"no_such_option", {"job", "list", "--nonsense"}, 2, "reeve: "},
     Ended{"missing_word", {"job", "cancel"}, 2, "reeve: JOB is required"},
     Ended{"bad_selector", {"job", "cancel", "x"}, 2, "reeve: JOB: must be a job such as 5"},
@@ -270,6 +273,23 @@ TEST(wait, ctrl_c_says_that_the_job_goes_on_and_how_to_find_it) {
   EXPECT_EQ(ran.code, 130);
   EXPECT_EQ(ran.err, "reeve: interrupted; job 7 keeps running (reeve job wait 7 waits again, reeve "
                      "job cancel 7 ends it)\n");
+}
+
+TEST(wait, says_why_a_job_did_not_go_well) {
+  SmallCluster cluster;
+  cluster.instead = [&](FakeMaster::Asked& asked) {
+    if (asked.header.type != MessageType::list_jobs)
+      return false;
+    JobList list;
+    list.jobs.push_back(SmallCluster::job(1, "broken", JobState::failed, 2, 1, 1));
+    list.jobs[0].reason = "ran longer than its time limit of 1 s";
+    asked.reply(list);
+    return true;
+  };
+  const Ran ran = cluster.reeve({"job", "wait", "1"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.out, "job 1 failed: 1 of 2 tasks succeeded, 1 failed, exit code 3: ran longer than "
+                     "its time limit of 1 s\n");
 }
 
 TEST(wait, a_time_limit_leaves_the_job_running) {

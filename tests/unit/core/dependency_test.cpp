@@ -146,6 +146,22 @@ TEST_F(DependencyTest, who_waits_says_for_what_and_what_has_come_true_is_left_ou
   EXPECT_EQ(why(1), "waits for job 3 to fail (pending)");
 }
 
+TEST_F(DependencyTest, are_shown_by_the_numbers_of_the_jobs) {
+  submit(array_of(1));
+  JobSpec first = array_of(1), second = array_of(1);
+  second.after = {on_place(0)};
+  second.after[0].kind = DependencyKind::any;
+  submit_all({first, second});
+  ListJobs query;
+  query.jobs = {JobId(3)};
+  query.spec = true;
+  const JobList list = cluster_.list(query);
+  ASSERT_EQ(list.jobs.size(), 1u);
+  const auto shown = decode<JobSpec>(list.jobs[0].spec.msgpack);
+  ASSERT_TRUE(shown);
+  EXPECT_EQ(shown->after, std::vector<Dependency>{on_job(JobId(2), DependencyKind::any)});
+}
+
 TEST_F(DependencyTest, a_submission_can_be_tried_without_being_made) {
   const NodeId node = add_node("n1");
   const JobId done = submit(array_of(1)), runs = submit(array_of(1));
