@@ -184,9 +184,9 @@ net::Server::Handler handler_for(const DirectoryPtr& directory) {
   handler.gone = [gateway = directory->gateway](net::Peer peer, std::string reason) {
     post_anonymously(gateway, GonePeer{peer, std::move(reason)});
   };
-  handler.subscribed = [publisher = directory->publisher](std::string topic) {
+  handler.subscribed = [publisher = directory->publisher](std::string topic, bool begins) {
     if (publisher)
-      post_anonymously(publisher, Subscribed{std::move(topic)});
+      post_anonymously(publisher, Subscribed{std::move(topic), begins});
   };
   return handler;
 }

@@ -26,10 +26,7 @@ caf::behavior PublisherActor::make_behavior() {
       teller_.reset(*described.changes);
     },
     [this](const core::CommittedPtr& batch) { publish(*batch); },
-    [this](const Parcel<Subscribed>& parcel) {
-      fill();
-      replay(parcel.take().topic);
-    },
+    [this](const Parcel<Subscribed>& parcel) { subscribed(parcel.take()); },
   };
 }
 
@@ -64,13 +61,35 @@ void PublisherActor::publish(const core::Committed& batch) {
   if (!wire_.listened || wire_.listened()) {
     std::vector<net::Publication> news;
     news.reserve(events.size());
-    for (const auto& event : events)
+    for (const auto& event : events) {
       news.push_back({events::topic_of(event), events::position_of(event, ++told_), encode(event)});
+      if (side_topics_.empty())
+        continue;
+      const std::string body = news.back().body;
+      for (auto& topic : events::side_topics_of(event))
+        if (side_topics_.contains(topic))
+          news.push_back({std::move(topic), events::position_of(event), body});
+    }
     wire_.publish(std::move(news));
   }
   for (auto& event : events)
     if (event.seq > filled_) // else the journal has told it already
       ring_.add(std::move(event));
+}
+
+void PublisherActor::subscribed(const Subscribed& change) {
+  if (events::is_side_topic(change.topic)) {
+    std::size_t& readers = side_topics_[change.topic];
+    if (change.begins)
+      ++readers;
+    else if (readers <= 1)
+      side_topics_.erase(change.topic);
+    else
+      --readers;
+  } else if (change.begins) {
+    fill();
+    replay(change.topic);
+  }
 }
 
 /// Sends the kept events under the topic that only the asker has, then a `replay.done` that says up

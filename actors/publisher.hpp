@@ -22,6 +22,7 @@ protected:
 private:
   void fill();
   void publish(const core::Committed& batch);
+  void subscribed(const Subscribed& change);
   void replay(const std::string& topic);
 
   Wire wire_;
@@ -29,7 +30,9 @@ private:
   events::Teller teller_;
   events::Ring ring_;
   std::uint64_t told_ = 0; // events since the start: who counts them sees what it was not sent
-  Seq filled_;             // up to this entry the ring has been filled from the journal
+  std::unordered_map<std::string, std::size_t>
+    side_topics_; // that somebody has subscribed to, and how many have
+  Seq filled_;    // up to this entry the ring has been filled from the journal
 };
 
 } // namespace reeve::actors

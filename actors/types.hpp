@@ -130,6 +130,7 @@ struct Settled { // from the recorder's thread
 // ---- publisher
 struct Subscribed {
   std::string topic;
+  bool begins = true; // else it is over
 };
 
 } // namespace reeve::actors

@@ -63,6 +63,8 @@ class Events:
             if socket not in ready:
                 continue
             topic, position, body = socket.recv_multipart()
+            if topic.startswith(b"of."):
+                continue  # a repetition, for those who want only a job's, a node's or a queue's
             event, position = msgpack.unpackb(body), msgpack.unpackb(position)
             if not topic.startswith(b"replay."):
                 before, number = number, position[2]

@@ -1076,6 +1076,7 @@ struct Event {
   std::string node, name, text;
   std::map<std::string, std::int64_t> numbers;
   std::string correlation; // of the job: with job.submitted (of the first) and job.ended
+  std::string queue;       // of the job, of a lease that names one
   bool operator==(const Event&) const = default;
   template<class V> static void fields(V& v) {
     v("seq", &Event::seq, {.required = true});
@@ -1088,6 +1089,7 @@ struct Event {
     v("text", &Event::text);
     v("numbers", &Event::numbers);
     v("correlation", &Event::correlation);
+    v("queue", &Event::queue);
   }
 };
 

@@ -75,11 +75,18 @@ std::string_view name_of(LabelOperator op) {
 }
 
 Result<void> validate(const Resources& r, std::string_view path) {
+  constexpr std::int64_t most = std::int64_t{1} << 50; // so that sums and products do not overflow
+  const std::pair<const char*, std::int64_t> amounts[] = {
+    {"cpu_milli", r.cpu_milli}, {"memory_bytes", r.memory_bytes}, {"disk_bytes", r.disk_bytes}};
+  for (const auto& [name, amount] : amounts)
+    if (amount < 0 || amount > most)
+      return fail(Code::bad_field, join(path, name),
+                  "must be from 0 to 2^50, got " + std::to_string(amount));
   for (const auto& [name, amount] : r.named_milli) {
     if (name.empty() || name.size() > 64 || !good_name(name))
       return fail(Code::bad_field, join(path, "named_milli"),
                   "a name must have 1 to 64 printable characters");
-    if (amount < 0 || amount > (std::int64_t{1} << 50))
+    if (amount < 0 || amount > most)
       return fail(Code::bad_field, join(path, "named_milli." + name),
                   "must be from 0 to 2^50, got " + std::to_string(amount));
   }
@@ -192,8 +199,7 @@ Result<void> validate(const JobSpec& spec, std::string_view path) {
     return fail(Code::bad_field, join(path, "checkpoint_signal"),
                 "must be a signal that a task can catch, got " +
                   std::to_string(spec.checkpoint_signal));
-  return spec.resources.named_milli.empty() ? Result<void>{}
-                                            : validate(spec.resources, join(path, "resources"));
+  return validate(spec.resources, join(path, "resources"));
 }
 
 Resources& operator+=(Resources& a, const Resources& b) {

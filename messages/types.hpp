@@ -17,12 +17,12 @@ struct Resources {
 
   bool operator==(const Resources&) const = default;
   template<class V> static void fields(V& v) {
-    constexpr std::int64_t most = std::int64_t{1} << 50;
+    // What one node or task has is bounded by validate(); sums over a cluster are larger.
+    constexpr std::int64_t most = std::int64_t{1} << 62;
     v("cpu_milli", &Resources::cpu_milli, {.min = 0, .max = most});
     v("memory_bytes", &Resources::memory_bytes, {.min = 0, .max = most});
     v("disk_bytes", &Resources::disk_bytes, {.min = 0, .max = most});
-    v("named_milli", &Resources::named_milli,
-      {.max = 32}); // each value: 0 <= n <= 2^50, checked by validate()
+    v("named_milli", &Resources::named_milli, {.max = 32}); // each value bounded by validate(), too
   }
 };
 

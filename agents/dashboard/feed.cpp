@@ -16,6 +16,8 @@ constexpr auto figures_age =
 constexpr Duration usual_patience = std::chrono::seconds(2);
 constexpr Duration lost_patience = std::chrono::milliseconds(500); // the event stream has gone
 constexpr auto slice = std::chrono::milliseconds(500);
+constexpr auto unread_for = std::chrono::seconds(10); // then the event stream is closed
+constexpr auto catch_up_patience = std::chrono::seconds(2);
 
 } // namespace
 
@@ -66,11 +68,21 @@ Feed::Watching::Watching(Feed& feed) : feed_(feed) {
 Feed::Watching::~Watching() {
   const std::scoped_lock lock(feed_.mutex_);
   --feed_.watchers_;
+  feed_.asked_ = std::chrono::steady_clock::now();
+}
+
+void Feed::catch_up(std::unique_lock<std::mutex>& lock) {
+  asked_ = std::chrono::steady_clock::now();
+  work_.notify_all();
+  news_.wait_for(lock, catch_up_patience, [this] { return stop_ || current_ || unreachable_; });
+}
+
+bool Feed::needed() const {
+  return watchers_ > 0 || std::chrono::steady_clock::now() - asked_ < unread_for;
 }
 
 void Feed::read_events() {
   EventOptions options;
-  options.from = Seq(0);
   options.connect_timeout = std::chrono::seconds(2);
   options.interrupted = [this] { return stopped(); };
   options.on_link = [this](bool connected) {
@@ -82,35 +94,67 @@ void Feed::read_events() {
     work_.notify_all();
   };
   std::optional<EventStream> stream;
-  while (!stopped()) {
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      if (stream && !needed()) {
+        stream.reset();
+        current_ = false;
+        linked_ = true;
+      }
+      work_.wait(lock, [this] { return stop_ || needed(); });
+      if (stop_)
+        return;
+      options.from = ring_.empty() ? Seq(0) : ring_.back().seq; // it may have had more parts
+    }
     if (!stream) {
       auto opened = EventStream::open(masters_.endpoints(), options);
+      std::unique_lock lock(mutex_);
+      unreachable_ = !opened;
       if (opened) {
         stream.emplace(std::move(*opened));
-        spdlog::info("events: reading");
         continue;
       }
       spdlog::debug("events: {}", opened.error().message());
-      std::unique_lock lock(mutex_);
+      news_.notify_all();
       work_.wait_for(lock, std::chrono::seconds(1), [this] { return stop_; });
       continue;
     }
-    auto event = stream->next(slice);
+    auto event = stream->next(Duration(0));
+    if (event && !*event) {
+      {
+        const std::scoped_lock lock(mutex_);
+        current_ = true;
+      }
+      news_.notify_all(); // who waits in catch_up
+      event = stream->next(slice);
+    }
     if (!event) {
-      spdlog::warn("events: {}", event.error().message());
+      if (!stopped())
+        spdlog::warn("events: {}", event.error().message());
       stream.reset();
       continue;
     }
-    if (!*event)
-      continue;
-    {
-      const std::scoped_lock lock(mutex_);
-      ring_.push_back(std::move(**event));
-      if (ring_.size() > kept_events) {
-        ring_.pop_front();
-        ++first_;
-      }
+    if (*event)
+      add(std::move(**event));
+  }
+}
+
+void Feed::add(Event event) {
+  bool watched = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!ring_.empty() && event.kind != "stream.gap" && ring_.back().kind != "stream.gap" &&
+        event.seq == ring_.back().seq && event.part <= ring_.back().part)
+      return; // asked for again, when the stream was opened anew
+    ring_.push_back(std::move(event));
+    if (ring_.size() > kept_events) {
+      ring_.pop_front();
+      ++first_;
     }
+    watched = watchers_ > 0;
+  }
+  if (watched) { // else nobody waits, and to wake nobody is not free
     news_.notify_all();
     work_.notify_one();
   }
@@ -149,8 +193,10 @@ void Feed::take_figures() {
 std::optional<Feed::News> Feed::next(Place& place, Duration patience) {
   std::unique_lock lock(mutex_);
   const auto newest = [this] { return first_ + ring_.size(); };
-  if (place.event == 0)
+  if (place.event == 0) {
+    catch_up(lock);
     place.event = newest();
+  }
   news_.wait_for(lock, patience, [&] {
     return stop_ || newest() > place.event || figures_version_ > place.figures;
   });
@@ -182,7 +228,8 @@ std::optional<Feed::News> Feed::next(Place& place, Duration patience) {
 }
 
 std::optional<Feed::Place> Feed::behind(Seq seq, std::uint32_t part) {
-  const std::scoped_lock lock(mutex_);
+  std::unique_lock lock(mutex_);
+  catch_up(lock);
   const auto at = std::upper_bound(
     ring_.begin(), ring_.end(), std::pair(seq, part),
     [](const auto& wanted, const Event& e) { return wanted < std::pair(e.seq, e.part); });
@@ -192,7 +239,8 @@ std::optional<Feed::Place> Feed::behind(Seq seq, std::uint32_t part) {
 }
 
 std::vector<Event> Feed::newest(std::size_t most) {
-  const std::scoped_lock lock(mutex_);
+  std::unique_lock lock(mutex_);
+  catch_up(lock);
   const std::size_t n = std::min(most, ring_.size());
   return {ring_.end() - static_cast<std::ptrdiff_t>(n), ring_.end()};
 }

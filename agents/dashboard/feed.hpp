@@ -1,12 +1,14 @@
-// The one subscription to the master's event stream, shared by every open page: the newest events,
-// and figures that are asked for again only when events say that something has changed and somebody
-// looks. Threads of its own; everything else waits on it.
+// The one subscription to the master's event stream, shared by every open page and given up when
+// nobody has looked for a while, because it costs the master: the newest events, and figures that
+// are asked for again only when events say that something has changed and somebody looks. Threads
+// of its own; everything else waits on it.
 #pragma once
 
 #include "agents/dashboard/masters.hpp"
 #include "src/client/events.hpp"
 #include "src/util/json.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <thread>
@@ -34,6 +36,8 @@ public:
   };
   /// Waits at most `patience` for something new. Nothing: it did not come, or `stop` was called.
   std::optional<News> next(Place& place, Duration patience);
+  // What looks at events waits at most two seconds for those that came while nobody did.
+
   /// The place behind the event with this seq and part; nothing when it is not kept any more.
   std::optional<Place> behind(Seq seq, std::uint32_t part);
   /// The newest `most` events, oldest first.
@@ -57,6 +61,10 @@ public:
 
 private:
   void read_events();
+  void add(Event event);
+  // Under the lock:
+  [[nodiscard]] bool needed() const;
+  void catch_up(std::unique_lock<std::mutex>& lock);
   void take_figures();
 
   Masters& masters_;
@@ -67,6 +75,9 @@ private:
   Json figures_;
   std::uint64_t figures_version_ = 0, figures_at_event_ = 0;
   int watchers_ = 0;
+  std::chrono::steady_clock::time_point asked_; // when somebody last looked at events
+  bool current_ = false; // what the master had told when the stream was opened is in the ring
+  bool unreachable_ = false;
   bool linked_ = true, figures_due_ = false; // the event stream's connection; ask at once
   bool stop_ = false;
   std::thread reader_, sampler_;

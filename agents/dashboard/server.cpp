@@ -20,9 +20,12 @@ constexpr std::size_t headers_max = 64;                       // of one request
 constexpr auto stream_pause = std::chrono::milliseconds(250); // between two pieces of news
 constexpr auto stream_patience = std::chrono::seconds(10);    // then a sign of life
 constexpr auto log_pause = std::chrono::milliseconds(300);
-constexpr std::string_view policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src "
-  "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// `nonce`: of the one script that is in the page itself.
+std::string policy(const std::string& nonce) {
+  return "default-src 'none'; script-src 'self' 'nonce-" + nonce +
+         "'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+         "form-action 'none'; frame-ancestors 'none'";
+}
 
 int status_of(const Error& error) {
   switch (error.code) {
@@ -294,9 +297,14 @@ void Server::Impl::add_routes() {
 void Server::Impl::add_page() {
   for (const Asset& asset : assets())
     http.Get(std::string(asset.path), [&asset](const auto&, auto& response) {
-      response.set_header("Content-Security-Policy", std::string(policy));
+      constexpr std::string_view mark = "NONCE";
+      const std::string nonce = random_token();
+      std::string content(asset.content);
+      if (const auto at = content.find(mark); asset.path == "/" && at != std::string::npos)
+        content.replace(at, mark.size(), nonce);
+      response.set_header("Content-Security-Policy", policy(nonce));
       response.set_header("Cache-Control", "no-cache");
-      response.set_content(asset.content.data(), asset.content.size(), std::string(asset.type));
+      response.set_content(std::move(content), std::string(asset.type));
     });
 }
 

@@ -15,17 +15,23 @@ constexpr Duration look_for_events = std::chrono::seconds(1);
 struct EventsWanted {
   std::string from = "now", exec, post, place;
   std::size_t tries = 5;
-  std::vector<std::string> filters, nodes, jobs;
+  std::vector<std::string> filters, nodes, jobs, queues;
   std::size_t count = 0;
   bool past = false;
 };
 
 /// `job` and `job.` mean all kinds below, `job.ended` that kind.
-bool of_kind(const std::string& kind, const std::string& filter) {
-  if (kind.rfind(filter, 0) != 0)
+bool of_kind(std::string_view kind, std::string_view filter) {
+  if (!kind.starts_with(filter))
     return false;
   return kind.size() == filter.size() || filter.empty() || filter.back() == '.' ||
          kind[filter.size()] == '.';
+}
+
+/// Of a kind, or of a topic, which begins with the kind.
+bool kind_wanted(std::string_view kind, const EventsWanted& o) {
+  return o.filters.empty() || std::any_of(o.filters.begin(), o.filters.end(),
+                                          [&](const auto& f) { return of_kind(kind, f); });
 }
 
 bool event_wanted(const Event& event, const EventsWanted& o) {
@@ -34,9 +40,10 @@ bool event_wanted(const Event& event, const EventsWanted& o) {
   const auto any = [](const std::vector<std::string>& wanted, const auto& good) {
     return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), good);
   };
-  return any(o.filters, [&](const std::string& f) { return of_kind(event.kind, f); }) &&
+  return kind_wanted(event.kind, o) &&
          any(o.nodes, [&](const std::string& n) { return event.node == n; }) &&
-         any(o.jobs, [&](const std::string& j) { return std::to_string(event.job.value) == j; });
+         any(o.jobs, [&](const std::string& j) { return std::to_string(event.job.value) == j; }) &&
+         any(o.queues, [&](const std::string& q) { return event.queue == q; });
 }
 
 /// "2025-01-31 10:00:00  17  job.ended  job 5  succeeded  tasks=3"
@@ -45,6 +52,8 @@ std::string event_line(const Event& event) {
                     std::to_string(event.seq.value) + "  " + event.kind;
   if (event.job)
     out += "  job " + std::to_string(event.job.value);
+  if (!event.queue.empty())
+    out += "  queue " + event.queue;
   for (const std::string& text : {event.node, event.name, event.text})
     if (!text.empty())
       out += "  " + text;
@@ -98,6 +107,8 @@ Exit show_events(Session& session, const EventsWanted& o) {
   }
   const bool hooked = !o.exec.empty() || !o.post.empty();
   const Hook hook = o.post.empty() ? Hook{o.exec, {}, o.tries} : webhook(o.post, o.tries);
+  if (o.place.empty() && !o.filters.empty()) // else the place moves with each that passes
+    options->wanted = [&o](std::string_view topic) { return kind_wanted(topic, o); };
   auto stream = EventStream::open(parse_endpoints(session.endpoints()), *options);
   if (!stream)
     return session.fail(stream.error());
@@ -156,6 +167,7 @@ void add_events(Command root, Session& session) {
           "Only this kind, such as job.ended, or a group such as job; repeatable", "KIND")
     .list("--job", o->jobs, "Only of this job; repeatable", "JOB")
     .list("--node", o->nodes, "Only of this node; repeatable", "NODE")
+    .list("--queue", o->queues, "Only of this queue's jobs and tasks; repeatable", "QUEUE")
     .number("--count", o->count, "End after so many; 0: never")
     .flag("--past", o->past, "End when what has happened has been printed")
     .text(

@@ -70,7 +70,8 @@ std::string run_once(const Terminal& terminal, const Hook& hook, std::vector<std
 Result<void> run_hook(const Terminal& terminal, const Hook& hook, const Event& event) {
   std::vector<std::string> env{
     "REEVE_EVENT=" + dump_json(versioned(to_json(event))), "REEVE_EVENT_KIND=" + event.kind,
-    "REEVE_EVENT_SEQ=" + std::to_string(event.seq.value), "REEVE_EVENT_NODE=" + event.node};
+    "REEVE_EVENT_SEQ=" + std::to_string(event.seq.value), "REEVE_EVENT_NODE=" + event.node,
+    "REEVE_EVENT_QUEUE=" + event.queue};
   if (!hook.url.empty())
     env.push_back("REEVE_HOOK_URL=" + hook.url);
   env.push_back("REEVE_EVENT_JOB=" + (event.job ? std::to_string(event.job.value) : ""));

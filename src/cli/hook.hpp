@@ -14,7 +14,7 @@ struct Hook {
   Duration pause = std::chrono::seconds(1);
 };
 /// Runs it with the event as JSON in $REEVE_EVENT, and its parts in $REEVE_EVENT_KIND, _SEQ, _JOB,
-/// _NODE. Error: refused, when it failed as often as it may; timed_out when interrupted.
+/// _NODE, _QUEUE. Error: refused, when it failed as often as it may; timed_out when interrupted.
 Result<void> run_hook(const Terminal& terminal, const Hook& hook, const Event& event);
 
 /// A hook that POSTs the event as JSON, by curl: whatever is not a 2xx is a failure.

@@ -258,6 +258,8 @@ void TopModel::build_events() {
     std::string of = event.job ? "job " + std::to_string(event.job.value) : "";
     if (!event.node.empty())
       of += (of.empty() ? "" : ", ") + event.node;
+    if (!event.queue.empty())
+      of += (of.empty() ? "" : ", ") + event.queue;
     std::string what = event.name;
     if (!event.text.empty())
       what += (what.empty() ? "" : ": ") + event.text;

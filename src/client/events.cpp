@@ -32,6 +32,15 @@ std::string reachable(std::string events, const std::string& master) {
   return events;
 }
 
+/// Seq, part and number (0: none), as a master writes them.
+using FramePlace = std::array<std::uint64_t, 3>;
+std::optional<FramePlace> read_position(std::string_view bytes) {
+  const auto numbers = decode<std::vector<std::uint64_t>>(bytes);
+  if (!numbers || numbers->size() < 2)
+    return std::nullopt;
+  return FramePlace{(*numbers)[0], (*numbers)[1], numbers->size() > 2 ? (*numbers)[2] : 0};
+}
+
 } // namespace
 
 struct EventStream::Impl {
@@ -63,10 +72,11 @@ struct EventStream::Impl {
   void subscribe(const std::string& events);
   bool lost();
   void receive();
-  bool follows(const std::string& topic, const std::string& position);
-  void take(const std::string& topic, Event event);
+  bool follows(const FramePlace& position);
+  void take(std::string_view topic, std::string_view place, std::string_view body);
   void replay_ended(const Event& end);
   void give(Event event);
+  bool passed_over(Position position);
   void tell_gap(Seq first, Seq end, const std::string& text);
 };
 
@@ -164,42 +174,54 @@ void EventStream::Impl::receive() {
     if (trouble.num() != EINTR) // a signal: `interrupted` is asked next
       throw;
   }
-  zmq::message_t frame;
-  for (int n = 0; n < 4096 && !skipped && socket.recv(frame, zmq::recv_flags::dontwait); ++n) {
-    const std::string topic = frame.to_string();
-    std::string position, body;
-    std::size_t frames = 1;
-    while (frame.more() && socket.recv(frame, zmq::recv_flags::none))
-      if (++frames <= 3)
-        (frames == 2 ? position : body) = frame.to_string();
-    if (frames != 3 || (topic.rfind("replay.", 0) == 0 && topic != replay_topic))
-      continue; // the replay of another reader
-    if (topic != replay_topic && !follows(topic, position))
-      return;
-    if (auto event = decode<Event>(body))
-      take(topic, std::move(*event));
+  std::array<zmq::message_t, 3> frames; // topic, position, body
+  for (int n = 0; n < 4096 && !skipped && socket.recv(frames[0], zmq::recv_flags::dontwait); ++n) {
+    std::size_t count = 1;
+    for (bool more = frames[0].more(); more; ++count) {
+      zmq::message_t& frame = frames[std::min<std::size_t>(count, 2)];
+      if (!socket.recv(frame, zmq::recv_flags::none))
+        return;
+      more = frame.more();
+    }
+    if (count == 3)
+      take(frames[0].to_string_view(), frames[1].to_string_view(), frames[2].to_string_view());
   }
 }
 
-/// False: live events are missing before this one. A new connection asks for them again.
-bool EventStream::Impl::follows(const std::string& topic, const std::string& position) {
-  const auto numbers = decode<std::vector<std::uint64_t>>(position);
-  if (topic.rfind("replay.", 0) == 0 || !numbers || numbers->size() < 3)
-    return true;
-  const std::uint64_t before = std::exchange(number, numbers->at(2));
-  skipped = before != 0 && number != before + 1;
-  return !skipped;
+void EventStream::Impl::take(std::string_view topic, std::string_view place,
+                             std::string_view body) {
+  if (topic.starts_with("of.")) // told again for who wants only this
+    return;
+  const bool live = !topic.starts_with("replay.");
+  if (!live && topic != replay_topic)
+    return; // the replay of another reader
+  const auto position = read_position(place);
+  if (live && position && !follows(*position))
+    return;
+  if (live && position && replay_topic.empty() && options.wanted && !options.wanted(topic)) {
+    passed_over({Seq((*position)[0]), static_cast<std::uint32_t>((*position)[1])});
+    return;
+  }
+  auto event = decode<Event>(body);
+  if (!event)
+    return;
+  if (live && replay_topic.empty())
+    give(std::move(*event));
+  else if (live)
+    held.push_back(std::move(*event));
+  else if (event->kind != "replay.done")
+    replayed.push_back(std::move(*event));
+  else
+    replay_ended(*event);
 }
 
-void EventStream::Impl::take(const std::string& topic, Event event) {
-  if (replay_topic.empty())
-    give(std::move(event));
-  else if (topic != replay_topic)
-    held.push_back(std::move(event));
-  else if (event.kind != "replay.done")
-    replayed.push_back(std::move(event));
-  else
-    replay_ended(event);
+/// False: live events are missing before this one. A new connection asks for them again.
+bool EventStream::Impl::follows(const FramePlace& position) {
+  if (position[2] == 0)
+    return true;
+  const std::uint64_t before = std::exchange(number, position[2]);
+  skipped = before != 0 && number != before + 1;
+  return !skipped;
 }
 
 void EventStream::Impl::replay_ended(const Event& end) {
@@ -228,12 +250,17 @@ void EventStream::Impl::replay_ended(const Event& end) {
 }
 
 void EventStream::Impl::give(Event event) {
-  const Position position{event.seq, event.part};
+  if (passed_over({event.seq, event.part}))
+    ready.push_back(std::move(event));
+}
+
+/// False: it has been there before.
+bool EventStream::Impl::passed_over(Position position) {
   if (last && position <= *last)
-    return;
+    return false;
   last = position;
-  next_seq = event.seq; // there may be more of the same entry
-  ready.push_back(std::move(event));
+  next_seq = position.seq; // there may be more of the same entry
+  return true;
 }
 
 void EventStream::Impl::tell_gap(Seq first, Seq end, const std::string& text) {

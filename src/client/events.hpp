@@ -17,6 +17,9 @@ struct EventOptions {
   std::optional<Seq> from;
   Duration connect_timeout = std::chrono::seconds(5); // of `open`; later it tries for ever
   std::function<bool()> interrupted; // when it returns true, `next` returns timed_out
+  /// Live events whose topic (`<kind>`, or `<kind>.<job or node>`) it refuses are passed over
+  /// undecoded; some of them may be given all the same. None: all are wanted.
+  std::function<bool(std::string_view topic)> wanted;
   /// Told, within `next`, when the connection is lost (false) and when it has been made again.
   std::function<void(bool connected)> on_link;
 };

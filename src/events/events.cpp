@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace reeve::events {
 namespace {
@@ -43,6 +44,53 @@ std::string joined(const std::map<std::string, std::string>& values) {
 }
 } // namespace
 
+std::uint32_t JobQueues::number_of(const std::string& queue) {
+  const auto [at, fresh] = numbers_.try_emplace(queue);
+  if (!fresh)
+    return at->second;
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(queues_.size()));
+    queues_.emplace_back();
+  }
+  at->second = free_.back();
+  free_.pop_back();
+  queues_[at->second].name = queue;
+  return at->second;
+}
+
+void JobQueues::put(JobId job, const std::string& queue) {
+  drop(job);
+  if (queue.empty())
+    return;
+  auto& page = pages_[job.value / page_jobs];
+  if (!page)
+    page = std::make_unique<Page>();
+  const std::uint32_t number = number_of(queue);
+  page->numbers[job.value % page_jobs] = number;
+  ++page->known;
+  ++queues_[number].jobs;
+}
+
+void JobQueues::drop(JobId job) {
+  const auto at = pages_.find(job.value / page_jobs);
+  if (at == pages_.end())
+    return;
+  const std::uint32_t number = std::exchange(at->second->numbers[job.value % page_jobs], 0);
+  if (number == 0)
+    return;
+  if (--queues_[number].jobs == 0) {
+    numbers_.erase(queues_[number].name);
+    free_.push_back(number);
+  }
+  if (--at->second->known == 0)
+    pages_.erase(at);
+}
+
+const std::string& JobQueues::of(JobId job) const {
+  const auto at = pages_.find(job.value / page_jobs);
+  return queues_[at == pages_.end() ? 0 : at->second->numbers[job.value % page_jobs]].name;
+}
+
 struct FactTeller {
   const Teller& teller;
   Seq seq;
@@ -57,10 +105,12 @@ struct FactTeller {
     event.time = time;
     event.kind = std::move(kind);
     event.job = job;
+    if (job)
+      event.queue = teller.queues_.of(job);
     return event;
   }
-  Event& at_node(std::string kind, NodeId node, std::string text = {}) {
-    Event& event = add(std::move(kind));
+  Event& at_node(std::string kind, NodeId node, std::string text = {}, JobId job = {}) {
+    Event& event = add(std::move(kind), job);
     event.node = teller.name(node);
     event.text = std::move(text);
     return event;
@@ -98,17 +148,26 @@ struct FactTeller {
       at_node("node.removed", node);
   }
   void operator()(const JobsSubmitted& fact) {
-    Event& event = add("job.submitted", fact.first);
-    event.numbers["jobs"] = static_cast<std::int64_t>(fact.specs.size());
-    if (fact.specs.size() == 1)
-      event.name = name_in(fact.specs.front());
-    if (!fact.specs.empty()) // those of one submission share it
-      event.correlation = codec::text_in(fact.specs.front().msgpack, "correlation");
+    for (std::size_t from = 0, to = 0; from < fact.specs.size(); from = to) {
+      const std::string& queue = teller.queues_.of(JobId(fact.first.value + from));
+      while (++to < fact.specs.size() && teller.queues_.of(JobId(fact.first.value + to)) == queue)
+        ;
+      submitted(JobId(fact.first.value + from), std::span(fact.specs).subspan(from, to - from));
+    }
+  }
+  /// Jobs of one queue.
+  void submitted(JobId first, std::span<const Raw> specs) {
+    Event& event = add("job.submitted", first);
+    event.numbers["jobs"] = static_cast<std::int64_t>(specs.size());
+    if (specs.size() == 1)
+      event.name = name_in(specs.front());
+    // Those of one submission share it.
+    event.correlation = codec::text_in(specs.front().msgpack, "correlation");
   }
   void operator()(const TasksPlaced& fact) {
     for (const auto& placement : fact.placements) {
-      Event& event = at_node(placement.copy ? "task.copied" : "task.placed", placement.node);
-      event.job = placement.job;
+      Event& event =
+        at_node(placement.copy ? "task.copied" : "task.placed", placement.node, {}, placement.job);
       event.numbers["tasks"] = static_cast<std::int64_t>(tasks_in(placement.runs));
       event.numbers["slots"] = placement.slots;
     }
@@ -124,8 +183,7 @@ struct FactTeller {
     for (const auto& task : job.tasks)
       good += task.cause == Cause::none ? 1 : 0;
     if (good > 0) {
-      Event& event = at_node("task.succeeded", node);
-      event.job = job.job;
+      Event& event = at_node("task.succeeded", node, {}, job.job);
       event.numbers["tasks"] = good;
       if (good == 1 && job.tasks.size() == 1)
         event.numbers["task"] = job.tasks.front().index;
@@ -134,8 +192,7 @@ struct FactTeller {
       if (task.cause == Cause::none)
         continue;
       Event& event = at_node(task.cause == Cause::superseded ? "task.superseded" : "task.failed",
-                             node, task.text);
-      event.job = job.job;
+                             node, task.text, job.job);
       event.name = name_of(task.cause);
       event.numbers = {{"task", task.index}, {"attempt", task.attempt}};
       if (task.cause == Cause::exit_code)
@@ -176,6 +233,7 @@ struct FactTeller {
   void operator()(const LeaseGranted& fact) {
     Event& event = at_node("lease.granted", fact.node, to_text(fact.resources));
     event.name = fact.owner;
+    event.queue = fact.queue;
     event.numbers["lease"] = static_cast<std::int64_t>(fact.lease.value);
   }
   void operator()(const LeaseRenewed& fact) {
@@ -203,8 +261,7 @@ struct FactTeller {
     event.numbers["overcommit_milli"] = fact.overcommit_milli;
   }
   void operator()(const TasksAbandoned& fact) {
-    Event& event = at_node("task.abandoned", fact.node, fact.reason);
-    event.job = fact.job;
+    at_node("task.abandoned", fact.node, fact.reason, fact.job);
   }
   void operator()(const NodeFlagged& fact) {
     if (fact.flags.empty())
@@ -227,13 +284,19 @@ struct FactTeller {
 
 void Teller::reset(const core::Changes& changes) {
   names_.clear();
+  queues_ = {};
   learn(changes);
 }
 
 void Teller::learn(std::span<const core::Change> changes) {
-  for (const auto& change : changes)
+  for (const auto& change : changes) {
     if (const auto* node = core::get_if<core::NodeChanged>(change))
       names_[node->node] = node->name;
+    else if (const auto* job = std::get_if<core::JobArrived>(&change))
+      queues_.put(job->job, job->kind->queue);
+    else if (const auto* again = std::get_if<core::JobReopened>(&change))
+      queues_.put(again->job, again->kind->queue);
+  }
 }
 
 std::string Teller::name(NodeId node) const {
@@ -268,6 +331,7 @@ std::vector<Event> Teller::tell(const core::Committed& batch) {
       event.name = name_of(ended->state);
       event.numbers["tasks"] = ended->tasks;
       event.correlation = ended->correlation;
+      queues_.drop(ended->job); // the whole state that a master starts with does not say it, either
     }
   }
   return events;
@@ -277,6 +341,21 @@ std::string topic_of(const Event& event) {
   if (event.job)
     return event.kind + "." + std::to_string(event.job.value);
   return event.node.empty() ? event.kind : event.kind + "." + event.node;
+}
+
+std::vector<std::string> side_topics_of(const Event& event) {
+  std::vector<std::string> topics;
+  if (event.job)
+    topics.push_back("of.job." + std::to_string(event.job.value));
+  if (!event.node.empty())
+    topics.push_back("of.node." + event.node);
+  if (!event.queue.empty())
+    topics.push_back("of.queue." + event.queue);
+  return topics;
+}
+
+bool is_side_topic(std::string_view topic) {
+  return topic.starts_with("of.");
 }
 
 std::string position_of(const Event& event, std::uint64_t number) {

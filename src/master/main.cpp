@@ -133,16 +133,16 @@ public:
       const std::scoped_lock lock(mutex_);
       handler_.gone(peer, std::move(reason));
     };
-    to.subscribed = [this](std::string topic) {
+    to.subscribed = [this](std::string topic, bool begins) {
       const std::scoped_lock lock(mutex_);
       if (handler_.subscribed)
-        handler_.subscribed(std::move(topic));
+        handler_.subscribed(std::move(topic), begins);
       else
-        topics_.push_back(std::move(topic)); // of readers who wait for the next leader
+        topics_.emplace_back(std::move(topic), begins); // of readers who wait for the next leader
     };
     return to;
   }
-  std::vector<std::string> topics() {
+  std::vector<std::pair<std::string, bool>> topics() {
     const std::scoped_lock lock(mutex_);
     return std::exchange(topics_, {});
   }
@@ -150,7 +150,7 @@ public:
 private:
   std::mutex mutex_;
   net::Server::Handler handler_;
-  std::vector<std::string> topics_;
+  std::vector<std::pair<std::string, bool>> topics_;
 };
 
 void say_where(const net::Server& server) {
@@ -299,8 +299,8 @@ int serve_shared(const config::MasterOptions& options, const sigset_t& signals) 
   master.start();
   const auto handler = master.handler();
   listener.set(handler);
-  for (auto& topic : listener.topics())
-    handler.subscribed(std::move(topic));
+  for (auto& [topic, begins] : listener.topics())
+    handler.subscribed(std::move(topic), begins);
   if (auto left = standby->unanswered(); !left.empty())
     handler.received(std::move(left));
   std::vector<net::Message> greetings; // agents that know this master only as a standby

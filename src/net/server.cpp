@@ -324,13 +324,12 @@ void Server::Io::receive_subscriptions() {
     const std::string_view text = frame.to_string_view();
     if (frame.more() || text.empty())
       continue;
-    if (text[0] == 0)
-      --server.listeners_;
-    if (text[0] != 1)
+    if (text[0] != 0 && text[0] != 1)
       continue;
-    ++server.listeners_;
+    const bool begins = text[0] == 1;
+    server.listeners_ += begins ? 1 : -1;
     if (handler.subscribed)
-      handler.subscribed(std::string(text.substr(1)));
+      handler.subscribed(std::string(text.substr(1)), begins);
   }
 }
 

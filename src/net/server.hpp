@@ -49,8 +49,8 @@ public:
     std::function<void(std::vector<Message>)> received;
     std::function<void(Peer, std::string reason)>
       gone; // cannot be sent to any more; what was on its way is lost
-    std::function<void(std::string topic)>
-      subscribed; // somebody listens to events with this prefix
+    std::function<void(std::string topic, bool begins)>
+      subscribed; // somebody listens to events with this prefix, or does so no more
   };
 
   /// Opens and binds both sockets; the thread does not run yet, connections wait. Errors: io,

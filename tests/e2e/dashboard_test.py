@@ -16,6 +16,7 @@ import urllib.request
 from cluster import BIN, PATIENCE, Cluster, Process, await_true, main
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+LARGE_PAGES = int(os.environ.get("REEVE_LARGE_PAGES", 1))  # beside that of the nodes; make soak: all
 
 
 class WithDashboard(Cluster):
@@ -87,7 +88,15 @@ class Metrics(WithDashboard):
 
     def test_examples_for_prometheus_and_grafana_are_sound_and_name_metrics_that_exist(self):
         folder = ROOT / "examples" / "prometheus"
-        for words in (["check", "rules", folder / "alerts.yml"], ["check", "config", folder / "prometheus.yml"]):
+        grafana = json.loads((folder / "grafana.json").read_text())
+        panels = grafana["panels"]
+        queries = [target["expr"] for panel in panels for target in panel["targets"]]
+        # Every expression as a rule, so that promtool reads it.
+        rules = self.path("grafana.yml")
+        pathlib.Path(rules).write_text(json.dumps({"groups": [{"name": "grafana", "rules": [{"record": f"panel:{k}", "expr": query}
+                                                                                            for k, query in enumerate(queries)]}]}))
+        for words in (["check", "rules", folder / "alerts.yml"], ["test", "rules", folder / "alerts_test.yml"], ["check", "config", folder / "prometheus.yml"],
+                      ["check", "rules", rules]):
             done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.start_dashboard()
@@ -95,9 +104,14 @@ class Metrics(WithDashboard):
         text = await_true(lambda: (t := self.get("/metrics")) and "reeve_decision_pass" in t and "reeve_journal_commit_s" in t and t,
                           "every metric")
         known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
-        panels = json.loads((folder / "grafana.json").read_text())["panels"]
-        queries = [target["expr"] for panel in panels for target in panel["targets"]]
         self.assertGreater(len(queries), 20)
+        source = {f"${{{variable['name']}}}" for variable in grafana["templating"]["list"] if variable["type"] == "datasource"}
+        self.assertEqual({panel["datasource"]["uid"] for panel in panels}, source)
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+        places = [(x, y) for at in (panel["gridPos"] for panel in panels) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]
+        self.assertEqual((len(set(places)), max(x for x, _ in places)), (len(places), 23), "no panel lies on another or beyond the page")
+        alerts = [set(re.findall(r"alert(?:name)?: (Reeve\w+)", (folder / name).read_text())) for name in ("alerts.yml", "alerts_test.yml")]
+        self.assertEqual(*alerts)
         for query in [*queries, (folder / "alerts.yml").read_text()]:
             for name in re.findall(r"\breeve_\w+", query):
                 self.assertIn(re.sub(r"_bucket$", "", name), known, query)
@@ -131,6 +145,16 @@ class Http(WithDashboard):
         queue = await_true(lambda: (q := self.get("/api/queues")["queues"][0]) and q["waiting"] == 1 and q, "the queue with what waits")
         self.assertEqual((queue["name"], queue["next"]["job"], queue["last"]["job"], queue["order"]), ("default", waiting, waiting, "fifo"))
         self.assertIn("node", self.get("/api/explain", job=waiting)["summary"])
+
+    def test_the_only_script_in_the_page_itself_is_ours(self):
+        self.start_dashboard()
+        nonces = set()
+        for _ in range(2):
+            with urllib.request.urlopen(self.url, timeout=30) as answer:
+                nonce = re.search(r"script-src 'self' 'nonce-(\w{32})'", answer.headers["Content-Security-Policy"])[1]
+                self.assertEqual(re.findall(r"<script[^>]*>", answer.read().decode()), [f'<script nonce="{nonce}">'])
+                nonces.add(nonce)
+        self.assertEqual(len(nonces), 2, "nobody can know the next one")
 
     def test_a_graph_is_the_jobs_that_are_tied_together(self):
         self.start_dashboard()
@@ -210,6 +234,35 @@ class Http(WithDashboard):
             connection.close()
         self.assertEqual(codes, {200, 429}, "a burst of fifty, then no more")
 
+    def test_connections_are_bounded_and_idle_ones_make_room(self):
+        self.start_dashboard("--connections", "8")
+        streams = [urllib.request.urlopen(f"{self.url}/api/live", timeout=30) for _ in range(4)]
+        try:
+            self.assertIn("too many live pages", self.get("/api/live", 503)["error"]["text"])
+            idle = [socket.create_connection(("127.0.0.1", self.port), timeout=30) for _ in range(12)]
+            for peer in idle:
+                peer.sendall(b"GET / HTTP/1.1\r\nHost: 127.0")
+            self.assertEqual(self.get("/healthz"), "ok\n", "those that say nothing more are let go")
+            threads = int(re.search(r"Threads:\s+(\d+)", pathlib.Path(f"/proc/{self.dashboard.pid}/status").read_text())[1])
+            self.assertLess(threads, 8 + 12, "not a thread for each that connects")
+            for peer in idle:
+                peer.close()
+        finally:
+            for answer in streams:
+                answer.close()
+
+    def test_events_are_read_only_while_somebody_looks_and_none_is_missing_then(self):
+        self.start_dashboard()
+        self.start_agent("a")
+        self.cli("submit", "--executor", "noop", "--queue", "batch", "--wait")
+        self.assertTrue("\nreeve_dashboard_events_total 0\n" in self.get("/metrics"), "nobody looks")
+        told = [json.loads(line) for line in self.cli("events", "--from", "start", "--past", "-o", "jsonl").out.splitlines()]
+        for event in told:
+            del event["v"]
+        self.assertEqual(self.get("/api/events")["events"], told)
+        self.cli("submit", "--executor", "noop", "--wait")
+        await_true(lambda: self.get("/api/events")["events"][-1]["kind"] == "job.ended" and len(self.get("/api/events")["events"]) > len(told), "the next ones")
+
     def test_a_live_stream_goes_on_where_it_was_left(self):
         self.start_dashboard()
 
@@ -286,7 +339,10 @@ class Page(WithDashboard):
         return self.browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", css)
 
     def await_text(self, wanted, css="main"):
-        await_true(lambda: re.search(wanted, self.text(css)), f"{wanted} in {css}")
+        try:
+            await_true(lambda: re.search(wanted, self.text(css)), f"{wanted} in {css}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}, but\n{self.text(css)}") from None
 
     def press(self, label):
         """At once, in the page: what is live may replace a button between finding and pressing it."""
@@ -462,6 +518,36 @@ class Page(WithDashboard):
         link = self.find("nav a[href='#/nodes']")[0]
         link.send_keys("\ue007")  # Enter
         await_true(lambda: self.text("h1") == "Nodes" and self.browser.switch_to.active_element.tag_name == "h1", "the focus on the heading")
+
+    def test_ten_thousand_nodes_and_a_million_tasks_come_in_pages(self):
+        self.master.kill()
+        shutil.rmtree(self.folder / "master")
+        (self.folder / "master").mkdir()
+        subprocess.run([BIN / "reeve-big-cluster", self.folder / "master", "10000", "1000000", "2000"], check=True)
+        self.start_master()
+        known = await_true(lambda: (h := self.get("/api/heat")) and len(h["names"]) == 10_000 and h["version"], "the nodes")
+        # What a page asks for, and how many kB the answer has at most: none grows with the cluster but the map, which has a few bytes for a node.
+        for path, most in [("overview", 60), ("heat", 400), (f"heat?known={known}", 150), ("nodes?limit=100", 100), ("nodes?q=node07&sort=booked&down=1", 100),
+                           ("node?name=rack003-node07", 20), ("jobs?limit=50", 60), ("jobs?name=single-19*", 60), ("job?job=2", 60), ("tasks?job=2&limit=100", 60),
+                           ("tasks?job=2&from=999900", 60), ("task?job=2&index=999999", 20), ("explain?job=2&index=999999", 20), ("queues", 20), ("history", 60),
+                           ("history?by=hour", 20), ("events", 500)]:
+            size = len(json.dumps(self.get(f"/api/{path}"), ensure_ascii=False, separators=(",", ":")).encode())
+            self.assertLess(size, most * 1000, path)
+        self.open("nodes")
+        self.await_text("10,000 nodes")
+        self.assertEqual(len(self.find("tbody tr")), 50, "a page of them")
+        await_true(lambda: self.find("canvas.heat")[0].get_attribute("data-drawn-ms"), "the map is drawn")
+        self.picture("large")
+        pages = [("", "10000 suspect"), ("jobs", "single-1999"), ("job/2", r"\b1M\b"), ("queues", "batch"),
+                 ("history", "Nothing|default"), ("node/rack003-node07", "rack003")]
+        for path, wanted in pages[:LARGE_PAGES]:
+            self.open(path)
+            self.await_text(wanted)
+            elements = self.browser.execute_script("return document.querySelectorAll('*').length")
+            self.assertLess(elements, 2_500, f"{path or 'overview'}: what a page holds does not grow with the cluster")
+        self.cli("node", "drain", "rack000-node01", "--reason", "new fans")
+        self.open("node/rack000-node01")
+        self.await_text("new fans")
 
     def test_ten_thousand_tasks_and_many_jobs_are_paged(self):
         self.start_agent("a")

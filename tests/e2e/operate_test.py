@@ -73,6 +73,52 @@ class Operate(Cluster):
         self.assertEqual(bad.returncode, 2)
         self.assertIn("must be one of", bad.stderr)
 
+    def test_sqlite3_reads_the_history_beside_a_running_master(self):
+        self.start_master()
+        self.start_agent("a")
+        database = str(self.folder / "master" / "history.db")
+
+        def sql(text):
+            done = subprocess.run(["sqlite3", "-readonly", "-json", database, text], capture_output=True, text=True, check=True)
+            return json.loads(done.stdout or "[]")
+
+        def history(*words):
+            return self.cli("history", *words, "--limit", 0, "-o", "json").json["rows"]
+
+        self.cli("submit", "--name", "good", "--queue", "batch", "--executor", "noop", "--array", "0-499", "--wait")
+        self.cli("submit", "--name", "bad", "--wait", "--", "sh", "-c", "echo why; exit 3", code=1)
+        self.cli("master", "config", "queue.batch.order=sjf")
+        history()  # after which all of this has been written
+        shell = subprocess.Popen(["sqlite3", "-readonly", database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(shell.communicate)
+
+        def count():
+            shell.stdin.write("SELECT count(*) FROM jobs;\n")
+            shell.stdin.flush()
+            return int(shell.stdout.readline())
+
+        shell.stdin.write("BEGIN;\n")
+        self.assertEqual(count(), 2)
+        self.cli("submit", "--name", "later", "--executor", "noop", "--array", "0-999", "--wait")
+        self.assertEqual(len(history()), 3, "a reader in the middle of a transaction holds nothing up")
+        self.assertEqual(count(), 2, "and sees what was when it began")
+        shell.stdin.write("COMMIT;\n")
+        self.assertEqual(count(), 3)
+        for view, words in (("jobs", ["jobs"]), ("attempts", ["attempts"]), ("nodes", ["nodes"]), ("config", ["config"])):
+            rows, told = sql(f"SELECT * FROM {view}"), history(*words)
+            self.assertEqual(len(rows), len(told), view)
+            shared = sorted(set(rows[0]) & set(told[0]))
+            self.assertGreater(len(shared), 2, view)
+            text = [sorted(tuple("" if row.get(name) is None else str(row[name]) for name in shared) for row in part) for part in (rows, told)]
+            self.assertEqual(*text, view)
+        self.assertEqual(sql("SELECT stdout FROM outputs WHERE job = 2"), [{"stdout": "why\n"}])
+        self.assertEqual(sql("SELECT * FROM gaps"), [])
+        # As docs/history.md has it.
+        self.assertEqual(sql("SELECT name, count(*) AS jobs, sum(failed) AS failed FROM jobs GROUP BY name ORDER BY name"),
+                         [{"name": "bad", "jobs": 1, "failed": 1}, {"name": "good", "jobs": 1, "failed": 0}, {"name": "later", "jobs": 1, "failed": 0}])
+        written = subprocess.run(["sqlite3", "-readonly", database, "DELETE FROM job_rows"], capture_output=True, text=True, check=False)
+        self.assertIn("readonly", written.stderr)
+
     def test_log_files_are_put_aside_and_only_so_many_kept(self):
         log = self.folder / "reeved.txt"
         self.start_master("--log-file", str(log), "--log-level", "debug", "--log-size", "1KiB", "--log-files", "3")

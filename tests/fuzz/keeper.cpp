@@ -1,5 +1,6 @@
 // What agent and keeper read of each other, and what both read of their own files after a crash.
 #include "agents/worker/keeper_log.hpp"
+#include "agents/worker/keeper_proc.hpp"
 #include "agents/worker/keeper_socket.hpp"
 #include "tests/fuzz/target.hpp"
 
@@ -44,8 +45,16 @@ void read_log(std::string_view bytes) {
 }
 } // namespace
 
+/// A process may have been started with any environment.
+void read_markers(std::string_view bytes) {
+  if (const auto marker = parse_marker(bytes)) {
+    const auto again = parse_marker(marker_value(marker->keeper, marker->id));
+    REQUIRE(again && again->keeper == marker->keeper && again->id == marker->id);
+  }
+}
+
 // A byte: 0 to 2: a frame to or from the keeper, or a record of its log; 3: a stream of frames;
-// else its log.
+// 5: the mark of a task's processes; else its log.
 REEVE_FUZZ(keeper) {
   fuzz::Pieces pieces(input);
   switch (pieces.number(1)) {
@@ -57,6 +66,8 @@ REEVE_FUZZ(keeper) {
     return read_one<record::Record>(pieces.rest());
   case 3:
     return read_frames(pieces.rest());
+  case 5:
+    return read_markers(pieces.rest());
   default:
     return read_log(pieces.rest());
   }

@@ -1,9 +1,60 @@
-// Which jobs and tasks a command is about.
+// What a command is told in words of our own making: which jobs and tasks it is about, rules for
+// retries and places, scripts that say how they want to be submitted, where a reader of events was.
+#include "src/cli/hook.hpp"
+#include "src/cli/job_text.hpp"
 #include "src/cli/selector.hpp"
+#include "src/client/client.hpp"
+#include "src/journal/etcd_journal.hpp"
 #include "tests/fuzz/target.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace {
+using namespace reeve;
+
+template<class T> void named(const Result<T>& result) {
+  REQUIRE(result || (result.error().code != Code::ok && !result.error().text.empty()));
+}
+
+void read_job_words(std::string_view input) {
+  JobSpec spec;
+  named(cli::apply_array(spec, input, "f"));
+  named(cli::apply_lines(spec, input, "f"));
+  named(cli::apply_resource(spec, input, "f"));
+  named(cli::apply_dependency(spec, input, "f"));
+  named(cli::apply_constraint(spec, input, "f"));
+  named(cli::apply_affinity(spec, input, false, "f"));
+  named(cli::apply_affinity(spec, input, true, "f"));
+  named(cli::apply_limit(spec, input, "f"));
+  named(cli::apply_retry(spec, input, "f"));
+  if (const auto signal = cli::parse_signal(input, "f"))
+    REQUIRE(*signal > 0);
+  else
+    named(signal);
+  named(cli::split_words(input));
+  const auto script = cli::parse_script(input);
+  named(script);
+  if (script && *script)
+    cli::run_script(spec, **script, std::string(input));
+  cli::default_name(spec);
+  REQUIRE(spec.count > 0);
+}
+
+void read_place(std::string_view input) {
+  const int file = ::memfd_create("place", MFD_CLOEXEC);
+  REQUIRE(::write(file, input.data(), input.size()) == static_cast<ssize_t>(input.size()));
+  named(cli::read_place("/proc/self/fd/" + std::to_string(file)));
+  ::close(file);
+}
+} // namespace
+
 REEVE_FUZZ(selectors) {
-  using namespace reeve;
+  read_job_words(input);
+  read_place(input);
+  named(journal::parse_etcd_url(std::string(input)));
+  for (const auto& endpoint : parse_endpoints(input))
+    REQUIRE(!endpoint.empty());
   const auto check = [](const std::vector<cli::Span>& spans, std::uint64_t max) {
     for (const auto& span : spans)
       REQUIRE(span.step > 0 && span.first <= span.last && span.last <= max && span.size() > 0);

@@ -24,6 +24,7 @@ void read_words(std::string_view text) {
   named(parse_pair(text, "f"));
   named(parse_time(text, "f", now));
   (void)events::replay_from(text);
+  (void)codec::text_in(text, "correlation");
   if (const auto good = parse_duration(text, "f"))
     REQUIRE(*good >= Duration(0) && !format_duration(*good).empty());
   if (const auto good = parse_size(text, "f"))

@@ -3,9 +3,9 @@ let session = null;
 export async function get(path, params = {}) {
   const query = new URLSearchParams(Object.entries(params).filter(([, v]) => v !== "" && v !== undefined && v !== null));
   let answer;
-  try { answer = await fetch(`/api/${path}${[...query].length ? `?${query}` : ""}`); } catch { throw new Error("the dashboard program does not answer"); }
+  try { answer = await fetch(`/api/${path}${[...query].length ? `?${query}` : ""}`); } catch { throw Object.assign(new Error("the dashboard program does not answer"), { passing: true }); }
   const body = await answer.json();
-  if (!answer.ok) throw new Error([body.error?.field, body.error?.text].filter(Boolean).join(": "));
+  if (!answer.ok) throw Object.assign(new Error([body.error?.field, body.error?.text].filter(Boolean).join(": ")), { passing: answer.status === 429 || answer.status >= 500 });
   return body;
 }
 export async function rights() { return (session ??= await get("session")); }

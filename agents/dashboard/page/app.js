@@ -35,6 +35,7 @@ async function attempt(made) {
   try { await made.load(); main.querySelector(":scope > .trouble")?.remove(); main.setAttribute("data-ready", "1"); } catch (error) {
     main.querySelector(":scope > .trouble")?.remove();
     main.append(el("p", { cls: "trouble sheet", role: "alert" }, error.message));
+    if (error.passing) setTimeout(() => { if (view?.load === made.load) view.refresh?.(); }, 3000);
   }
 }
 

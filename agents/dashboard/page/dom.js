@@ -79,6 +79,7 @@ export const heading = (title, note, ...right) => el("div", { cls: "top" }, el("
 export function eventText(e) {
   const rest = [];
   if (e.job) rest.push(el("a", { href: `#/job/${e.job}` }, `job ${e.job}`), " ");
+  if (e.queue) rest.push(e.queue, " ");
   if (e.node) rest.push(el("a", { href: `#/node/${encodeURIComponent(e.node)}` }, e.node), " ");
   rest.push([e.name, e.text, ...Object.entries(e.numbers ?? {}).map(([k, v]) => `${k} ${/_us$/.test(k) ? date(v) : v}`)].filter(Boolean).join(" · "));
   const tone = /failed|lost|given_up|gap/.test(e.kind) ? "bad" : /succeeded/.test(e.kind) || (e.kind === "job.ended" && e.name === "succeeded") ? "good" : /held|drain|quarantin|cancel|preempt/.test(e.kind) ? "held" : /placed|started|registered/.test(e.kind) ? "run" : "wait";

@@ -80,6 +80,16 @@ public:
     if (handler_.gone)
       handler_.gone(peer, "test");
   }
+  /// Somebody subscribes to events, or does so no more.
+  void subscribe(const std::string& topic, bool begins = true) {
+    const std::lock_guard lock(mutex_);
+    if (handler_.subscribed)
+      handler_.subscribed(topic, begins);
+  }
+  [[nodiscard]] std::size_t published(const std::string& topic) {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::size_t>(std::count(topics_.begin(), topics_.end(), topic));
+  }
   /// Waits for an event whose topic begins so.
   bool wait_published(std::string_view topic) {
     std::unique_lock lock(mutex_);

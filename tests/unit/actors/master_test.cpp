@@ -25,6 +25,26 @@ TEST_F(WholeMaster, a_node_registers_and_a_job_runs_there) {
   EXPECT_EQ(agent->tasks(), 1'000u);
   EXPECT_TRUE(net.wait_published("job.ended"));
 }
+TEST_F(WholeMaster, a_queues_events_are_told_beside_the_others_while_somebody_listens_to_them) {
+  const auto client = add_client();
+  add_agent("n1");
+  net.subscribe("of.queue.default");
+  net.subscribe("of.queue.default");
+  net.subscribe("of.queue.other");
+  client->wait(client->submit(1));
+  EXPECT_TRUE(net.wait_published("job.ended.1"));
+  const std::size_t told = net.published("of.queue.default");
+  EXPECT_GE(told, 4u); // submitted, placed, succeeded, ended
+  EXPECT_EQ(net.published("of.queue.other") + net.published("of.node.n1"), 0u);
+  net.subscribe("of.queue.default", false);
+  client->wait(client->submit(1));
+  EXPECT_TRUE(net.wait_published("job.ended.2"));
+  EXPECT_EQ(net.published("of.queue.default"), 2 * told) << "one of the two still listens";
+  net.subscribe("of.queue.default", false);
+  client->wait(client->submit(1));
+  EXPECT_TRUE(net.wait_published("job.ended.3"));
+  EXPECT_EQ(net.published("of.queue.default"), 2 * told);
+}
 TEST_F(WholeMaster, work_waits_for_the_first_node) {
   const auto client = add_client();
   const JobId job = client->submit(10);

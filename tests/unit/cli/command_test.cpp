@@ -445,21 +445,24 @@ TEST(history, pages_are_read_until_the_limit) {
   EXPECT_EQ(ran.out.substr(ran.out.size() - 5), "\n100\n");
 }
 
-Event told(std::uint64_t seq, const std::string& kind, std::uint64_t job, const std::string& node) {
+Event told(std::uint64_t seq, const std::string& kind, std::uint64_t job, const std::string& node,
+           const std::string& queue = {}) {
   Event e = testing_support::event(seq, 0, kind);
   e.time = at(static_cast<std::int64_t>(seq));
   e.job = JobId(job);
   e.node = node;
+  e.queue = queue;
   e.numbers = {{"tasks", 3}};
   return e;
 }
 
-TEST(events, are_filtered_by_kind_job_and_node) {
+TEST(events, are_filtered_by_kind_job_node_and_queue) {
   SmallCluster cluster;
   testing_support::FakePublisher publisher(
     {told(1, "job.submitted", 5, ""), told(2, "task.placed", 5, "n1"), told(3, "job.ended", 5, ""),
-     told(4, "jobs.something", 0, ""), told(5, "job.ended", 6, "")});
-  publisher.durable = 5;
+     told(4, "jobs.something", 0, ""), told(5, "job.ended", 6, ""),
+     told(6, "job.submitted", 7, "", "night")});
+  publisher.durable = 6;
   const auto seqs = [&](std::vector<std::string> filters) {
     std::vector<std::string> args{"events", "-m",        publisher.where().front(),
                                   "--from", "start",     "-o",
@@ -469,14 +472,16 @@ TEST(events, are_filtered_by_kind_job_and_node) {
     EXPECT_EQ(ran.code, 0) << ran.err;
     return ran.out;
   };
-  EXPECT_EQ(seqs({"--filter", "job"}), "1\n3\n5\n");
+  EXPECT_EQ(seqs({"--filter", "job"}), "1\n3\n5\n6\n");
+  EXPECT_EQ(seqs({"--queue", "night"}), "6\n");
+  EXPECT_EQ(seqs({"--queue", "night", "--job", "6"}), "");
   EXPECT_EQ(seqs({"--filter", "job.ended", "--job", "6"}), "5\n");
   EXPECT_EQ(seqs({"--node", "n1"}), "2\n");
 }
 
 TEST(events, are_lines_for_people_and_json_for_programs) {
   SmallCluster cluster;
-  testing_support::FakePublisher publisher({told(2, "task.placed", 5, "n1")});
+  testing_support::FakePublisher publisher({told(2, "task.placed", 5, "n1", "batch")});
   publisher.durable = 2;
   const auto shown = [&](const char* format, const char* count) {
     const Ran ran = cluster.reeve(
@@ -487,12 +492,13 @@ TEST(events, are_lines_for_people_and_json_for_programs) {
   EXPECT_EQ(shown("table", "2"),
             "-  2  stream.gap  events 1 to 1 are missing: the master no longer keeps them  "
             "first=1  last=1\n"
-            "2025-01-31 10:00:02  2  task.placed  job 5  n1  tasks=3\n");
+            "2025-01-31 10:00:02  2  task.placed  job 5  queue batch  n1  tasks=3\n");
   const std::string json = shown("jsonl", "2");
-  EXPECT_EQ(json.substr(json.find('\n') + 1),
-            R"({"v":1,"seq":2,"part":0,"time_us":1738317602000000,"kind":"task.placed","job":5,)"
-            R"("node":"n1","name":"","text":"","numbers":{"tasks":3},"correlation":""})"
-            "\n");
+  EXPECT_EQ(
+    json.substr(json.find('\n') + 1),
+    R"({"v":1,"seq":2,"part":0,"time_us":1738317602000000,"kind":"task.placed","job":5,)"
+    R"("node":"n1","name":"","text":"","numbers":{"tasks":3},"correlation":"","queue":"batch"})"
+    "\n");
 }
 
 TEST(events, fewer_than_asked_for_within_the_time_is_a_timeout) {

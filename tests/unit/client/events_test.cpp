@@ -63,6 +63,25 @@ TEST(event_stream, from_the_start_means_all_that_is_kept_and_tells_what_is_not) 
   EXPECT_EQ(read(*stream, 3), (Words{"gap 1-4", "5", "7"}));
 }
 
+TEST(event_stream, what_is_not_wanted_is_passed_over_and_not_asked_for_again) {
+  FakePublisher publisher;
+  EventOptions options = from(1);
+  options.wanted = [](std::string_view topic) { return topic.starts_with("node."); };
+  auto stream = EventStream::open(publisher.where(), options);
+  ASSERT_TRUE(stream) << stream.error().message();
+  publisher.publish(event(1, 0, "node.lost"));
+  publisher.publish(event(2, 0, "job.ended"));
+  publisher.publish(event(3, 0, "node.lost"));
+  EXPECT_EQ(read(*stream, 2), (Words{"1", "3"}));
+  publisher.publish(event(4, 0, "job.ended"));
+  publisher.publish(event(5, 0, "node.lost"));
+  EXPECT_EQ(read(*stream, 1), (Words{"5"}));
+  publisher.leave_out(event(6, 0, "node.lost")); // noticed by the next, wanted or not
+  publisher.durable = 7;
+  publisher.publish(event(7, 0, "job.ended"));
+  EXPECT_EQ(read(*stream, 2), (Words{"6", "7"})) << "of a replay all is given";
+}
+
 TEST(event_stream, goes_on_after_a_lost_connection_without_loss_or_repetition) {
   FakePublisher publisher;
   auto stream = EventStream::open(publisher.where(), from(1));

@@ -118,8 +118,10 @@ private:
       if (what == "publish" || what == "leave out") {
         kept_.push_back(*decode<Event>(body.to_string()));
         ++number_;
-        if (what == "publish")
+        if (what == "publish") {
           send(kept_.back().kind, kept_.back(), number_);
+          send("of.queue.batch", kept_.back()); // once more, as to who wants only this
+        }
         continue;
       }
       if (what == "forget")

@@ -161,6 +161,82 @@ TEST_F(Telling, the_same_entries_in_one_batch_or_two_give_the_same_events) {
   EXPECT_EQ(apart[1].seq, Seq(100));
   EXPECT_EQ(apart[2].node, "new");
 }
+core::JobArrived arrived(std::uint64_t job, std::string queue) {
+  core::Kind kind;
+  kind.queue = std::move(queue);
+  return {JobId(job), std::make_shared<const core::Kind>(std::move(kind)), {}, 0, 1};
+}
+JobsSubmitted submitted(std::uint64_t first, std::size_t jobs) {
+  return {JobId(first), {}, std::vector<Raw>(jobs, Raw{encode(JobSpec{})})};
+}
+TEST_F(Telling, what_happens_to_a_job_names_its_queue_until_it_has_ended) {
+  teller_.reset({arrived(1, "batch")}); // as after a start
+  TasksFinished finished;
+  finished.node = NodeId(1);
+  JobResults results;
+  results.job = JobId(1);
+  results.quiet.push_back({{0, 1, 1}, {}, {}});
+  finished.jobs = {results};
+  const auto events = tell({TasksPlaced{{{NodeId(1), JobId(1), 1, {{0, 1, 1}}}}}, finished},
+                           {core::JobEnded{JobId(1), JobState::succeeded, 1, TimePoint()}});
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[2].kind, "job.ended");
+  for (const Event& event : events)
+    EXPECT_EQ(event.queue, "batch") << event.kind;
+  EXPECT_EQ(tell({JobsForgotten{{JobId(1)}}}).at(0).queue, "");
+  EXPECT_EQ(tell({JobHeld{JobId(2), true, ""}}).at(0).queue, "") << "not known";
+}
+TEST_F(Telling, a_job_that_runs_again_is_in_its_queue_again) {
+  tell({submitted(1, 1)}, {arrived(1, "batch")});
+  tell({JobHeld{JobId(1), true, ""}}, {core::JobEnded{JobId(1), JobState::failed, 1, TimePoint()}});
+  const auto events =
+    tell({TasksRetried{JobId(1), {}}}, {core::JobReopened{JobId(1), arrived(1, "batch").kind, {}}});
+  EXPECT_EQ(events.at(0).queue, "batch");
+}
+TEST_F(Telling, jobs_of_several_queues_in_one_submission_are_told_queue_by_queue) {
+  const auto events =
+    tell({submitted(1, 4)}, {arrived(1, "a"), arrived(2, "a"), arrived(3, "b"), arrived(4, "a")});
+  ASSERT_EQ(events.size(), 3u);
+  const std::vector<std::tuple<JobId, std::int64_t, std::string, std::uint32_t>> wanted{
+    {JobId(1), 2, "a", 0}, {JobId(3), 1, "b", 1}, {JobId(4), 1, "a", 2}};
+  for (std::size_t k = 0; k < 3; ++k)
+    EXPECT_EQ(
+      std::tuple(events[k].job, events[k].numbers.at("jobs"), events[k].queue, events[k].part),
+      wanted[k]);
+}
+TEST_F(Telling, a_lease_names_its_queue) {
+  LeaseGranted lease;
+  lease.queue = "night";
+  EXPECT_EQ(tell({lease}).at(0).queue, "night");
+}
+TEST(job_queues, are_forgotten_with_their_jobs_and_their_numbers_used_again) {
+  JobQueues queues;
+  for (std::uint64_t round = 0; round < 3; ++round) {
+    for (std::uint64_t k = 1; k <= 1'000; ++k)
+      queues.put(JobId(1'000 * round + k), "q" + std::to_string(k % 7 + round));
+    for (std::uint64_t k = 1; k <= 1'000; ++k) {
+      EXPECT_EQ(queues.of(JobId(1'000 * round + k)), "q" + std::to_string(k % 7 + round));
+      queues.put(JobId(1'000 * round + k), "moved");
+      queues.drop(JobId(1'000 * round + k));
+      queues.drop(JobId(1'000 * round + k));
+      EXPECT_EQ(queues.of(JobId(1'000 * round + k)), "");
+    }
+  }
+  EXPECT_EQ(queues.names(), 0u);
+}
+TEST(topics, of_one_job_node_or_queue_stand_beside) {
+  Event event;
+  event.kind = "task.failed";
+  EXPECT_TRUE(side_topics_of(event).empty());
+  event.job = JobId(7);
+  event.node = "n1";
+  event.queue = "batch";
+  EXPECT_EQ(side_topics_of(event),
+            (std::vector<std::string>{"of.job.7", "of.node.n1", "of.queue.batch"}));
+  for (const auto& topic : side_topics_of(event))
+    EXPECT_TRUE(is_side_topic(topic));
+  EXPECT_FALSE(is_side_topic(topic_of(event)));
+}
 TEST(topics, name_the_job_or_else_the_node) {
   Event event;
   event.kind = "task.failed";

@@ -308,6 +308,11 @@ TEST(job_spec, is_refused_with_the_field_at_fault) {
             "jobs[0].name: must not contain control characters");
   EXPECT_EQ(fault([](JobSpec& s) { s.executor = "sleep", s.command = {"1s"}; }),
             "jobs[0].command: for executor sleep: one whole number, the microseconds to sleep");
+  EXPECT_EQ(fault([](JobSpec& s) { s.resources.disk_bytes = (std::int64_t{1} << 50) + 1; }),
+            "jobs[0].resources.disk_bytes: must be from 0 to 2^50, got 1125899906842625");
+  Stats of_many;
+  of_many.capacity.disk_bytes = 100'000ll << 44; // sums are larger than what one node may have
+  EXPECT_EQ(decode<Stats>(encode(of_many))->capacity.disk_bytes, 100'000ll << 44);
   EXPECT_EQ(fault([](JobSpec& s) { s.resources.named_milli["gpu"] = -1; }),
             "jobs[0].resources.named_milli.gpu: must be from 0 to 2^50, got -1");
 }

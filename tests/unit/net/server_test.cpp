@@ -32,9 +32,12 @@ protected:
       gone_.emplace_back(peer, std::move(reason));
       news_.notify_all();
     };
-    handler.subscribed = [this](std::string topic) {
+    handler.subscribed = [this](const std::string& topic, bool begins) {
       const std::lock_guard lock(mutex_);
-      topics_.insert(std::move(topic));
+      if (begins)
+        topics_.insert(topic);
+      else
+        topics_.erase(topic);
       news_.notify_all();
     };
     server_->start(std::move(handler));
@@ -227,6 +230,7 @@ TEST_F(ServerTest, knows_whether_anybody_listens_to_events) {
   first.set(zmq::sockopt::unsubscribe, "job.");
   first.close();
   second.set(zmq::sockopt::unsubscribe, "");
+  EXPECT_TRUE(await([&] { return !topics_.contains(""); }));
   EXPECT_TRUE(server_->listened());
   second.close();
   EXPECT_TRUE(await([&] { return !server_->listened(); }));
