@@ -356,8 +356,7 @@ void Nodes::refresh(At at, TimePoint now) {
     changed |= shown[c] != seen_row[c];
     seen_row[c] = shown[c];
   }
-  if (indexes_[by_time])
-    late_in_time(at);
+  late_in_time(at);
   if (changed)
     for (std::size_t r = 0; r < rankings; ++r)
       if (auto& index = indexes_[r]; index && r != by_time) {
@@ -381,7 +380,7 @@ void Nodes::refresh(At at, TimePoint now) {
 }
 
 void Nodes::late_in_time(At at) {
-  if (!marks_[at].time_late) {
+  if (indexes_[by_time] && !marks_[at].time_late) {
     marks_[at].time_late = true;
     time_late_.push_back(at);
   }
@@ -657,7 +656,7 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
         return found;
       if (run_time <= Duration(0))
         return at;
-      const std::uint64_t step = speed_step(nodes_[at].slowness);
+      const std::uint64_t step = in.tree.key_of(at).major; // as it is listed: the search goes on
       const Duration run = run_time / speed_steps * static_cast<std::int64_t>(step);
       if (const Duration over = run + least_delay(delay_step(nodes_[at].delay)); over < best) {
         best = over;
@@ -730,8 +729,7 @@ Pool Nodes::pool_of(const core::KindPtr& kind) {
     for (std::size_t r = 0; r < rankings; ++r)
       if (auto& in = indexes_[r]; in && r != by_time)
         in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
-    if (indexes_[by_time])
-      late_in_time(at);
+    late_in_time(at);
     if (marks_[at].dirty)
       late(at);
   }

@@ -78,6 +78,8 @@ public:
   bool set_reserve(const std::map<std::string, std::uint32_t>& percents);
   /// Something that others reckon with is another there now.
   void note(At at) { nodes_[at].version = ++versions_; }
+  /// It is faster, slower or busy for another time than it was.
+  void late_in_time(At at);
   /// Brings indexes up to date with everything touched. `now`: quarantines end, sulks pass.
   void settle(TimePoint now);
   [[nodiscard]] std::optional<TimePoint> next_wake() const {
@@ -207,7 +209,6 @@ private:
     bool in_time = false, time_late = false; // in the index by_time; it says something old
   };
   static constexpr auto by_time = static_cast<std::size_t>(Ranking::least_time_first);
-  void late_in_time(At at);
   void list_by_time();
   std::vector<At> time_late_;
   std::vector<Marks> marks_;

@@ -765,6 +765,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
       const Duration rest = std::clamp(clock - flights[f].starts.begin()->time - time, Duration(0),
                                        Duration(std::chrono::hours(1)));
       nodes[at].delay += (rest - nodes[at].delay) / 8;
+      nodes.late_in_time(at);
     }
     if (!estimate)
       return;
@@ -772,6 +773,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
       const double ratio = std::clamp(
         static_cast<double>(time.count()) / static_cast<double>(usual->count()), 0.2, 5.0);
       nodes[at].slowness += 0.1 * (ratio - nodes[at].slowness);
+      nodes.late_in_time(at);
     }
     const auto before = estimate->median();
     estimate->learn(time);
