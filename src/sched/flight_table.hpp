@@ -20,6 +20,11 @@ public:
         return e.id;
     }
   }
+  /// It will be asked for soon.
+  void prefetch(JobId job, NodeId node) const {
+    if (size_ > 0)
+      __builtin_prefetch(&entries_[home(job, node)]);
+  }
   /// It must not be there.
   void add(JobId job, NodeId node, std::uint32_t id) {
     if (2 * (size_ + 1) > entries_.size())

@@ -81,6 +81,7 @@ public:
     __builtin_prefetch(flight);
     __builtin_prefetch(reinterpret_cast<const char*>(flight) + 64);
   }
+  void prefetch(JobId job, NodeId node) const { by_pair_.prefetch(job, node); }
   /// `of_job`: all flights of the job.
   [[nodiscard]] FlightId find(JobId job, NodeId node, const Few<FlightId>& of_job) const;
   /// Adds it to the job's list as well.
