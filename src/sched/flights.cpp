@@ -12,20 +12,11 @@ FlightId Flights::find(JobId job, NodeId node, const Few<FlightId>& of_job) cons
         return id;
     return no_flight;
   }
-  const auto at = by_pair_.find(Pair{job, node});
-  return at == by_pair_.end() ? no_flight : at->second;
+  return by_pair_.find(job, node);
 }
 
 FlightId Flights::add(JobId job, NodeId node, At at, Few<FlightId>& of_job) {
-  FlightId id;
-  if (free_.empty()) {
-    if (used_ == pages_.size() * page_flights)
-      pages_.push_back(std::make_unique<Flight[]>(page_flights));
-    id = used_++;
-  } else {
-    id = free_.back();
-    free_.pop_back();
-  }
+  const FlightId id = flights_.add();
   Flight& flight = (*this)[id];
   flight.job = job;
   flight.node = node;
@@ -35,7 +26,7 @@ FlightId Flights::add(JobId job, NodeId node, At at, Few<FlightId>& of_job) {
   if (of_job.size() > listed)
     for (const FlightId f : of_job.all().last(of_job.size() == listed + 1 ? listed + 1 : 1))
       if (!std::exchange((*this)[f].hashed, true))
-        by_pair_.emplace(Pair{job, (*this)[f].node}, f);
+        by_pair_.add(job, (*this)[f].node, f);
   return id;
 }
 
@@ -46,9 +37,8 @@ void Flights::erase(FlightId id, Few<FlightId>& of_job) {
   (*this)[last].in_job = flight.in_job;
   of_job.pop_back();
   if (flight.hashed)
-    by_pair_.erase(Pair{flight.job, flight.node});
-  flight = Flight();
-  free_.push_back(id);
+    by_pair_.erase(flight.job, flight.node);
+  flights_.give_back(id);
 }
 
 Wish& Flights::add_wish(Flight& flight) {

@@ -3,10 +3,11 @@
 #pragma once
 
 #include "src/sched/few.hpp"
+#include "src/sched/flight_table.hpp"
+#include "src/sched/huge.hpp"
 #include "src/sched/nodes.hpp"
 
 #include <optional>
-#include <unordered_map>
 
 namespace reeve::sched {
 
@@ -50,6 +51,7 @@ struct alignas(64) Flight { // two lines of the cache
   JobId job;                // 0: free to be used
   NodeId node;
   At at = nowhere;
+  std::uint32_t lot = 0; // of the job
   Load confirmed;
   Load booked;           // `confirmed` as of the last reckoning with the node
   Load expected;         // when all wishes come true: an upper bound, since what ends
@@ -68,6 +70,8 @@ struct alignas(64) Flight { // two lines of the cache
   [[nodiscard]] bool over() const { return confirmed.tasks == 0 && wish == no_wish; }
 };
 
+static_assert(sizeof(Flight) == 128);
+
 /// The flights, and the wishes on their way.
 class Flights {
 public:
@@ -75,19 +79,18 @@ public:
   void prefetch(FlightId id) const {
     const Flight* flight = &(*this)[id];
     __builtin_prefetch(flight);
-    __builtin_prefetch(&flight->runs);
+    __builtin_prefetch(reinterpret_cast<const char*>(flight) + 64);
   }
+  void prefetch(JobId job, NodeId node) const { by_pair_.prefetch(job, node); }
   /// `of_job`: all flights of the job.
   [[nodiscard]] FlightId find(JobId job, NodeId node, const Few<FlightId>& of_job) const;
   /// Adds it to the job's list as well.
   FlightId add(JobId job, NodeId node, At at, Few<FlightId>& of_job);
   void erase(FlightId id, Few<FlightId>& of_job);
-  Flight& operator[](FlightId id) { return pages_[id / page_flights][id % page_flights]; }
-  [[nodiscard]] const Flight& operator[](FlightId id) const {
-    return pages_[id / page_flights][id % page_flights];
-  }
+  Flight& operator[](FlightId id) { return flights_[id]; }
+  [[nodiscard]] const Flight& operator[](FlightId id) const { return flights_[id]; }
   template<class F> void each(F&& f) {
-    for (FlightId id = 0; id < used_; ++id)
+    for (FlightId id = 0; id < flights_.end(); ++id)
       if (Flight& flight = (*this)[id]; flight.job)
         f(id, flight);
   }
@@ -113,21 +116,8 @@ public:
 
 private:
   static constexpr std::size_t listed = 8; // flights of a job that are found without hash
-  struct Pair {
-    JobId job;
-    NodeId node;
-    bool operator==(const Pair&) const = default;
-  };
-  struct PairHash {
-    std::size_t operator()(const Pair& p) const {
-      return (p.job.value << 24 ^ p.node.value) * 0x9E3779B97F4A7C15ULL;
-    }
-  };
-  static constexpr std::size_t page_flights = 1'024;
-  std::vector<std::unique_ptr<Flight[]>> pages_; // never moved: there may be a million of them
-  FlightId used_ = 0;                            // of the pages, whether free now or not
-  std::vector<FlightId> free_;
-  std::unordered_map<Pair, FlightId, PairHash> by_pair_; // of jobs that have had more than `listed`
+  Store<Flight> flights_;
+  FlightTable by_pair_; // of jobs that have had more than `listed`
   std::vector<Wish> wishes_;
   std::vector<WishId> free_wishes_;
 };

@@ -3,23 +3,9 @@
 
 namespace reeve::sched {
 
-Jobs::Page* Jobs::page_of(JobId id) const {
-  const std::uint64_t number = id.value / page_jobs;
-  if (number - base_ < near_.size())
-    if (Page* page = near_[number - base_].get())
-      return page;
-  if (far_.empty())
-    return nullptr;
+Jobs::Page* Jobs::far_page(std::uint64_t number) const {
   const auto at = far_.find(number);
   return at == far_.end() ? nullptr : at->second.get();
-}
-
-SchedJob* Jobs::find(JobId id) {
-  Page* page = page_of(id);
-  if (!page)
-    return nullptr;
-  SchedJob& job = page->jobs[id.value % page_jobs];
-  return job.lot == nobody ? nullptr : &job;
 }
 
 SchedJob& Jobs::add(JobId id) {
@@ -66,8 +52,7 @@ void Jobs::erase(JobId id) {
 void Jobs::drop_more(SchedJob& job) {
   if (job.more == nobody)
     return;
-  more_at(job.more) = JobMore();
-  free_more_.push_back(job.more);
+  mores_.give_back(job.more);
   job.more = nobody;
 }
 

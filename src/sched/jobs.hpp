@@ -50,7 +50,13 @@ static_assert(sizeof(SchedJob) == 24);
 /// By id, in pages that are freed when all their jobs are gone.
 class Jobs {
 public:
-  [[nodiscard]] SchedJob* find(JobId id);
+  [[nodiscard]] SchedJob* find(JobId id) {
+    Page* page = page_of(id);
+    if (!page)
+      return nullptr;
+    SchedJob& job = page->jobs[id.value % page_jobs];
+    return job.lot == nobody ? nullptr : &job;
+  }
   [[nodiscard]] const SchedJob* find(JobId id) const { return const_cast<Jobs*>(this)->find(id); }
   SchedJob& add(JobId id); // must not be there
   /// It will be asked for soon.
@@ -60,23 +66,15 @@ public:
   }
   void erase(JobId id);
   JobMore& more(SchedJob& job) {
-    if (job.more == nobody) {
-      if (free_more_.empty()) {
-        if (mores_ == more_pages_.size() * page_jobs)
-          more_pages_.push_back(std::make_unique<JobMore[]>(page_jobs));
-        job.more = mores_++;
-      } else {
-        job.more = free_more_.back();
-        free_more_.pop_back();
-      }
-    }
-    return more_at(job.more);
+    if (job.more == nobody)
+      job.more = mores_.add();
+    return mores_[job.more];
   }
   [[nodiscard]] const JobMore* more_of(const SchedJob& job) const {
-    return job.more == nobody ? nullptr : &more_at(job.more);
+    return job.more == nobody ? nullptr : &mores_[job.more];
   }
   [[nodiscard]] JobMore* more_of(const SchedJob& job) {
-    return job.more == nobody ? nullptr : &more_at(job.more);
+    return job.more == nobody ? nullptr : &mores_[job.more];
   }
   void drop_more(SchedJob& job);
   [[nodiscard]] std::size_t size() const { return size_; }
@@ -88,18 +86,20 @@ private:
     std::array<SchedJob, page_jobs> jobs;
     std::size_t live = 0;
   };
-  [[nodiscard]] JobMore& more_at(std::uint32_t i) const {
-    return more_pages_[i / page_jobs][i % page_jobs];
+  [[nodiscard]] Page* page_of(JobId id) const {
+    const std::uint64_t number = id.value / page_jobs;
+    if (number - base_ < near_.size())
+      if (Page* page = near_[number - base_].get())
+        return page;
+    return far_.empty() ? nullptr : far_page(number);
   }
-  [[nodiscard]] Page* page_of(JobId id) const;
+  [[nodiscard]] Page* far_page(std::uint64_t number) const;
   /// Pages from that of the oldest job on, by number from base_; null: no job. Ids count up, but
   /// one may come that is far from all others.
   std::deque<std::unique_ptr<Page>> near_;
   std::uint64_t base_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Page>> far_;
-  std::vector<std::unique_ptr<JobMore[]>> more_pages_;
-  std::uint32_t mores_ = 0;
-  std::vector<std::uint32_t> free_more_;
+  Store<JobMore> mores_;
   std::size_t size_ = 0;
 };
 

@@ -156,7 +156,7 @@ void Lots::build_shelves() {
   }
   for (std::uint32_t q = 0; q < queues_.size(); ++q)
     build_shelf(q);
-  for (LotId id = 0; id < lots_.size(); ++id) {
+  for (LotId id = 0; id < lots_.end(); ++id) {
     Lot& lot = lots_[id];
     if (!lot.measure)
       continue;
@@ -172,7 +172,7 @@ void Lots::build_shelves() {
     charge(held);
   for (Shelf& shelf : shelves_)
     reckon_left(shelf);
-  for (LotId id = 0; id < lots_.size(); ++id)
+  for (LotId id = 0; id < lots_.end(); ++id)
     if (lots_[id].measure && lots_[id].head)
       place(id);
 }
@@ -227,15 +227,7 @@ LotId Lots::join(const core::KindPtr& kind, std::uint32_t tasks) {
   }
   if (nodes_.ask_for(*kind))
     columns_changed();
-  LotId id;
-  if (free_.empty()) {
-    id = static_cast<LotId>(lots_.size());
-    lots_.emplace_back();
-  } else {
-    id = free_.back();
-    free_.pop_back();
-    lots_[id] = Lot();
-  }
+  const LotId id = lots_.add();
   known->second = id;
   const auto [at, first_of_kind] = measures_.try_emplace(kind.get());
   Measure& measure = at->second;
@@ -280,8 +272,7 @@ void Lots::leave(LotId id) {
     nodes_.release(lot.measure->pool);
     measures_.erase(lot.measure->kind.get());
   }
-  lot = Lot();
-  free_.push_back(id);
+  lots_.give_back(id);
 }
 
 /// A user's shelf goes with the last that stands on it.

@@ -154,7 +154,7 @@ public:
   void leave(LotId lot);
   Lot& operator[](LotId lot) { return lots_[lot]; }
   [[nodiscard]] const Lot& operator[](LotId lot) const { return lots_[lot]; }
-  [[nodiscard]] std::size_t places() const { return lots_.size(); }
+  [[nodiscard]] std::size_t places() const { return lots_.end(); }
   Queue& queue_of(LotId lot) { return queues_[lots_[lot].queue]; }
   [[nodiscard]] const Queue& queue_of(LotId lot) const { return queues_[lots_[lot].queue]; }
   [[nodiscard]] std::deque<Queue>& queues() { return queues_; }
@@ -303,8 +303,7 @@ private:
 
   Nodes& nodes_;
   AllQueueSettings settings_;
-  std::deque<Lot> lots_;
-  std::vector<LotId> free_;
+  Store<Lot> lots_;
   std::unordered_map<Like, LotId, LikeHash> by_like_;
   std::unordered_map<const core::Kind*, Measure> measures_;
   std::deque<Queue> queues_;

@@ -47,20 +47,6 @@ Nodes::Nodes() : dirty_(columns_.size(), dirty_where_) {
   weights_.resize(columns_.size());
 }
 
-At Nodes::find(NodeId node) const {
-  return node.value < by_id_.size() ? by_id_[node.value] : nowhere;
-}
-
-bool Nodes::may_work(At at, TimePoint now) const {
-  const Node& n = nodes_[at];
-  return n.known && n.works && !n.suspect && n.facts.quarantined <= now;
-}
-
-bool Nodes::takes_work(At at, TimePoint now) const {
-  const Node& n = nodes_[at];
-  return may_work(at, now) && n.sulking <= now && (!n.pulls || n.asks);
-}
-
 void Nodes::suspect(std::set<NodeId> nodes) {
   suspects_ = std::move(nodes);
   for (At at = 0; at < nodes_.size(); ++at)
@@ -286,14 +272,6 @@ void Nodes::forget_wishes() {
   }
 }
 
-void Nodes::touch(At at) {
-  note(at);
-  if (!marks_[at].touched) {
-    marks_[at].touched = true;
-    touched_.push_back(at);
-  }
-}
-
 void Nodes::settle(TimePoint now) {
   while (!wakes_.empty() && wakes_.begin()->first <= now) {
     const At at = wakes_.begin()->second;
@@ -356,8 +334,7 @@ void Nodes::refresh(At at, TimePoint now) {
     changed |= shown[c] != seen_row[c];
     seen_row[c] = shown[c];
   }
-  if (indexes_[by_time])
-    late_in_time(at);
+  late_in_time(at);
   if (changed)
     for (std::size_t r = 0; r < rankings; ++r)
       if (auto& index = indexes_[r]; index && r != by_time) {
@@ -381,7 +358,7 @@ void Nodes::refresh(At at, TimePoint now) {
 }
 
 void Nodes::late_in_time(At at) {
-  if (!marks_[at].time_late) {
+  if (indexes_[by_time] && !marks_[at].time_late) {
     marks_[at].time_late = true;
     time_late_.push_back(at);
   }
@@ -495,7 +472,8 @@ void Nodes::rebuild() {
   ++gains_;
   idle_ = columns_.find({What::idle, {}});
   if (old != columns) { // available and wished amounts of the new columns
-    const Amounts before = std::exchange(rows_, Amounts(nodes_.size() * row_count * columns, 0));
+    const auto before =
+      std::exchange(rows_, HugeVector<std::int64_t>(nodes_.size() * row_count * columns, 0));
     row_length_ = columns;
     for (At at = 0; at < nodes_.size(); ++at) {
       for (std::size_t c = 0; c < old; ++c)
@@ -606,8 +584,13 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
   switch (ranking) {
   case Ranking::round_robin:
     if (const At next = turn < nodes_.size() - 1 ? turn + 1 : 0; // mostly it is just the next
-        next < nodes_.size() && nodes_[next].listed && covers(seen(next), need) && good(next))
+        next < nodes_.size() && nodes_[next].listed && covers(seen(next), need) && good(next)) {
+      if (next + 8 < nodes_.size()) { // so are those that come next
+        prefetch(next + 8);
+        __builtin_prefetch(nodes_[next + 4].flights.data() + nodes_[next + 4].flights.size());
+      }
       return turn = next;
+    }
     found = in.tree.first(want, mask, good, Key{std::uint64_t{turn} + 1, 0});
     if (found == nowhere)
       found = in.tree.first(want, mask, good);
@@ -657,7 +640,7 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
         return found;
       if (run_time <= Duration(0))
         return at;
-      const std::uint64_t step = speed_step(nodes_[at].slowness);
+      const std::uint64_t step = in.tree.key_of(at).major; // as it is listed: the search goes on
       const Duration run = run_time / speed_steps * static_cast<std::int64_t>(step);
       if (const Duration over = run + least_delay(delay_step(nodes_[at].delay)); over < best) {
         best = over;
@@ -730,8 +713,7 @@ Pool Nodes::pool_of(const core::KindPtr& kind) {
     for (std::size_t r = 0; r < rankings; ++r)
       if (auto& in = indexes_[r]; in && r != by_time)
         in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
-    if (indexes_[by_time])
-      late_in_time(at);
+    late_in_time(at);
     if (marks_[at].dirty)
       late(at);
   }

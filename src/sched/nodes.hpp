@@ -62,14 +62,22 @@ public:
   /// Wishes on their way book `n` more tasks (or less) than is confirmed.
   void wished(At at, const Amounts& booking, std::int64_t n);
   void forget_wishes(); // they are told again
-  void touch(At at);
+  void touch(At at) {
+    note(at);
+    if (!marks_[at].touched) {
+      marks_[at].touched = true;
+      touched_.push_back(at);
+    }
+  }
   /// It will be asked for soon.
   void prefetch(At at) const {
     __builtin_prefetch(&nodes_[at]);
     __builtin_prefetch(&nodes_[at].mask);
+    __builtin_prefetch(&nodes_[at].facts.available);
     const std::int64_t* rows = row(base_, at).data();
     __builtin_prefetch(rows);
     __builtin_prefetch(rows + 8);
+    __builtin_prefetch(rows + 16);
   }
   /// All nodes that may be dead.
   void suspect(std::set<NodeId> nodes);
@@ -78,6 +86,8 @@ public:
   bool set_reserve(const std::map<std::string, std::uint32_t>& percents);
   /// Something that others reckon with is another there now.
   void note(At at) { nodes_[at].version = ++versions_; }
+  /// It is faster, slower or busy for another time than it was.
+  void late_in_time(At at);
   /// Brings indexes up to date with everything touched. `now`: quarantines end, sulks pass.
   void settle(TimePoint now);
   [[nodiscard]] std::optional<TimePoint> next_wake() const {
@@ -92,7 +102,9 @@ public:
   void use_none();
 
   // ---- reading
-  [[nodiscard]] At find(NodeId node) const;
+  [[nodiscard]] At find(NodeId node) const {
+    return node.value < by_id_.size() ? by_id_[node.value] : nowhere;
+  }
   [[nodiscard]] const Node& operator[](At at) const { return nodes_[at]; }
   Node& operator[](At at) { return nodes_[at]; }
   [[nodiscard]] std::size_t places() const { return nodes_.size(); }
@@ -105,9 +117,15 @@ public:
   [[nodiscard]] std::span<const std::int64_t> whole(At at) const { return row(whole_, at); }
   /// All nodes that could work, together.
   [[nodiscard]] const Amounts& total() const { return total_; }
-  [[nodiscard]] bool takes_work(At at, TimePoint now) const;
+  [[nodiscard]] bool takes_work(At at, TimePoint now) const {
+    const Node& n = nodes_[at];
+    return may_work(at, now) && n.sulking <= now && (!n.pulls || n.asks);
+  }
   /// The same, but for what passes soon: it sulks, or has not asked.
-  [[nodiscard]] bool may_work(At at, TimePoint now) const;
+  [[nodiscard]] bool may_work(At at, TimePoint now) const {
+    const Node& n = nodes_[at];
+    return n.known && n.works && !n.suspect && n.facts.quarantined <= now;
+  }
   /// The values that nodes have of a label, sorted.
   [[nodiscard]] const std::set<std::string>& values_of(const std::string& label);
   /// Grows when a node shows more of something.
@@ -185,11 +203,11 @@ private:
   std::uint64_t random();
 
   Columns columns_;
-  std::vector<Node> nodes_;
+  HugeVector<Node> nodes_;
   std::vector<At> empty_;
   std::vector<At> by_id_;
   std::size_t count_ = 0;
-  Amounts rows_;
+  HugeVector<std::int64_t> rows_;
   std::size_t row_length_ = 0;      // columns in rows_
   std::optional<std::size_t> idle_; // the column
   Amounts scratch_;
@@ -207,7 +225,6 @@ private:
     bool in_time = false, time_late = false; // in the index by_time; it says something old
   };
   static constexpr auto by_time = static_cast<std::size_t>(Ranking::least_time_first);
-  void late_in_time(At at);
   void list_by_time();
   std::vector<At> time_late_;
   std::vector<Marks> marks_;

@@ -264,6 +264,8 @@ bool Scheduler::State::place_head(LotId id) {
   }
   const auto count = static_cast<std::uint32_t>(n);
   wish(job_id, job, at, count, count);
+  if (job.listed && queue.settings.ranking == Ranking::round_robin && at + 4 < nodes.places())
+    flights.prefetch(job_id, nodes[at + 4].id); // where its tasks after the next few go
   return true;
 }
 

@@ -4,6 +4,8 @@
 // (what is needed, negated). Knows neither.
 #pragma once
 
+#include "src/sched/huge.hpp"
+
 #include <compare>
 #include <cstdint>
 #include <span>
@@ -121,8 +123,8 @@ private:
   }
 
   std::size_t dims_;
-  std::vector<Block> blocks_;
-  std::vector<std::int64_t> amounts_; // block, dim, entry
+  HugeVector<Block> blocks_;
+  HugeVector<std::int64_t> amounts_; // block, dim, entry
   std::vector<std::uint32_t> free_;
   Where* where_; // id -> leaf
   std::uint32_t root_ = none;

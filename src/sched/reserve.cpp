@@ -28,9 +28,11 @@ TimePoint Scheduler::State::end_of(const Measure& measure, TimePoint start) cons
 std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32_t except) const {
   std::vector<Event> out;
   TimePoint empty = clock;
+  for (const FlightId id : nodes[at].flights) // they lie anywhere: all are fetched at once
+    flights.prefetch(id);
   for (const FlightId id : nodes[at].flights) {
     const Flight& f = flights[id];
-    const Measure& m = *lot_of(*jobs.find(f.job)).measure;
+    const Measure& m = *lots[f.lot].measure;
     const Load& load = f.expected;
     if (load.slots == 0)
       continue;

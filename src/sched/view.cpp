@@ -67,21 +67,29 @@ void Scheduler::State::foresee(const core::Change& change, int step) const {
   const auto* flight = std::get_if<core::FlightChanged>(&change);
   if (!flight)
     return;
+  const At at = nodes.find(flight->node);
   if (step == 0) {
     jobs.prefetch(flight->job);
+    if (at != nowhere)
+      nodes.prefetch(at);
     return;
+  }
+  // When it ends, the last in its node's list takes its place there.
+  const std::vector<FlightId>* here = at == nowhere ? nullptr : &nodes[at].flights;
+  if (here && !here->empty()) {
+    if (step == 1)
+      __builtin_prefetch(&here->back());
+    else
+      flights.prefetch(here->back());
   }
   const SchedJob* job = jobs.find(flight->job);
   const JobMore* more = job ? jobs.more_of(*job) : nullptr;
   if (!more)
     return;
-  if (step == 1) {
+  if (step == 1)
     __builtin_prefetch(more);
-    if (const At at = nodes.find(flight->node); at != nowhere)
-      nodes.prefetch(at);
-  } else if (more->flights.size() == 1) {
+  else if (more->flights.size() == 1)
     flights.prefetch(*more->flights.begin());
-  }
 }
 
 // ---- nodes
@@ -497,8 +505,11 @@ FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
     return f;
   f = flights.add(id, node, at, of_job);
   Node& n = nodes[at];
+  flights[f].lot = job.lot;
   flights[f].gang = lot_of(job).measure->gang;
   flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
+  if (n.flights.empty())
+    n.flights.reserve(32);
   n.flights.push_back(f);
   if (lot_of(job).measure->exclusive)
     n.exclusive = id;
@@ -765,6 +776,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
       const Duration rest = std::clamp(clock - flights[f].starts.begin()->time - time, Duration(0),
                                        Duration(std::chrono::hours(1)));
       nodes[at].delay += (rest - nodes[at].delay) / 8;
+      nodes.late_in_time(at);
     }
     if (!estimate)
       return;
@@ -772,6 +784,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
       const double ratio = std::clamp(
         static_cast<double>(time.count()) / static_cast<double>(usual->count()), 0.2, 5.0);
       nodes[at].slowness += 0.1 * (ratio - nodes[at].slowness);
+      nodes.late_in_time(at);
     }
     const auto before = estimate->median();
     estimate->learn(time);

@@ -40,6 +40,13 @@ class Scheduling(Cluster):
         self.assertEqual([q["name"] for q in self.cli("queue", "list", "-o", "json").json["queues"]], ["default"])
         self.cli("queue", "set", "night", "order=fair", "limit=vcores=1", "paused=true")
         file = pathlib.Path(self.path("queues.toml"))
+        file.write_text('[day]\norder = "priority"\n[night]\nranking = "nearest"\n')
+        refused = self.cli("queue", "set", "--file", file, code=3)
+        self.assertRegex(refused.err, "queue.night.ranking.*one of round-robin.*got 'nearest'")
+        self.assertNotIn("day", self.cli("queue", "list").out, "nothing of the file was taken")
+        refused = self.cli("queue", "set", "night", "order=fifo", "backfill_depth=none", code=3)
+        self.assertRegex(refused.err, "queue.night.backfill_depth.*got 'none'")
+        self.assertEqual(self.cli("queue", "show", "night", "-o", "json").json["settings"]["order"], "fair")
         file.write_text('[day]\norder = "priority"\nuser_limit = { vcores = 4, tasks = 9 }\n["day.late"]\nweight = 3\n')
         self.cli("queue", "set", "--file", file)
         self.start_agent("a", vcores=2)
@@ -225,16 +232,37 @@ class Scheduling(Cluster):
         self.assertEqual(attempts, [1, 2], "one was stopped, no more than needed, and runs again")
         self.cli("job", "cancel", low)
 
+    def test_who_is_pushed_out_is_asked_to_end_killed_after_its_grace_and_is_not_charged(self):
+        self.start_agent("a", vcores=1)
+        self.cli("queue", "set", "default", "order=priority", "preempt=true")
+        asked = self.path("asked")  # the first try does not end when it is asked to, the second does at once
+        low = self.submit("--priority", "-5", "--grace", "500ms", "--retries", 0, "--", "sh", "-c",
+                          f"trap 'echo TERM >> {asked}' TERM; [ ! -e {asked} ] || exit 0; echo up > {self.path('up')};"
+                          " while :; do sleep 600 & wait; done")
+        await_true(lambda: pathlib.Path(self.path("up")).exists(), "it runs, and has its trap set")
+        high = self.submit("--priority", "5", "--", "true")
+        self.cli("job", "wait", high, low)
+        self.assertEqual(pathlib.Path(asked).read_text(), "TERM\n", "asked once")
+        self.assertEqual([task["attempt"] for task in self.tasks(low)], [2], "no retries allowed, none was needed")
+        tries = self.cli("history", "attempts", "--job", low, "-o", "json").json["rows"]
+        ended = {row["attempt"]: row for row in tries}
+        self.assertEqual((ended[1]["signal"], ended[1]["text"]), (9, f"makes room for job {high} of priority 5"))
+        self.assertGreaterEqual(ended[1]["ended_us"] - ended[1]["started_us"], 500_000)
+
     def test_gangs_and_exclusive_jobs_get_their_nodes(self):
-        self.start_agent("a", vcores=2)
+        self.start_agent("a", "--label", "address=10.0.0.7", vcores=2)
         self.start_agent("b", vcores=2)
         alone = self.submit("--exclusive", "--", *self.gate("one"))
         self.await_states(alone, ["assigned"])
-        gang = self.submit("-a", "0-3", "--gang", "--", "sh", "-c", "echo $REEVE_RANK of $REEVE_GANG_SIZE")
+        gang = self.submit("-a", "0-3", "--gang", "--", "sh", "-c", "echo $REEVE_RANK of $REEVE_GANG_SIZE: $REEVE_PEERS")
         self.assertEqual(self.states(gang), ["pending"] * 4)
         self.open("one")
         self.cli("job", "wait", gang)
-        self.assertEqual({task["node"] for task in self.tasks(gang)}, {"a", "b"})
+        tasks = sorted(self.tasks(gang), key=lambda task: task["index"])
+        self.assertEqual({task["node"] for task in tasks}, {"a", "b"})
+        peers = ",".join({"a": "10.0.0.7", "b": "b"}[task["node"]] for task in tasks)
+        self.assertEqual([self.cli("task", "logs", f"{gang}/{task}").out.strip() for task in range(4)],
+                         [f"{task} of 4: {peers}" for task in range(4)])
 
     def test_a_node_above_its_mark_gets_no_work_and_the_journal_says_why(self):
         self.cli("master", "config", "scheduler.high_memory=1", "scheduler.adjust_every=0", "heartbeat.interval=50ms")

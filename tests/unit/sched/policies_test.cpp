@@ -253,6 +253,26 @@ TEST(ranking, least_time_first_prefers_nodes_where_tasks_were_over_sooner) {
   EXPECT_EQ(w.in_flight(fast, job), 1u);
 }
 
+TEST(ranking, a_node_that_has_just_become_faster_is_still_chosen_once) { // it was for ever
+  World w;
+  w.configure({{"queue.default.order", "sct"}, {"scheduler.prefetch", "0"}});
+  const NodeId node = w.node("n", cpus(2));
+  JobSpec s = World::spec(10, cpus(1));
+  s.name = "x";
+  s.max_parallel = 1;
+  const JobId job = w.submit(s);
+  for (TaskIndex i = 0; i < 10; ++i) {
+    w.settle();
+    ASSERT_EQ(w.slots(node, job), 1);
+    if (i == 5) { // nodes are put in order for it, before what ends next makes this one faster
+      s.resources = cpus(5);
+      w.submit(s);
+    }
+    w.now += std::chrono::milliseconds(1'500); // half a second of it is the way there and back
+    w.finish(node, job, {i, 1, 1}, std::chrono::milliseconds(i < 5 ? 1'000 : 600));
+  }
+  EXPECT_TRUE(w.cluster.find_job(job)->ended);
+}
 TEST(ranking, least_time_first_counts_the_wait_for_the_start_and_the_tasks_own_run_time) {
   World w;
   w.configure({{"queue.default.ranking", "least-time-first"}});

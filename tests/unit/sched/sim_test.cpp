@@ -380,8 +380,8 @@ INSTANTIATE_TEST_SUITE_P(
   });
 
 TEST(backfill, a_pass_keeps_no_more_places_than_stand_in_line) {
-  // Lots of two queues and many sizes that want the same nodes. When what was kept for one was
-  // taken away because another was looked at, some of these traces made passes that did not end.
+  // Lots of two queues and many sizes that want the same nodes. The bound is what lets a pass end;
+  // it holds however the lots take turns.
   for (std::uint64_t seed = 1; seed <= 60; ++seed)
     for (const char* mode : {"easy", "conservative"}) {
       std::mt19937_64 random(seed);

@@ -1,0 +1,75 @@
+// Memory for the large tables: a million flights or the rows of ten thousand nodes are asked for in
+// no order, and in pages of 4 KiB each question walks through the page tables, too. Used by
+// Flights, Jobs, Nodes and Ranked. Small tables lie where they always did.
+#pragma once
+
+#include "src/util/memory.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace reeve::sched {
+
+/// For std::vector: what would fill a huge page lies in such.
+template<class T> struct Huge {
+  using value_type = T;
+  Huge() = default;
+  template<class U> Huge(const Huge<U>&) {}
+  T* allocate(std::size_t n) {
+    const bool large = n * sizeof(T) >= huge_page;
+    const std::size_t unit = large ? huge_page : std::max(alignof(T), alignof(std::max_align_t));
+    const std::size_t bytes = (n * sizeof(T) + unit - 1) / unit * unit;
+    void* memory = std::aligned_alloc(unit, bytes);
+    if (!memory)
+      throw std::bad_alloc();
+    if (large)
+      wish_huge_pages(memory, bytes);
+    return static_cast<T*>(memory);
+  }
+  void deallocate(T* memory, std::size_t) { std::free(memory); }
+  bool operator==(const Huge&) const = default;
+};
+template<class T> using HugeVector = std::vector<T, Huge<T>>;
+
+/// Things by number that never move. A number given back is the next to be used.
+template<class T> class Store {
+public:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  T& operator[](std::uint32_t id) { return pages_[id / page][id % page]; }
+  const T& operator[](std::uint32_t id) const { return pages_[id / page][id % page]; }
+  std::uint32_t add() {
+    if (!free_.empty()) {
+      const std::uint32_t id = free_.back();
+      free_.pop_back();
+      return id;
+    }
+    if (used_ % page == 0) {
+      pages_.emplace_back();
+      pages_.back().reserve(page);
+    }
+    pages_.back().emplace_back();
+    return used_++;
+  }
+  void give_back(std::uint32_t id) {
+    (*this)[id] = T();
+    free_.push_back(id);
+  }
+  /// All numbers are below; some below may be free.
+  [[nodiscard]] std::uint32_t end() const { return used_; }
+
+private:
+  static constexpr std::uint32_t page = std::bit_floor(huge_page / sizeof(T));
+  std::vector<HugeVector<T>> pages_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t used_ = 0;
+};
+
+} // namespace reeve::sched
