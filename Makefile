@@ -46,10 +46,12 @@ install: deps ## Install programs, library and documentation (PREFIX=/usr/local,
 	cmake --build --preset release -j $(JOBS)
 	DESTDIR=$(DESTDIR) cmake --install build/release
 
-deb: deps ## Build a Debian package into build/release
+deb: deps ## Build a Debian package into build/release, install it into an empty root and run it there
 	cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr
-	cmake --build --preset release -j $(JOBS)
+	cmake --build --preset release -j $(JOBS) --target reeve_programs
+	rm -f build/release/reeve_*.deb
 	cpack -G DEB --config build/release/CPackConfig.cmake -B build/release
+	REEVE_DEB=$$(echo build/release/reeve_*.deb) REEVE_BIN=build/release/bin python3 -B tests/e2e/package_test.py Package.deb
 
 format: ## Format every source file (installs clang-format)
 	@scripts/deps.sh format
@@ -68,6 +70,7 @@ fuzz: ## Run each fuzz target for SECONDS_EACH=60 seconds
 
 soak: build ## SEEDS=10000 new seeds of the simulation (or SOAK_SECONDS=3600), then N=20 rounds of end-to-end tests
 	build/$(PRESET)/tests/sim/reeve_sim --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
+	build/$(PRESET)/tests/sim/reeve_sim --shared --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
 	REEVE_KILLS=1000 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/failover_test.py Failover.test_nothing_is_lost_or_run_twice_while_leaders_are_killed_again_and_again
 	REEVE_KILLS=1000 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/crash_test.py
 	REEVE_LARGE_PAGES=6 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/dashboard_test.py Page.test_ten_thousand_nodes_and_a_million_tasks_come_in_pages

@@ -308,19 +308,19 @@ void LedgerActor::on_report(ledger::Writer::Report report) {
 // ---- when the journal fails
 
 void LedgerActor::on_failure(const Error& error) {
-  if (failed_)
-    return;
-  spdlog::error("journal: append failed, no work is accepted until it works again: {}",
-                error.message());
-  failed_ = true;
-  appends_.clear();
-  ledger_->append_failed(error, wall_now());
-  ledger_->note_journal(error.message());
-  answer_steps(tl::unexpected(error));
-  if (error.code == Code::stale_epoch) { // another master reigns: this one must not go on
-    depose(error.message());
-    return;
+  const bool before = std::exchange(failed_, true);
+  if (!before) {
+    spdlog::error("journal: append failed, no work is accepted until it works again: {}",
+                  error.message());
+    appends_.clear();
+    ledger_->append_failed(error, wall_now());
+    ledger_->note_journal(error.message());
+    answer_steps(tl::unexpected(error));
   }
+  if (error.code == Code::stale_epoch) // another master reigns: this one must not go on
+    return depose(error.message());
+  if (before)
+    return;
   const auto self = caf::actor_cast<caf::actor>(this);
   writer_->run([self](journal::Journal& journal) { // a full disk can still be read
     post_anonymously(self, Readable{ledger::recover(journal)});
@@ -339,8 +339,8 @@ void LedgerActor::try_to_revive() {
   const auto self = caf::actor_cast<caf::actor>(this);
   const Epoch epoch = ledger_->cluster().epoch().next();
   writer_->resume();
-  writer_->run([self, epoch, master = options_.master](journal::Journal& journal) {
-    post_anonymously(self, ReviveReport{revive(journal, epoch, master, wall_now())});
+  writer_->run([self, epoch, reviver = reviver_, master = options_.master](auto& journal) {
+    post_anonymously(self, ReviveReport{reviver->attempt(journal, epoch, master, wall_now())});
   });
 }
 

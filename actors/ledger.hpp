@@ -70,6 +70,7 @@ private:
   DirectoryPtr directory_;
   LoadPtr load_;
   std::unique_ptr<ledger::Writer> writer_;
+  std::shared_ptr<Reviver> reviver_ = std::make_shared<Reviver>(); // used by the writer alone
 
   struct Append { // handed to the writer, not yet reported
     Seq last;

@@ -12,9 +12,16 @@ struct Revival {
   core::Cluster cluster;                        // as the journal has it, the new reign included
   std::shared_ptr<const core::Committed> proof; // the entry that was appended
 };
-/// Appends EpochStarted{epoch, master}, then recovers the whole state. Errors: those of
-/// Journal::append (nothing was stored, try again later) and of recover.
-Result<Revival> revive(journal::Journal& journal, Epoch epoch, const std::string& master,
-                       TimePoint now);
+class Reviver {
+public:
+  /// Appends EpochStarted{epoch, master}, then recovers the whole state. Errors: those of
+  /// Journal::append (nothing was stored) and of recover; try again later. What was appended is not
+  /// appended again then: no epoch begins twice, and no entry goes untold.
+  Result<Revival> attempt(journal::Journal& journal, Epoch epoch, const std::string& master,
+                          TimePoint now);
+
+private:
+  std::shared_ptr<const core::Committed> proof_; // appended, and the state not read yet
+};
 
 } // namespace reeve::actors

@@ -104,7 +104,8 @@ void EtcdJournal::learn(const std::vector<Value>& found) {
       leader.revision = found[0].modified;
     }
   const std::scoped_lock lock(mutex_);
-  leader_ = std::move(leader);
+  if (!reigns_) // else it is mine, whoever reigns by now: another's would lend me his fence
+    leader_ = std::move(leader);
 }
 
 Epoch EtcdJournal::epoch() const {
@@ -146,12 +147,19 @@ Result<void> EtcdJournal::acquire(Epoch epoch, std::string_view master) {
                   "another master has taken the reign: " + (now ? now->name : "unknown"));
     mine.revision = found[0].modified;
   }
-  auto newest = find_last(); // nobody else can append from now on
+  {
+    const std::scoped_lock lock(mutex_);
+    leader_ = mine;
+  }
+  // Under the fence: what another appended who has taken the reign since is not to be built upon.
+  auto there = fenced(find_newest());
+  if (!there)
+    return tl::unexpected<Error>(std::move(there).error());
+  auto newest = newest_of(*there);
   if (!newest)
     return tl::unexpected<Error>(std::move(newest).error());
   confirmed(sent);
   const std::scoped_lock lock(mutex_);
-  leader_ = mine;
   last_ = *newest;
   reigns_ = true;
   if (options_.heart && !heart_.joinable())

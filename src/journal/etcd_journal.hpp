@@ -85,7 +85,9 @@ private:
   void confirmed(std::int64_t sent_us);
   Result<void> complete(etcd::Row& row) const;
   Result<Seq> find_cut() const;
-  Result<Seq> find_last() const;
+  /// What finds the newest entry, and what its answer says.
+  [[nodiscard]] std::vector<etcd::Op> find_newest() const;
+  static Result<Seq> newest_of(const etcd::Answer& answer);
   Result<std::vector<etcd::Head>> heads() const;
   Result<Snapshot> snapshot_of(const etcd::Head& head) const;
   Result<void> drop_old_snapshots(const std::vector<etcd::Head>& heads);
@@ -99,7 +101,7 @@ private:
   bool read_only_;
   std::shared_ptr<Pulse> pulse_ = std::make_shared<Pulse>();
   mutable std::mutex mutex_;         // for what `reader` and `epoch` look at
-  etcd::Leader leader_;              // as last seen
+  etcd::Leader leader_;              // as last seen; my own while I reign
   std::string successor_ = "nobody"; // who took the reign from this one
   bool reigns_ = false;
   mutable Seq last_;

@@ -30,14 +30,14 @@ tl::unexpected<Error> truncated_away(Seq seq, Seq cut) {
 
 } // namespace
 
-Result<Seq> EtcdJournal::find_last() const {
-  auto answer = ask(
-    {.then = {Get{.key = keys_.row(Seq(0)), .end = keys_.rows_end(), .limit = 1, .newest = true},
-              Get{keys_.cut()}}});
-  if (!answer)
-    return tl::unexpected<Error>(std::move(answer).error());
-  auto newest = cut_of(answer->found[1]);
-  if (const auto& rows = answer->found[0]; newest && !rows.empty()) {
+std::vector<Op> EtcdJournal::find_newest() const {
+  return {Get{.key = keys_.row(Seq(0)), .end = keys_.rows_end(), .limit = 1, .newest = true},
+          Get{keys_.cut()}};
+}
+
+Result<Seq> EtcdJournal::newest_of(const Answer& answer) {
+  auto newest = cut_of(answer.found[1]);
+  if (const auto& rows = answer.found[0]; newest && !rows.empty()) {
     auto row = decode_row(seq_of(rows[0].key), rows[0].value);
     if (!row)
       return tl::unexpected<Error>(std::move(row).error());
@@ -53,10 +53,11 @@ Seq EtcdJournal::last() const {
     if (reigns_)
       return last_;
   }
-  const auto newest = find_last();
+  const auto answer = ask({.then = find_newest()});
   const std::scoped_lock lock(mutex_);
-  if (newest && !reigns_)
-    last_ = *newest;
+  if (answer && !reigns_)
+    if (const auto newest = newest_of(*answer))
+      last_ = *newest;
   return last_;
 }
 

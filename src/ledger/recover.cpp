@@ -4,6 +4,8 @@
 #include "messages/mutant.hpp"
 #include "src/ledger/read_entry.hpp"
 
+#include <optional>
+
 namespace reeve::ledger {
 namespace {
 
@@ -32,26 +34,38 @@ Result<Recovered> recover_snapshot(journal::Journal& journal) {
   return out;
 }
 
-Result<Recovered> recover(journal::Journal& journal) {
-  auto recovered = recover_snapshot(journal);
-  if (!recovered)
-    return recovered;
-  Recovered& out = *recovered;
+namespace {
+
+Result<void> replay_rest(journal::Journal& journal, Recovered& out) {
   core::Changes changes;
-  auto read =
-    journal.read(out.snapshot.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
-      if (REEVE_MUTANT(tail_forgotten) && seq == journal.last())
-        return {};
-      auto entry = read_entry(seq, bytes);
-      if (!entry)
-        return tl::unexpected<Error>(std::move(entry).error());
-      changes.clear();
-      ++out.replayed;
-      return out.cluster.replay(seq, *entry, changes);
-    });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
-  return recovered;
+  return journal.read(out.snapshot.next(), [&](Seq seq, std::string_view bytes) -> Result<void> {
+    if (REEVE_MUTANT(tail_forgotten) && seq == journal.last())
+      return {};
+    auto entry = read_entry(seq, bytes);
+    if (!entry)
+      return tl::unexpected<Error>(std::move(entry).error());
+    changes.clear();
+    ++out.replayed;
+    return out.cluster.replay(seq, *entry, changes);
+  });
+}
+
+} // namespace
+
+Result<Recovered> recover(journal::Journal& journal) {
+  for (std::optional<Seq> tried;;) {
+    auto recovered = recover_snapshot(journal);
+    if (!recovered)
+      return recovered;
+    const Seq snapshot = recovered->snapshot;
+    auto read = replay_rest(journal, *recovered);
+    if (read)
+      return recovered;
+    // Another may have made a newer snapshot meanwhile, and truncated what it makes superfluous.
+    if (read.error().code != Code::not_found || (tried && snapshot <= *tried))
+      return tl::unexpected<Error>(std::move(read).error());
+    tried = snapshot;
+  }
 }
 
 Result<journal::Snapshot> make_snapshot(journal::Journal& journal) {

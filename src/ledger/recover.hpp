@@ -14,7 +14,8 @@ struct Recovered {
   Seq snapshot;               // it started from; 0: from nothing
   std::uint64_t replayed = 0; // entries after it
 };
-/// Errors: corrupt (names the seq), unknown_version, io.
+/// While another appends, makes snapshots and truncates, too: begins again then. Errors: corrupt
+/// (names the seq), unknown_version, io.
 Result<Recovered> recover(journal::Journal& journal);
 /// The newest good snapshot alone, for who reads the entries after it himself; nothing when there
 /// is none. Errors as above.

@@ -62,6 +62,8 @@ void Desk::answer(const net::Message& message, const DeskView& view, TimePoint n
   }
   ask.header = *header;
   switch (header->type) {
+  case MessageType::bundle:
+    return unbundle(ask);
   case MessageType::hello:
     return hello(ask);
   case MessageType::get_master:
@@ -95,6 +97,20 @@ void Desk::answer(const net::Message& message, const DeskView& view, TimePoint n
 void Desk::gone(net::Peer peer) {
   agents_.erase(peer);
   readers_.erase(peer);
+}
+
+/// From somebody who takes this master for the leader: what is in it is answered one by one.
+void Desk::unbundle(const Ask& ask) {
+  const auto bundle = decode<Bundle>(ask.body);
+  if (!bundle)
+    return fail(ask, bundle.error().code, bundle.error().field, bundle.error().text);
+  for (const Bundled& one : bundle->messages) {
+    const auto header = decode<Header>(one.header.data);
+    if (header && header->type == MessageType::bundle)
+      fail(ask, Code::bad_message, {}, "a bundle in a bundle");
+    else
+      answer({ask.peer, one.header.data, one.body.data}, ask.view, ask.now, ask.out);
+  }
 }
 
 void Desk::hello(const Ask& ask) {

@@ -39,6 +39,7 @@ private:
   template<class M> void show(const Ask& ask);
   void fail(const Ask& ask, Code code, const std::string& field, const std::string& text) const;
   void not_leader(const Ask& ask) const;
+  void unbundle(const Ask& ask);
   void hello(const Ask& ask);
   void status(const Ask& ask) const;
 

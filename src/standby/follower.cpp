@@ -9,6 +9,13 @@ namespace {
 using std::chrono::milliseconds;
 constexpr Duration finish_patience = std::chrono::seconds(1);
 constexpr Duration stagger = milliseconds(150); // between standbys that suspect a silent leader
+
+/// What the next look sets right: etcd does not answer, or has truncated meanwhile what was asked.
+Result<void> or_later(Result<void> done) {
+  const bool later =
+    !done && (done.error().code == Code::io || done.error().code == Code::not_found);
+  return later ? Result<void>() : done;
+}
 } // namespace
 
 Follower::Follower(journal::EtcdJournal& journal, ledger::Recovered recovered,
@@ -50,10 +57,8 @@ Result<void> Follower::take(Result<journal::Look> look, TimePoint now) {
   if (looked_ == TimePoint())
     looked_ = now;
   if (!look) {
-    if (look.error().code == Code::not_found) { // truncated away: I was too far behind
-      auto caught = catch_up();
-      return !caught && caught.error().code == Code::io ? Result<void>() : caught;
-    }
+    if (look.error().code == Code::not_found) // truncated away: I was too far behind
+      return or_later(catch_up());
     if (trouble_.empty())
       options_.tell(true, "journal: " + look.error().message());
     trouble_ = look.error().message();
@@ -133,7 +138,7 @@ Result<void> Follower::compare_with_snapshot(Seq snapshot) {
     return {}; // etcd trouble: with the next look
   }
   if (auto followed = follow_to(theirs->cluster.last_seq()); !followed)
-    return followed.error().code == Code::io ? Result<void>() : followed;
+    return or_later(std::move(followed));
   const bool same = theirs->cluster.state_hash() == recovered_.cluster.state_hash();
   options_.tell(!same, "snapshot " + std::to_string(theirs->snapshot.value) + ": the state here " +
                          (same ? "is the same" : "DIFFERS; the snapshot's is used from now on"));
@@ -163,7 +168,7 @@ Result<void> Follower::finish() {
   if (REEVE_MUTANT(looks_trusted))
     return {};
   for (int tries = 1;; ++tries) {
-    auto followed = follow_to(Seq(std::numeric_limits<std::uint64_t>::max()));
+    auto followed = follow_to(journal_.last());
     if (followed || followed.error().code != Code::io || tries == 5)
       return followed;
   }

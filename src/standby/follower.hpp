@@ -31,7 +31,8 @@ public:
   Result<void> take(Result<journal::Look> look, TimePoint now);
   /// Somebody else took over: whoever reigns is new.
   void again();
-  /// After the reign was acquired: everything that was appended before it. Errors: io, corrupt.
+  /// After the reign was acquired: everything that was appended before it, and nothing that another
+  /// may have appended who has taken it since. Errors: io, corrupt.
   Result<void> finish();
 
   /// The leader is dead, as far as this one look shows. Never while etcd is in trouble: the

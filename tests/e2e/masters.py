@@ -1,6 +1,7 @@
 # Several masters over etcd, as real processes on loopback: starts etcd members and masters, knows who leads, kills and stops them.
 # Used by the tests of failover, the demonstration's test and the takeover benchmark. Ends only what it started, by pid.
 import collections
+import json
 import os
 import pathlib
 import re
@@ -87,6 +88,20 @@ class Masters(Cluster):
     def await_etcd(self):
         await_true(lambda: self.etcdctl("get", "nothing").returncode == 0, "etcd answers")
 
+    def etcd_leader(self):
+        """The name of the member that leads the others."""
+        def look():
+            told = self.etcdctl("endpoint", "status", "-w", "json")
+            for one in json.loads(told.stdout) if told.returncode == 0 else []:
+                if one["Status"]["header"]["member_id"] == one["Status"]["leader"]:
+                    port = int(one["Endpoint"].rsplit(":", 1)[1])
+                    return next(name for name, client in self.etcd_client.items() if client == port)
+            return None
+        return await_true(look, "one of etcd's members leads")
+
+    def await_members(self):
+        await_true(lambda: self.etcdctl("endpoint", "health").returncode == 0, "all of etcd's members are healthy")
+
     # ---- masters
 
     def start_masters(self, count, *flags):
@@ -95,9 +110,9 @@ class Masters(Cluster):
         self.endpoint = ",".join(self.listen.values())
         return self.leader()
 
-    def start_one(self, name, *flags, journal=None):
+    def start_one(self, name, *flags, journal=None, programs=BIN):
         self.masters[name] = Process(
-            [BIN / "reeved", "--name", name, "--state", self.folder / name, "--listen", self.listen.get(name, "tcp://127.0.0.1:*"),
+            [programs / "reeved", "--name", name, "--state", self.folder / name, "--listen", self.listen.get(name, "tcp://127.0.0.1:*"),
              "--events", "tcp://127.0.0.1:*", "--journal", journal or self.journal, *flags], r"^listening on (\S+)$",
             self.folder / f"{name}.log")
         self.listen[name] = self.masters[name].ready[1]

@@ -1,4 +1,5 @@
-# What the Debian package holds, put into a root with nothing else in it, and run there. Libraries are this machine's.
+# What the Debian package holds, put into a root with nothing else in it, and run there. The test takes what was built for it; `make deb`
+# has the package itself installed by dpkg (REEVE_DEB names it). Libraries are this machine's: those it needs are checked by name.
 import os
 import pathlib
 import subprocess
@@ -55,6 +56,37 @@ class Package(Cluster):
                     for word in words:
                         if word.startswith("--"):
                             self.assertIn(word, known, line)
+
+    def deb(self):
+        """By `make deb`."""
+        package = pathlib.Path(os.environ["REEVE_DEB"]).absolute()
+        needs = self.run_here("dpkg-deb", "--field", package, "Depends")
+        for library in ("libzmq5", "libgrpc++", "libsqlite3-0", "passwd"):
+            self.assertIn(library, needs)
+        root = self.folder / "root"
+        for name in ("var/lib/dpkg/info", "var/lib/dpkg/updates", "etc"):
+            (root / name).mkdir(parents=True)
+        for name in ("var/lib/dpkg/status", "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"):
+            (root / name).touch()
+        dpkg = ("dpkg", f"--root={root}", "--force-depends", "--force-script-chrootless", "--force-not-root", "--force-bad-path")
+        self.run_here(*dpkg, "--install", package)
+        self.assertIn("reeve:", (root / "etc/passwd").read_text(), "the master has a user of its own")
+        self.check_files(root / "usr", root)
+        settings = root / "etc/reeve/reeved.toml"
+        settings.write_text(settings.read_text() + "# mine\n")
+        self.run_here(*dpkg, "--install", package)
+        self.assertIn("# mine", settings.read_text(), "an upgrade keeps the operator's settings")
+        self.check_runs(root / "usr/bin", settings)
+        self.end_all_programs()
+        self.run_here(*dpkg, "--purge", "reeve")
+        self.assertFalse((root / "usr/bin").exists() or settings.exists(), "nothing is left")
+
+    def end_all_programs(self):
+        for name, agent in self.agents.items():
+            agent.kill(15)
+            self.end_keeper(name)
+        self.agents.clear()
+        self.master.kill(15)
 
 
 if __name__ == "__main__":

@@ -123,10 +123,14 @@ void Keeper::end(const AttemptId& id, Cause cause, std::int32_t code, const std:
 
 // ---- the agent
 
-Agent::Agent(Timeline& timeline, Network& network, Truth& truth, Machine machine)
+Agent::Agent(Timeline& timeline, Network& network, Truth& truth, Machine machine,
+             std::size_t masters)
     : Process(timeline), network_(network), truth_(truth), machine_(std::move(machine)),
-      host_(network.add(*this)), random_(seed_of(machine_.seed, "agent")),
-      keeper_(timeline, truth, machine_) {
+      random_(seed_of(machine_.seed, "agent")), keeper_(timeline, truth, machine_) {
+  for (std::size_t k = 0; k < masters; ++k) {
+    links_.emplace_back(*this, k);
+    links_.back().host = network.add(links_.back(), k);
+  }
   keeper_.on_end = [this] { at(timeline_.now(), [this] { act(); }); };
 }
 
@@ -147,7 +151,8 @@ void Agent::start() {
   config.labels = machine_.labels;
   config.executors = {"process", "noop", "sleep"};
   config.program = "reeve-agent";
-  config.masters = {"sim"};
+  for (const Link& link : links_)
+    config.masters.push_back("m" + std::to_string(link.number + 1));
   config.seed = random_.next();
   core_ = std::make_unique<worker::AgentCore>(std::move(config));
   noop_ = std::make_unique<worker::NoopExecutor>();
@@ -181,8 +186,13 @@ void Agent::crash() {
   core_.reset();
   for (const auto& [id, resources] : std::exchange(sleeping_, {}))
     truth_.ended(id);
-  network_.hang_up(host_);
+  hang_up();
   wakes_ = {};
+}
+
+void Agent::hang_up() {
+  for (const Link& link : links_)
+    network_.hang_up(link.host);
 }
 
 void Agent::crash_machine() {
@@ -218,29 +228,29 @@ void Agent::say_goodbye() {
   after(100ms, [this] { crash_machine(); }); // so long its last words linger
 }
 
-void Agent::on_connected() {
-  core_->connected(0, now().steady);
+void Agent::on_connected(std::size_t link) {
+  core_->connected(link, now().steady);
   act();
 }
-void Agent::on_disconnected() {
+void Agent::on_disconnected(std::size_t link) {
   if (!alive())
     return;
-  at(timeline_.now(), [this] { // a stopped agent hears of it later
-    core_->disconnected(0, now().steady);
-    if (network_.peer_of(host_) != 0)
-      core_->connected(0, now().steady);
+  at(timeline_.now(), [this, link] { // a stopped agent hears of it later
+    core_->disconnected(link, now().steady);
+    if (network_.peer_of(links_[link].host) != 0)
+      core_->connected(link, now().steady);
     act();
   });
 }
 
-void Agent::on_frame(const Frame& frame) {
-  at(timeline_.now(), [this, frame] {
+void Agent::on_frame(std::size_t link, const Frame& frame) {
+  at(timeline_.now(), [this, link, frame] {
     auto incoming = worker::decode_from_master(frame.header, frame.body);
     if (!incoming)
       return truth_.broken("an agent cannot read its master: " + incoming.error().message());
     check_ack(*incoming);
     const Epoch before = core_->epoch();
-    core_->receive(0, incoming->header.epoch, std::move(incoming->message), now().steady);
+    core_->receive(link, incoming->header.epoch, std::move(incoming->message), now().steady);
     if (core_->epoch() < before)
       truth_.broken(machine_.name + " obeyed epoch " + std::to_string(core_->epoch().value) +
                     " after it had heard of " + std::to_string(before.value));
@@ -312,7 +322,7 @@ void Agent::perform(worker::Actions& actions) {
     if (const auto* results = std::get_if<worker::AgentResults::Message>(&send.message))
       note_sent(**results);
     auto [header, body] = worker::encode_to_master(send.message, core_->epoch());
-    network_.send_up(host_, {std::move(header), std::move(body)});
+    network_.send_up(links_[send.link].host, {std::move(header), std::move(body)});
   }
 }
 
@@ -373,12 +383,13 @@ void Agent::lie(Random& random) {
   if (!runs())
     return;
   keeper_.honest = false;
+  const std::size_t to = links_.size() == 1 ? 0 : random.below(links_.size());
   const auto send = [&](const auto& message) {
     auto [header, body] = frames(message, 0, core_->epoch());
-    network_.send_up(host_, {std::move(header), std::move(body)});
+    network_.send_up(links_[to].host, {std::move(header), std::move(body)});
   };
   const core::Cluster& cluster = truth_.cluster();
-  const std::uint64_t session = core_->links()[0].session;
+  const std::uint64_t session = core_->links()[to].session;
   switch (random.below(4)) {
   case 0: { // results of whatever runs anywhere, and each twice
     Results results;
@@ -423,7 +434,7 @@ void Agent::lie(Random& random) {
       body += static_cast<char>(random.below(256));
     if (random.percent(50))
       header = encode(Header{protocol_version, MessageType::results, 0, {}});
-    network_.send_up(host_, {header, body});
+    network_.send_up(links_[to].host, {header, body});
   }
   }
 }
@@ -438,8 +449,11 @@ bool Agent::empty() const {
 std::string Agent::state() const {
   if (!alive())
     return machine_.name + " is dead, " + std::to_string(keeper_.running.size()) + " run";
-  return machine_.name + ": link " + std::to_string(static_cast<int>(core_->links()[0].state)) +
-         ", runs " + std::to_string(keeper_.running.size() + sleeping_.size()) + ", kept exits " +
+  std::string links;
+  for (const auto& link : core_->links())
+    links += " " + std::to_string(static_cast<int>(link.state));
+  return machine_.name + ": links" + links + ", runs " +
+         std::to_string(keeper_.running.size() + sleeping_.size()) + ", kept exits " +
          std::to_string(keeper_.ended.size()) + ", results " +
          std::to_string(core_->results().pending() + core_->results().unacked()) + ", jobs " +
          std::to_string(core_->work().jobs()) + ", specs " + std::to_string(keeper_.specs.size());

@@ -63,9 +63,10 @@ private:
   Random random_;
 };
 
-class Agent final : public Process, public Dialer {
+class Agent final : public Process {
 public:
-  Agent(Timeline& timeline, Network& network, Truth& truth, Machine machine);
+  Agent(Timeline& timeline, Network& network, Truth& truth, Machine machine,
+        std::size_t masters = 1);
 
   /// Starts what does not run: the keeper too.
   void start();
@@ -83,18 +84,27 @@ public:
   [[nodiscard]] bool honest() const { return keeper_.honest; }
   Clock& clock() { return machine_.clock; }
   [[nodiscard]] const std::string& name() const { return machine_.name; }
-  [[nodiscard]] std::size_t host() const { return host_; }
+  /// Its end of the connection to a master.
+  [[nodiscard]] std::size_t host(std::size_t master) const { return links_[master].host; }
+  void hang_up();
   /// Nothing runs, nothing is kept.
   [[nodiscard]] bool empty() const;
   [[nodiscard]] bool left() const { return left_; }
   [[nodiscard]] std::string state() const;
 
-  [[nodiscard]] bool can_connect() const override { return runs(); }
-  void on_connected() override;
-  void on_disconnected() override;
-  void on_frame(const Frame& frame) override;
-
 private:
+  struct Link final : Dialer {
+    Link(Agent& whose, std::size_t which) : agent(whose), number(which) {}
+    [[nodiscard]] bool can_connect() const override { return agent.runs(); }
+    void on_connected() override { agent.on_connected(number); }
+    void on_disconnected() override { agent.on_disconnected(number); }
+    void on_frame(const Frame& frame) override { agent.on_frame(number, frame); }
+    Agent& agent;
+    std::size_t number, host = 0;
+  };
+  void on_connected(std::size_t link);
+  void on_disconnected(std::size_t link);
+  void on_frame(std::size_t link, const Frame& frame);
   [[nodiscard]] worker::Now now() const;
   void adopt();
   void act();
@@ -110,7 +120,7 @@ private:
   Network& network_;
   Truth& truth_;
   Machine machine_;
-  std::size_t host_;
+  std::deque<Link> links_; // one to each master
   Random random_;
   Keeper keeper_;
   std::unique_ptr<worker::AgentCore> core_;

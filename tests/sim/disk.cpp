@@ -1,6 +1,8 @@
 // See disk.hpp.
 #include "tests/sim/disk.hpp"
 
+#include "src/ledger/recover.hpp"
+
 namespace reeve::sim {
 namespace {
 
@@ -52,6 +54,15 @@ std::string Disk::entry(Seq seq) const {
     return entries ? std::string((*entries)[seq.value - row.seq]) : std::string();
   }
   return {};
+}
+
+Result<core::Cluster> Disk::recovered() const {
+  Disk copy = *this;
+  DiskJournal journal(copy);
+  auto recovered = ledger::recover(journal);
+  if (!recovered)
+    return tl::unexpected<Error>(std::move(recovered).error());
+  return std::move(recovered->cluster);
 }
 
 Result<void> DiskJournal::open() {

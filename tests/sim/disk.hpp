@@ -5,13 +5,14 @@
 #pragma once
 
 #include "src/journal/batch_row.hpp"
+#include "tests/sim/log.hpp"
 #include "tests/sim/random.hpp"
 
 #include <deque>
 
 namespace reeve::sim {
 
-class Disk {
+class Disk final : public Log {
 public:
   struct Row {
     journal::BatchRow row;
@@ -31,10 +32,10 @@ public:
 
   /// The power goes: what was not synced is there, or not, or in part.
   void crash(Random& random);
-  /// Seq of the newest entry that a crash cannot take away.
-  [[nodiscard]] Seq synced() const;
-  /// The bytes of an entry that is synced; empty when there is none.
-  [[nodiscard]] std::string entry(Seq seq) const;
+  [[nodiscard]] Seq synced() const override;
+  [[nodiscard]] Seq begins_after() const override { return truncated; }
+  [[nodiscard]] std::string entry(Seq seq) const override;
+  [[nodiscard]] Result<core::Cluster> recovered() const override;
 };
 
 class DiskJournal final : public journal::Journal {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <spdlog/spdlog.h>
 #include <sstream>
 #include <unistd.h>
 
@@ -19,7 +20,8 @@ struct Flags {
   std::uint64_t first = 1, count = 1;
   double seconds = 0;
   std::string saved, program;
-  bool twice = false, no_shrink = false, keep_going = false, expect_broken = false, trace = false;
+  bool shared = false, twice = false, no_shrink = false, keep_going = false, expect_broken = false,
+       trace = false;
   std::vector<unsigned> without;
 };
 
@@ -40,7 +42,8 @@ std::string listed(const std::set<unsigned>& numbers) {
   return text;
 }
 std::string command_of(const Flags& flags, const RunOptions& options) {
-  return "REEVE_SEED=" + std::to_string(options.seed) + " " + flags.program + " --trace" +
+  return "REEVE_SEED=" + std::to_string(options.seed) + " " + flags.program +
+         (options.shared ? " --shared" : "") + " --trace" +
          (options.without.empty() ? "" : " --without " + listed(options.without));
 }
 
@@ -147,6 +150,7 @@ int run_all(const Flags& flags) {
     RunOptions options;
     options.without = {flags.without.begin(), flags.without.end()};
     options.trace = flags.trace;
+    options.shared = flags.shared;
     for (std::uint64_t n = 0; (all_good || flags.keep_going) &&
                               (flags.seconds > 0 ? passed() < flags.seconds : n < flags.count);
          ++n) {
@@ -154,8 +158,10 @@ int run_all(const Flags& flags) {
       all_good &= good(flags, options, sum);
     }
   }
-  for (const RunOptions& options : todo)
+  for (RunOptions& options : todo) {
+    options.shared = flags.shared;
     all_good &= good(flags, options, sum);
+  }
   const double cpu = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
   std::printf(
     "sim: %llu seeds from %llu: %.0f s of virtual time in %.1f s of processor time, %.0f "
@@ -180,6 +186,7 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", flags.seconds, "go on for so long instead");
   app.add_option("--saved", flags.saved, "the seeds of a file");
   app.add_option("--without", flags.without, "leave these happenings out")->delimiter(',');
+  app.add_flag("--shared", flags.shared, "several masters over an etcd");
   app.add_flag("--twice", flags.twice, "each seed twice: both runs must be the same");
   app.add_flag("--no-shrink", flags.no_shrink, "a failing seed is left as it is");
   app.add_flag("--expect-broken", flags.expect_broken, "a seed must fail: the program is broken");
@@ -190,6 +197,7 @@ int main(int argc, char** argv) {
     flags.first = std::strtoull(seed, nullptr, 10);
     flags.count = 1;
   }
+  spdlog::set_level(spdlog::level::off); // of the takeover
   std::signal(SIGABRT, on_abort);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   return run_all(flags);

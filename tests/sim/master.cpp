@@ -1,12 +1,13 @@
 // See master.hpp. Follows actors/*.cpp step by step; where they differ, this file is wrong.
 #include "tests/sim/master.hpp"
 
-#include "actors/revive.hpp"
+#include "messages/mutant.hpp"
 
 namespace reeve::sim {
 namespace {
 constexpr Duration watch_every = 250ms, schedule_every = 100ms, ledger_tick = 200ms;
 constexpr std::size_t appends_max = 2;
+constexpr Duration sure_for = 2s;
 
 Failed failed_of(const Error& error) {
   Failed failed;
@@ -17,13 +18,22 @@ Failed failed_of(const Error& error) {
 }
 } // namespace
 
-Master::Parts::Parts(Disk& disk, std::uint64_t seed)
-    : journal(disk), gateway({"sim", "m1", "reeved", ""}), watchdog(watch_every), recovery(seed) {}
+Master::Parts::Parts(const std::string& name, std::uint64_t seed)
+    : gateway({"sim", name, "reeved", ""}), watchdog(watch_every), recovery(seed) {}
 
 Master::Master(Timeline& timeline, Network& network, Disk& disk, Truth& truth,
                MasterOptions options)
-    : Process(timeline), network_(network), disk_(disk), truth_(truth),
+    : Process(timeline), network_(network), disk_(&disk), truth_(truth),
       options_(std::move(options)), random_(options_.seed) {}
+
+Master::Master(Timeline& timeline, Network& network, Etcd& etcd, Truth& truth,
+               MasterOptions options, Hears hears)
+    : Process(timeline), network_(network), etcd_(&etcd), hears_(std::move(hears)), truth_(truth),
+      options_(std::move(options)), random_(options_.seed) {}
+
+Master::~Master() {
+  forget();
+}
 
 void Master::start() {
   if (alive())
@@ -36,14 +46,25 @@ void Master::crash() {
   if (!alive())
     return;
   died();
+  forget();
+  if (disk_ != nullptr)
+    disk_->crash(random_);
+  network_.hang_up_all(options_.number);
+}
+
+/// What it did ends where it waits; then what it did it with.
+void Master::forget() {
+  for (const auto& fiber : std::exchange(fibers_, {}))
+    fiber->kill();
   parts_.reset();
-  disk_.crash(random_);
-  network_.hang_up_all();
+  follow_.reset();
 }
 
 // ---- the start, as src/master/start.cpp
 
 void Master::boot() {
+  if (etcd_ != nullptr)
+    return in_fiber([this] { follow(); });
   auto booted = boot_parts();
   if (booted)
     return;
@@ -54,16 +75,18 @@ void Master::boot() {
 }
 
 Result<void> Master::boot_parts() {
-  parts_ = std::make_unique<Parts>(disk_, seed_of(options_.seed, "life", ++lives_));
+  parts_ = std::make_unique<Parts>(name(), seed_of(options_.seed, "life", ++lives_));
   Parts& p = *parts_;
-  if (auto opened = p.journal.open(); !opened)
+  auto journal = std::make_unique<DiskJournal>(*disk_);
+  if (auto opened = journal->open(); !opened)
     return opened;
-  auto recovered = reeve::ledger::recover(p.journal);
+  p.journal = std::move(journal);
+  auto recovered = reeve::ledger::recover(*p.journal);
   if (!recovered)
     return tl::unexpected(recovered.error());
   truth_.recovered(recovered->cluster);
-  const Epoch before = std::max(recovered->cluster.epoch(), p.journal.epoch());
-  if (auto taken = p.journal.acquire(before.next(), "m1"); !taken)
+  const Epoch before = std::max(recovered->cluster.epoch(), p.journal->epoch());
+  if (auto taken = p.journal->acquire(before.next(), "m1"); !taken)
     return taken;
   p.ledger = std::make_unique<reeve::ledger::Ledger>(
     reeve::ledger::Identity{"sim", "m1", "reeved", wall(), deciders::default_settings()},
@@ -74,15 +97,23 @@ Result<void> Master::boot_parts() {
     const auto batches = p.ledger->take_batches();
     if (batches.empty())
       break;
-    if (auto stored = p.journal.append(batches); !stored)
+    if (auto stored = p.journal->append(batches); !stored)
       return stored;
     p.ledger->durable(batches.back().last());
   }
+  begin_to_work();
+  return {};
+}
+
+/// Everything that was decided so far is durable.
+void Master::begin_to_work() {
+  Parts& p = *parts_;
   truth_.recovered(p.ledger->cluster());
   p.ledger->take_committed();
   p.gateway.set_epoch(p.ledger->cluster().epoch());
   describe();
   every(ledger_tick, [this] {
+    look_at_pulse();
     parts_->ledger->tick(wall());
     if (parts_->since_snapshot >= options_.snapshot_entries)
       snapshot();
@@ -104,7 +135,176 @@ Result<void> Master::boot_parts() {
     think_soon(sweeper);
   });
   pump();
-  return {};
+}
+
+// ---- one of several, as serve_shared in src/master/main.cpp
+
+void Master::in_fiber(Work work) {
+  std::erase_if(fibers_, [](const auto& fiber) { return fiber->over(); });
+  auto fiber = Fiber::make(std::move(work));
+  fibers_.push_back(fiber);
+  fiber->resume();
+}
+
+Master::Follow::Follow(std::shared_ptr<EtcdClient> to, const Master& master)
+    : client(std::move(to)), desk({"sim", master.name(), "reeved", "", master.wall()}) {}
+
+bool Master::recover_follower() {
+  Follow& f = *follow_;
+  auto journal = journal::EtcdJournal::open(f.client, etcd_options(endpoint()));
+  if (!journal)
+    return false;
+  f.journal = std::move(*journal);
+  auto recovered = reeve::ledger::recover(*f.journal);
+  if (!recovered) {
+    if (recovered.error().code != Code::io && recovered.error().code != Code::not_found)
+      truth_.broken(name() + " cannot recover: " + recovered.error().message());
+    return false;
+  }
+  standby::FollowerOptions options;
+  options.endpoint = endpoint();
+  options.tell = [this](bool, const std::string& text) {
+    if (text.find("DIFFERS") != std::string::npos)
+      truth_.broken(name() + ": " + text);
+  };
+  options.seed = random_.next();
+  f.follower =
+    std::make_unique<standby::Follower>(*f.journal, std::move(*recovered), std::move(options));
+  return true;
+}
+
+/// A fiber's whole life: until this master leads.
+void Master::follow() {
+  follow_ = std::make_unique<Follow>(
+    std::make_shared<EtcdClient>(*etcd_, *this, options_.number, options_.clock, timeline_), *this);
+  Follow& f = *follow_;
+  while (!recover_follower())
+    f.client->waits(500ms);
+  listen_to_leader();
+  for (bool asked_all = false;;) {
+    auto look = f.journal->look(f.follower->next(), standby::Follower::look_patience,
+                                asked_all || f.follower->trouble());
+    const bool more = look && look->more;
+    f.follower->suspicion().tick(steady());
+    if (auto taken = f.follower->take(std::move(look), steady()); !taken)
+      return truth_.broken(name() + " cannot follow: " + taken.error().message());
+    if (const Seq seq = f.follower->cluster().last_seq(); seq != f.compared) {
+      f.compared = seq;
+      truth_.followed(f.follower->cluster());
+    }
+    const bool dead = f.follower->dead(steady());
+    if (dead && asked_all) {
+      if (auto begun = take_over())
+        return lead(std::move(*begun));
+      asked_all = false;
+      continue;
+    }
+    asked_all = dead;
+    if (!dead && !more)
+      f.client->waits(40ms);
+  }
+}
+
+std::optional<reeve::master::Begun> Master::take_over() {
+  Follow& f = *follow_;
+  config::MasterOptions options;
+  options.name = name();
+  options.settings = options_.settings;
+  f.taking_over = true;
+  auto begun = reeve::master::take_over(f.journal, *f.follower, options, endpoint(), wall());
+  if (!begun) {
+    const Error& error = begun.error();
+    if (error.code == Code::corrupt || error.code == Code::internal ||
+        error.code == Code::bad_field)
+      truth_.broken(name() + " cannot take over: " + error.message());
+    at(timeline_.now(), [this] { begin_anew(); });
+    for (;;)
+      f.client->waits(1h); // it is about to end
+  }
+  f.taking_over = begun->has_value();
+  if (!*begun)
+    f.follower->again();
+  return std::move(*begun);
+}
+
+void Master::lead(reeve::master::Begun begun) {
+  parts_ = std::make_unique<Parts>(name(), seed_of(options_.seed, "life", ++lives_));
+  parts_->journal = std::move(begun.journal);
+  parts_->ledger = std::move(begun.ledger);
+  parts_->pulse = parts_->journal->pulse();
+  begin_to_work();
+  for (auto& [peer, frame] : std::exchange(follow_->unanswered, {}))
+    take_frame(peer, std::move(frame));
+  const std::string header =
+    encode(Header{protocol_version, RegisterAgain::type, 0, parts_->ledger->cluster().epoch()});
+  for (const net::Peer agent : follow_->desk.agents())
+    network_.send_down(agent, {header, encode(RegisterAgain{name() + " leads now"})});
+  in_fiber([this, client = follow_->client] {
+    do
+      client->waits(journal::EtcdJournal::beat_every);
+    while (static_cast<journal::EtcdJournal&>(*parts_->journal).beat());
+  });
+}
+
+/// The direct connection to the leader, and the standby's own clock.
+void Master::listen_to_leader() {
+  every(50ms, [this] {
+    if (!leads())
+      follow_->follower->suspicion().tick(steady());
+  });
+  every(standby::Follower::ask_every, [this] {
+    if (leads() || follow_->follower->leader_endpoint().empty())
+      return;
+    const std::string asked = follow_->follower->leader_endpoint();
+    const Heard heard = hears_(options_.number, asked);
+    after(random_.between(200us, 3ms), [this, asked, heard] {
+      if (leads() || follow_->follower->leader_endpoint() != asked)
+        return;
+      if (heard == Heard::answer)
+        follow_->follower->suspicion().answered(steady());
+      else if (heard == Heard::refusal)
+        follow_->follower->suspicion().refused();
+    });
+  });
+}
+
+/// By exec: nothing is left of its reign.
+void Master::begin_anew() {
+  died();
+  forget();
+  network_.hang_up_all(options_.number);
+  born();
+  after(random_.between(10ms, 60ms), [this] { boot(); });
+}
+
+/// As actors/ledger.cpp.
+bool Master::sure() const {
+  return !parts_->pulse || Duration(steady().time_since_epoch().count() -
+                                    parts_->pulse->confirmed_us.load()) <= sure_for;
+}
+
+void Master::look_at_pulse() {
+  Parts& p = *parts_;
+  if (p.pulse && p.pulse->deposed.load() && !p.stepping_down)
+    fail_append({Code::stale_epoch, {}, "another master has taken the reign"});
+}
+
+void Master::step_down() {
+  if (!serves() || !runs() || !parts_->pulse || std::exchange(parts_->stepping_down, true))
+    return;
+  parts_->works.push_back([this] {
+    const auto released = parts_->journal->release();
+    send(writer, ledger, [this, released] {
+      if (!released) {
+        parts_->stepping_down = false;
+        return pump();
+      }
+      parts_->ledger->append_failed({Code::not_leader, {}, "this master has stepped down"}, wall());
+      pump();
+      after(100ms, [this] { begin_anew(); });
+    });
+  });
+  write();
 }
 
 void Master::every(Duration period, Work work) {
@@ -126,19 +326,39 @@ void Master::send(Who from, Who to, Work letter) {
 
 void Master::on_frame(std::uint64_t peer, Frame frame) {
   at(timeline_.now(), [this, peer, frame = std::move(frame)]() mutable {
-    if (!parts_)
-      return;
-    gateway::Outbox out;
-    std::vector<net::Message> messages;
-    messages.push_back({peer, std::move(frame.header), std::move(frame.body)});
-    parts_->gateway.on_messages(std::move(messages), {parts_->queued, parts_->ledger->undurable()},
-                                steady(), out);
-    deliver(std::move(out));
+    if (leads())
+      take_frame(peer, std::move(frame));
+    else if (follow_ && follow_->follower)
+      answer_as_standby(peer, std::move(frame));
   });
+}
+
+void Master::answer_as_standby(std::uint64_t peer, Frame frame) {
+  if (follow_->taking_over) { // its state is on the way to the ledger
+    follow_->unanswered.emplace_back(peer, std::move(frame));
+    return;
+  }
+  std::vector<net::Message> answers;
+  follow_->desk.answer({peer, std::move(frame.header), std::move(frame.body)},
+                       follow_->follower->view(steady()), wall(), answers);
+  for (net::Message& answer : answers)
+    network_.send_down(answer.peer, {std::move(answer.header), std::move(answer.body)});
+}
+
+void Master::take_frame(std::uint64_t peer, Frame frame) {
+  gateway::Outbox out;
+  std::vector<net::Message> messages;
+  messages.push_back({peer, std::move(frame.header), std::move(frame.body)});
+  parts_->gateway.on_messages(std::move(messages),
+                              {parts_->queued, parts_->ledger->undurable(), false, !sure()},
+                              steady(), out);
+  deliver(std::move(out));
 }
 
 void Master::on_gone(std::uint64_t peer) {
   at(timeline_.now(), [this, peer] {
+    if (follow_)
+      follow_->desk.gone(peer);
     if (!parts_)
       return;
     gateway::Outbox out;
@@ -191,7 +411,10 @@ void Master::deliver(gateway::Outbox out) {
 
 void Master::take(gateway::ForLedger& item) {
   reeve::ledger::Ledger& to = *parts_->ledger;
-  if (auto* asked = std::get_if<gateway::Asked>(&item))
+  auto* asked = std::get_if<gateway::Asked>(&item);
+  if (asked && !sure())
+    refuse(asked->from, {Code::not_leader, {}, "the journal does not answer"});
+  else if (asked)
     to.request(asked->from.peer, asked->from.correlation, asked->request, wall());
   else if (auto* results = std::get_if<gateway::GotResults>(&item))
     to.results(results->peer, results->node, std::move(results->results), wall());
@@ -359,7 +582,8 @@ void Master::describe() {
 
 void Master::pump() {
   Parts& p = *parts_;
-  while (!p.failed && p.appends.size() < appends_max && p.ledger->has_batches()) {
+  while (!p.failed && !p.stepping_down && p.appends.size() < appends_max &&
+         p.ledger->has_batches()) {
     auto batches = p.ledger->take_batches();
     if (batches.empty())
       break;
@@ -371,8 +595,25 @@ void Master::pump() {
     }
     write();
   }
-  for (const core::CommittedPtr& batch : p.ledger->take_committed()) {
-    truth_.published(*batch, p.ledger->cluster());
+  auto effects = std::exchange(p.held, {});
+  for (auto& effect : p.ledger->take_effects())
+    effects.push_back(std::move(effect));
+  if (!sure()) {
+    p.held = std::move(effects);
+    return;
+  }
+  publish();
+  if (!effects.empty())
+    send(ledger, gateway, [this, effects = std::move(effects)]() mutable {
+      gateway::Outbox out;
+      parts_->gateway.on_effects(std::move(effects), steady(), out);
+      deliver(std::move(out));
+    });
+}
+
+void Master::publish() {
+  for (const core::CommittedPtr& batch : parts_->ledger->take_committed()) {
+    truth_.published(*batch, parts_->ledger->cluster());
     for (const Who to : {scheduler, recovery, sweeper, watchdog, registry})
       send(ledger, to, [this, to, batch] {
         with_core(to, [&](auto& core) {
@@ -386,44 +627,51 @@ void Master::pump() {
         think_soon(to);
       });
   }
-  if (auto effects = p.ledger->take_effects(); !effects.empty())
-    send(ledger, gateway, [this, effects = std::move(effects)]() mutable {
-      gateway::Outbox out;
-      parts_->gateway.on_effects(std::move(effects), steady(), out);
-      deliver(std::move(out));
-    });
 }
 
 void Master::write() {
   Parts& p = *parts_;
-  if (p.writes || (p.queue.empty() && p.works.empty()))
+  if ((p.writes && !(REEVE_MUTANT(appends_pipelined) && !p.queue.empty())) ||
+      (p.queue.empty() && p.works.empty()))
     return;
   p.writes = true;
   if (p.queue.empty()) { // other work, when nothing is to be appended
     Work work = std::move(p.works.front());
     p.works.pop_front();
-    after(random_.between(options_.sync_least, options_.sync_most), [this, work] {
+    const auto all = [this, work] {
       work();
       parts_->writes = false;
       write();
-    });
+    };
+    if (etcd_ != nullptr)
+      in_fiber(all);
+    else
+      after(random_.between(options_.sync_least, options_.sync_most), all);
     return;
   }
   const auto batches = std::exchange(p.queue, {});
   const Seq last = batches.back().last();
-  Result<void> written = p.journal.write(batches);
-  after(random_.between(options_.sync_least, options_.sync_most), [this, written, last] {
-    Result<void> stored = written ? parts_->journal.sync() : written;
-    parts_->writes = false;
-    Result<Seq> durable = last;
-    if (!stored) {
-      durable = tl::unexpected(stored.error());
-      parts_->writer_failed = true;
-      parts_->queue.clear();
-    }
-    send(writer, ledger, [this, durable] { report(durable); });
-    write();
+  if (etcd_ != nullptr)
+    return in_fiber([this, batches, last] { written(parts_->journal->append(batches), last); });
+  auto& journal = static_cast<DiskJournal&>(*p.journal);
+  Result<void> begun = journal.write(batches);
+  after(random_.between(options_.sync_least, options_.sync_most), [this, begun, last] {
+    written(begun ? static_cast<DiskJournal&>(*parts_->journal).sync() : begun, last);
   });
+}
+
+void Master::written(const Result<void>& stored, Seq last) {
+  Result<Seq> durable = last;
+  parts_->writes = false;
+  if (!stored) {
+    if (stored.error().code == Code::corrupt || stored.error().code == Code::internal)
+      truth_.broken(name() + ": append: " + stored.error().message());
+    durable = tl::unexpected(stored.error());
+    parts_->writer_failed = true;
+    parts_->queue.clear();
+  }
+  send(writer, ledger, [this, durable] { report(durable); });
+  write();
 }
 
 void Master::report(const Result<Seq>& durable) {
@@ -438,10 +686,15 @@ void Master::report(const Result<Seq>& durable) {
 
 void Master::fail_append(const Error& error) {
   Parts& p = *parts_;
-  if (std::exchange(p.failed, true))
+  const bool before = std::exchange(p.failed, true);
+  if (!before) {
+    p.appends.clear();
+    p.ledger->append_failed(error, wall());
+  }
+  if (error.code == Code::stale_epoch)
+    return after(1ms, [this] { begin_anew(); });
+  if (before)
     return;
-  p.appends.clear();
-  p.ledger->append_failed(error, wall());
   after(1s, [this] { revive(); });
   pump();
 }
@@ -449,8 +702,8 @@ void Master::fail_append(const Error& error) {
 void Master::revive() {
   parts_->writer_failed = false;
   parts_->works.push_back([this] {
-    auto revival =
-      actors::revive(parts_->journal, parts_->ledger->cluster().epoch().next(), "m1", wall());
+    auto revival = parts_->reviver.attempt(
+      *parts_->journal, parts_->ledger->cluster().epoch().next(), name(), wall());
     if (!revival) {
       after(1s, [this] { revive(); });
       return;
@@ -477,17 +730,19 @@ void Master::snapshot() {
   p.snapshot_runs = true;
   p.since_snapshot = 0;
   p.works.push_back([this] {
-    auto reader = parts_->journal.reader();
+    auto reader = parts_->journal->reader();
     auto made = reeve::ledger::make_snapshot(**reader);
     if (!made) {
-      truth_.broken("no snapshot: " + made.error().message());
+      if (disk_ != nullptr || made.error().code == Code::corrupt)
+        truth_.broken("no snapshot: " + made.error().message());
+      parts_->snapshot_runs = false;
       return;
     }
     parts_->works.push_back([this, made = std::move(*made)] {
-      if (parts_->journal.save_snapshot(made))
+      if (parts_->journal->save_snapshot(made))
         parts_->works.push_back([this, seq = made.seq] {
           // What is forgotten has been told to everybody, as the archivist settles it.
-          static_cast<void>(parts_->journal.truncate(std::min(seq, truth_.cluster().last_seq())));
+          static_cast<void>(parts_->journal->truncate(std::min(seq, truth_.cluster().last_seq())));
           parts_->snapshot_runs = false;
         });
       else
@@ -500,7 +755,7 @@ void Master::snapshot() {
 // ---- looked at from outside
 
 void Master::check_reason(Random& random) {
-  if (!parts_ || !runs() || parts_->failed || parts_->scheduler_seq != truth_.cluster().last_seq())
+  if (!leads() || !runs() || !serves() || parts_->scheduler_seq != truth_.cluster().last_seq())
     return;
   const auto task = truth_.some_pending(random);
   if (!task)
@@ -517,6 +772,14 @@ void Master::check_reason(Random& random) {
     truth_.broken("nobody can say why task " + std::to_string(task->index) + " of job " +
                   std::to_string(task->job.value) + " waits" +
                   (explained ? ": " + explained->summary : ": " + explained.error().message()));
+}
+
+std::string Master::state() const {
+  if (!leads())
+    return name() + (alive() ? " follows" : " is dead");
+  return name() + " leads, epoch " + std::to_string(parts_->ledger->cluster().epoch().value) +
+         ", not durable " + std::to_string(parts_->ledger->undurable()) +
+         (parts_->failed ? ", its journal fails" : "") + (sure() ? "" : ", not sure of its reign");
 }
 
 bool Master::idle() const {

@@ -7,9 +7,10 @@ constexpr Duration heartbeat_patience = 3s;
 constexpr std::size_t old_frames = 12;
 } // namespace
 
-std::size_t Network::add(Dialer& dialer) {
+std::size_t Network::add(Dialer& dialer, std::size_t listener) {
   hosts_.emplace_back();
   hosts_.back().dialer = &dialer;
+  hosts_.back().listener = listener;
   dial(hosts_.size() - 1);
   return hosts_.size() - 1;
 }
@@ -19,10 +20,11 @@ void Network::dial(std::size_t number) {
     Host& host = hosts_[number];
     if (host.peer != 0)
       return;
-    if (!host.dialer->can_connect() || !listener_->can_accept() || host.ways[up].clogs > 0 ||
-        host.ways[down].clogs > 0)
+    if (!host.dialer->can_connect() || !listeners_[host.listener]->can_accept() ||
+        host.ways[up].clogs > 0 || host.ways[down].clogs > 0)
       return dial(number);
-    host.peer = ++newest_peer_;
+    listener_of_.push_back(host.listener);
+    host.peer = listener_of_.size();
     by_peer_[host.peer] = number;
     host.dialer->on_connected();
   });
@@ -38,13 +40,14 @@ void Network::hang_up(std::size_t number) {
     way.held.clear();
   host.dialer->on_disconnected();
   if (random_.percent(50))
-    listener_->on_gone(peer);
+    listeners_[host.listener]->on_gone(peer);
   dial(number);
 }
 
-void Network::hang_up_all() {
+void Network::hang_up_all(std::size_t listener) {
   for (std::size_t host = 0; host < hosts_.size(); ++host)
-    hang_up(host);
+    if (hosts_[host].listener == listener)
+      hang_up(host);
 }
 
 void Network::clog(std::size_t number, bool upwards, bool downwards) {
@@ -83,7 +86,7 @@ void Network::send_down(std::uint64_t peer, Frame frame) {
   const auto at = by_peer_.find(peer);
   if (at == by_peer_.end()) {
     timeline_.at(timeline_.now() + random_.between(100us, 5ms),
-                 [this, peer] { listener_->on_gone(peer); });
+                 [this, peer] { listeners_[listener_of_[peer - 1]]->on_gone(peer); });
     return;
   }
   Host& host = hosts_[at->second];
@@ -120,7 +123,7 @@ void Network::arrive(std::size_t number, Way way, std::uint64_t peer, const Fram
   if (host.peer != peer)
     return;
   if (way == up)
-    listener_->on_frame(peer, frame);
+    listeners_[host.listener]->on_frame(peer, frame);
   else
     host.dialer->on_frame(frame);
 }

@@ -1,4 +1,4 @@
-// The virtual network between one master and everybody who connects to it: connections that come
+// The virtual network between masters and everybody who connects to them: connections that come
 // and go, frames that are late, lost, repeated or overtaken, directions that are clogged. Owned by
 // the simulation. Knows only bytes; frames of a connection that is gone reach nobody.
 #pragma once
@@ -25,7 +25,7 @@ public:
   virtual void on_disconnected() = 0;
   virtual void on_frame(const Frame& frame) = 0;
 };
-/// The master.
+/// A master.
 class Listener {
 public:
   virtual ~Listener() = default;
@@ -44,9 +44,11 @@ class Network {
 public:
   Network(Timeline& timeline, std::uint64_t seed, Noise first)
       : noise(first), timeline_(timeline), random_(seed) {}
-  void listen(Listener& listener) { listener_ = &listener; }
-  /// Returns the host's number. It is connected as soon as possible, and again whenever it is not.
-  std::size_t add(Dialer& dialer);
+  /// Listeners have numbers, from 0 on.
+  void listen(Listener& listener) { listeners_.push_back(&listener); }
+  /// Returns the host's number. It is connected to the listener as soon as possible, and again
+  /// whenever it is not.
+  std::size_t add(Dialer& dialer, std::size_t listener = 0);
 
   /// False: there is no connection; nothing was taken.
   bool send_up(std::size_t host, Frame frame);
@@ -54,7 +56,7 @@ public:
 
   /// The host's connection breaks. The master hears of it now, or when it next sends there.
   void hang_up(std::size_t host);
-  void hang_up_all();
+  void hang_up_all(std::size_t listener);
   /// Frames of a direction wait. After 3 s both ends give the connection up, as ZeroMQ's heartbeats
   /// do. Counted: each clog needs its unclog.
   void clog(std::size_t host, bool up, bool down);
@@ -75,6 +77,7 @@ private:
   };
   struct Host {
     Dialer* dialer = nullptr;
+    std::size_t listener = 0;
     std::uint64_t peer = 0; // 0: not connected
     std::array<Direction, 2> ways;
     std::deque<Frame> old;
@@ -86,10 +89,10 @@ private:
 
   Timeline& timeline_;
   Random random_;
-  Listener* listener_ = nullptr;
+  std::vector<Listener*> listeners_;
   std::vector<Host> hosts_;
   std::map<std::uint64_t, std::size_t> by_peer_;
-  std::uint64_t newest_peer_ = 0;
+  std::vector<std::size_t> listener_of_; // each peer there ever was, from 1 on
 };
 
 } // namespace reeve::sim

@@ -1,11 +1,12 @@
-// What really happened, seen by nobody in the simulation: the synced entries of the disk replayed
+// What really happened, seen by nobody in the simulation: the durable entries replayed
 // one by one, and every process that runs anywhere. Checks the promises of DESIGN section 3 at each
 // event. Owned by the simulation; told by the master, the agents and the users, decides nothing.
 #pragma once
 
 #include "agents/worker/agent_types.hpp"
 #include "src/core/cluster.hpp"
-#include "tests/sim/disk.hpp"
+#include "tests/sim/log.hpp"
+#include "tests/sim/random.hpp"
 #include "tests/sim/timeline.hpp"
 
 #include <map>
@@ -18,7 +19,7 @@ using worker::AttemptId;
 
 class Truth {
 public:
-  Truth(Timeline& timeline, const Disk& disk) : timeline_(timeline), disk_(disk) {}
+  Truth(Timeline& timeline, const Log& log) : timeline_(timeline), log_(log) {}
 
   /// A promise is broken. The first one counts.
   void broken(std::string what);
@@ -33,6 +34,11 @@ public:
   void published(const core::Committed& batch, const core::Cluster& now);
   /// A master recovered this state from the disk.
   void recovered(const core::Cluster& cluster);
+  /// A standby has followed up to here.
+  void followed(const core::Cluster& cluster) {
+    if (++hashed_ % 8 == 0)
+      check_hash(cluster, "a standby's state");
+  }
   /// Everything again, from nothing and from the newest snapshot.
   void check_all();
 
@@ -75,7 +81,7 @@ private:
     Resources resources;
   };
   Timeline& timeline_;
-  const Disk& disk_;
+  const Log& log_;
   std::optional<Broken> fault_;
   core::Cluster cluster_;
   std::vector<std::uint64_t> prints_; // of entry seq - 1

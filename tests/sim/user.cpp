@@ -4,6 +4,7 @@
 namespace reeve::sim {
 namespace {
 constexpr Duration tick_every = 500ms;
+constexpr Duration endpoint_patience = 1s;
 constexpr Duration patience = 60s; // with calls that may be given up
 
 template<class M> std::optional<M> answer_of(const Result<client::Reply>& reply) {
@@ -14,9 +15,15 @@ template<class M> std::optional<M> answer_of(const Result<client::Reply>& reply)
 }
 } // namespace
 
-User::User(Timeline& timeline, Network& network, Truth& truth, std::uint64_t seed)
-    : Process(timeline), network_(network), truth_(truth), host_(network.add(*this)),
-      random_(seed) {}
+User::User(Timeline& timeline, Network& network, Truth& truth, std::uint64_t seed,
+           std::size_t masters)
+    : Process(timeline), network_(network), truth_(truth), random_(seed) {
+  for (std::size_t k = 0; k < masters; ++k) {
+    links_.emplace_back(*this, k);
+    links_.back().host = network.add(links_.back(), k);
+  }
+  number_ = links_.front().host;
+}
 
 void User::start() {
   if (alive())
@@ -38,11 +45,12 @@ void User::crash() {
   died();
   calls_ = {};
   connected_ = false;
-  network_.hang_up(host_);
+  network_.hang_up(host());
 }
 
 void User::tick() {
   calls_.tick(instant(), Error{Code::io, "master", "none reached"});
+  move_on();
   pump();
   after(tick_every, [this] { tick(); });
 }
@@ -52,16 +60,34 @@ void User::pump() {
     const auto next = calls_.next_message(true);
     if (next.calls == 0)
       return;
-    network_.send_up(host_, {next.header, next.body});
+    network_.send_up(host(), {next.header, next.body});
     calls_.sent(next.calls, instant());
   }
+}
+
+/// As src/client/connection.cpp.
+void User::move_on() {
+  if (connected_)
+    stood_ = timeline_.now();
+  const bool absent = !connected_ && timeline_.now() - stood_ > endpoint_patience;
+  if (links_.size() == 1 || (!absent && !calls_.sent_elsewhere() && calls_.unanswered() < 2))
+    return;
+  const std::size_t before = link_;
+  link_ = (link_ + 1) % links_.size();
+  connected_ = false;
+  stood_ = timeline_.now();
+  network_.hang_up(links_[before].host);
+  calls_.forget_unanswered();
+  calls_.disconnected();
 }
 
 void User::on_connected() {
   connected_ = true;
   pump();
 }
-void User::on_disconnected() {
+void User::on_disconnected(std::size_t link) {
+  if (link != link_)
+    return;
   connected_ = false;
   if (!alive())
     return;
@@ -73,6 +99,7 @@ void User::on_disconnected() {
 void User::on_frame(const Frame& frame) {
   at(timeline_.now(), [this, frame] {
     calls_.reply(frame.header, frame.body, instant());
+    move_on();
     pump();
   });
 }
@@ -96,7 +123,7 @@ void User::call(MessageType type, std::string body, OnAnswer on_answer, bool rep
 // ---- jobs
 
 void User::submit(std::vector<JobSpec> jobs) {
-  const std::string key = "u" + std::to_string(host_) + "-" + std::to_string(++keys_);
+  const std::string key = "u" + std::to_string(number_) + "-" + std::to_string(++keys_);
   Submit request;
   request.key = {key};
   request.jobs = std::move(jobs);
@@ -194,7 +221,7 @@ void User::submit_nonsense(Random& random) {
         truth_.broken("a submission that makes no sense: " + reply.error().message());
     },
     false);
-  network_.send_up(host_, {encode(Header{7, MessageType::submit, 0, {}}), "x"});
+  network_.send_up(host(), {encode(Header{7, MessageType::submit, 0, {}}), "x"});
 }
 
 void User::act(JobAction action, std::vector<JobId> jobs) {
@@ -217,7 +244,7 @@ void User::take_lease(const std::string& node, Resources resources, Duration dur
   request.owner = duration == Duration(0) ? "for ever" : "for a time";
   request.resources = std::move(resources);
   request.duration = duration;
-  request.key = {"lease " + std::to_string(host_) + "-" + std::to_string(++keys_)};
+  request.key = {"lease " + std::to_string(number_) + "-" + std::to_string(++keys_)};
   ask(request, [this](const Result<client::Reply>& reply) {
     if (const auto granted = answer_of<Granted>(reply))
       truth_.granted(granted->lease.lease);
@@ -268,8 +295,10 @@ bool User::content() const {
 }
 
 std::string User::state() const {
-  return "user " + std::to_string(host_) + ": " + std::to_string(calls_.size()) +
-         " calls unanswered, waits for " + std::to_string(waits_.size()) + " jobs";
+  return "user " + std::to_string(number_) + (alive() ? " at m" : " is dead; was at m") +
+         std::to_string(link_ + 1) + (connected_ ? "" : " (not connected)") + ": " +
+         std::to_string(calls_.size()) + " calls unanswered, waits for " +
+         std::to_string(waits_.size()) + " jobs";
 }
 
 } // namespace reeve::sim

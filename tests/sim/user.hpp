@@ -6,14 +6,18 @@
 #include "tests/sim/network.hpp"
 #include "tests/sim/truth.hpp"
 
+#include <deque>
+
 namespace reeve::sim {
 
-class User final : public Process, public Dialer {
+class User final : public Process {
 public:
-  User(Timeline& timeline, Network& network, Truth& truth, std::uint64_t seed);
+  User(Timeline& timeline, Network& network, Truth& truth, std::uint64_t seed,
+       std::size_t masters = 1);
   void start();
   void crash();
-  [[nodiscard]] std::size_t host() const { return host_; }
+  /// Its end of the connection to the master that it talks to now.
+  [[nodiscard]] std::size_t host() const { return links_[link_].host; }
 
   /// Until it is acknowledged, whatever happens.
   void submit(std::vector<JobSpec> jobs);
@@ -32,12 +36,20 @@ public:
   [[nodiscard]] bool content() const;
   [[nodiscard]] std::string state() const;
 
-  [[nodiscard]] bool can_connect() const override { return runs(); }
-  void on_connected() override;
-  void on_disconnected() override;
-  void on_frame(const Frame& frame) override;
-
 private:
+  struct Link final : Dialer { // to a master; one at a time is wanted
+    Link(User& whose, std::size_t which) : user(whose), number(which) {}
+    [[nodiscard]] bool can_connect() const override { return user.runs() && user.link_ == number; }
+    void on_connected() override { user.on_connected(); }
+    void on_disconnected() override { user.on_disconnected(number); }
+    void on_frame(const Frame& frame) override { user.on_frame(frame); }
+    User& user;
+    std::size_t number, host = 0;
+  };
+  void on_connected();
+  void on_disconnected(std::size_t link);
+  void on_frame(const Frame& frame);
+  void move_on();
   struct Note {
     Submit request;
     bool acknowledged = false, asked = false;
@@ -57,7 +69,10 @@ private:
 
   Network& network_;
   Truth& truth_;
-  std::size_t host_;
+  std::deque<Link> links_;
+  std::size_t link_ = 0; // the one in use
+  std::size_t number_ = 0;
+  TimePoint stood_; // when its connection last stood, or was begun
   Random random_;
   client::Calls calls_;
   std::map<std::string, Note> notes_; // by key

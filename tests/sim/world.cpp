@@ -17,11 +17,13 @@ public:
   Outcome run();
 
 private:
+  enum class In { both, alone, shared };
   struct Happening {
     const char* name;
     unsigned weight;
     bool fault; // else something that users do
     void (World::*happen)(Random&);
+    In in = In::both;
   };
   static const std::vector<Happening>& table();
 
@@ -65,6 +67,19 @@ private:
   void lie(Random&);
   void old_leader(Random&);
   void crash_user(Random&);
+  void step_down(Random&);
+  void sleep_until_takeover(Random&);
+  void sleep_on(Master& which, TimePoint limit);
+  void cut_from_etcd(Random&);
+  void cut_from_standbys(Random&);
+  void crash_member(Random&);
+  void no_majority(Random&);
+  void fill_etcd(Random&);
+  void slow_etcd(Random&);
+  void make_masters(const MasterOptions& options);
+  void for_a_time(Duration length, Work end);
+  Heard heard(std::size_t asker, const std::string& endpoint);
+  Master& master(Random& random);
 
   Agent& agent(Random& random) { return *random.pick(agents_); }
   User& user(Random& random) { return *random.pick(users_); }
@@ -83,9 +98,11 @@ private:
   Random random_;
   Timeline timeline_;
   Disk disk_;
-  Truth truth_{timeline_, disk_};
+  std::unique_ptr<Etcd> etcd_; // null: one master over its disk
+  Truth truth_;
   std::unique_ptr<Network> network_;
-  std::unique_ptr<Master> master_;
+  std::vector<std::unique_ptr<Master>> masters_;
+  std::set<std::size_t> unheard_; // masters that standbys do not reach
   std::vector<std::unique_ptr<Agent>> agents_;
   std::vector<std::unique_ptr<User>> users_;
   std::vector<std::pair<unsigned, std::string>> planned_;
@@ -126,18 +143,30 @@ const std::vector<World::Happening>& World::table() {
     {"swizzle", 2, true, &World::swizzle},
     {"mass silence", 1, true, &World::mass_silence},
     {"set clock", 2, true, &World::set_clock},
-    {"fill disk", 2, true, &World::fill_disk},
-    {"break disk", 3, true, &World::break_disk},
-    {"slow disk", 1, true, &World::slow_disk},
+    {"fill disk", 2, true, &World::fill_disk, In::alone},
+    {"break disk", 3, true, &World::break_disk, In::alone},
+    {"slow disk", 1, true, &World::slow_disk, In::alone},
     {"lie", 2, true, &World::lie},
-    {"old leader", 2, true, &World::old_leader},
+    {"old leader", 2, true, &World::old_leader, In::alone},
     {"crash user", 2, true, &World::crash_user},
+    {"step down", 2, true, &World::step_down, In::shared},
+    {"cut from etcd", 5, true, &World::cut_from_etcd, In::shared},
+    {"cut from standbys", 2, true, &World::cut_from_standbys, In::shared},
+    {"crash member", 3, true, &World::crash_member, In::shared},
+    {"no majority", 2, true, &World::no_majority, In::shared},
+    {"fill etcd", 1, true, &World::fill_etcd, In::shared},
+    {"slow etcd", 3, true, &World::slow_etcd, In::shared},
+    {"sleep until takeover", 0, true, &World::sleep_until_takeover, In::shared}, // by plan
   };
   return all;
 }
 
 World::World(const RunOptions& options)
     : options_(options), random_(seed_of(options.seed, "world")),
+      etcd_(options.shared
+              ? std::make_unique<Etcd>(timeline_, seed_of(options.seed, "etcd"), EtcdNoise{})
+              : nullptr),
+      truth_(timeline_, etcd_ ? static_cast<const Log&>(*etcd_) : disk_),
       looking_(seed_of(options.seed, "look")) {
   Noise noise;
   const bool loud = random_.percent(60);
@@ -171,8 +200,7 @@ World::World(const RunOptions& options)
     {"retention.nodes", random_.percent(30) ? "1m" : "1d"},
     {"sweep.every", "10s"},
   };
-  master_ = std::make_unique<Master>(timeline_, *network_, disk_, truth_, std::move(master));
-  network_->listen(*master_);
+  make_masters(master);
   const auto machines = static_cast<std::uint64_t>(random_.between(2, 6));
   for (std::uint64_t i = 0; i < machines; ++i) {
     Machine machine;
@@ -182,14 +210,63 @@ World::World(const RunOptions& options)
     machine.labels = {{"rack", i % 2 == 0 ? "r0" : "r1"}};
     machine.clock = some_clock();
     machine.seed = seed_of(options.seed, "machine", i);
-    agents_.push_back(std::make_unique<Agent>(timeline_, *network_, truth_, std::move(machine)));
+    agents_.push_back(
+      std::make_unique<Agent>(timeline_, *network_, truth_, std::move(machine), masters_.size()));
   }
   for (std::uint64_t i = 0; i < 2; ++i)
-    users_.push_back(
-      std::make_unique<User>(timeline_, *network_, truth_, seed_of(options.seed, "user", i)));
+    users_.push_back(std::make_unique<User>(timeline_, *network_, truth_,
+                                            seed_of(options.seed, "user", i), masters_.size()));
   if (random_.percent(15)) // its rack has no work of its own
     buried_ = "n1";
   plan();
+}
+
+void World::make_masters(const MasterOptions& options) {
+  if (!etcd_) {
+    masters_.push_back(std::make_unique<Master>(timeline_, *network_, disk_, truth_, options));
+    network_->listen(*masters_.back());
+    return;
+  }
+  Random random(seed_of(options_.seed, "masters"));
+  if (random.percent(70))
+    etcd_->noise = {random.below(20),          random.below(20),          random.below(20), 200us,
+                    random.between(1ms, 30ms), random.between(5ms, 500ms)};
+  const auto count = static_cast<std::size_t>(random.between(2, 4));
+  for (std::size_t k = 0; k < count; ++k) {
+    MasterOptions one = options;
+    one.number = k;
+    one.seed = seed_of(options.seed, "one of several", k);
+    one.clock.drift_ppm = k == 0 ? one.clock.drift_ppm : random.between(-10'000, 10'000);
+    masters_.push_back(std::make_unique<Master>(
+      timeline_, *network_, *etcd_, truth_, std::move(one),
+      [this](std::size_t asker, const std::string& endpoint) { return heard(asker, endpoint); }));
+    network_->listen(*masters_.back());
+  }
+}
+
+/// What a standby's hello to an address brings: whoever lives there leads, or says that it does
+/// not.
+Heard World::heard(std::size_t asker, const std::string& endpoint) {
+  for (const auto& each : masters_) {
+    if (each->endpoint() != endpoint)
+      continue;
+    const auto number = static_cast<std::size_t>(&each - masters_.data());
+    if (unheard_.contains(number) || unheard_.contains(asker) || each->stopped())
+      return Heard::nothing;
+    return !each->alive() ? Heard::refusal : each->leads() ? Heard::answer : Heard::nothing;
+  }
+  return Heard::nothing;
+}
+
+/// The one that leads, as a rule.
+Master& World::master(Random& random) {
+  if (masters_.size() == 1)
+    return *masters_.front();
+  if (random.percent(75))
+    for (const auto& each : masters_)
+      if (each->runs() && each->leads())
+        return *each;
+  return *random.pick(masters_);
 }
 
 void World::plan() {
@@ -199,16 +276,23 @@ void World::plan() {
     put(false, 0s, chaos_ * 3 / 4);
   for (std::int64_t n = random_.between(0, 14); n > 0; --n)
     put(true, 2s, chaos_);
+  Random more(seed_of(options_.seed, "more"));
+  for (std::uint64_t n = etcd_ ? more.below(4) : 0; n > 0; --n)
+    put(table().back(), more.between(2s, chaos_));
 }
 
 void World::put(bool fault, Duration from, Duration to) {
   std::uint64_t sum = 0;
+  const auto wanted = [&](const Happening& what) {
+    return what.fault == fault &&
+           (what.in == In::both || (what.in == In::shared) == (etcd_ != nullptr));
+  };
   for (const Happening& what : table())
-    sum += what.fault == fault ? what.weight : 0;
+    sum += wanted(what) ? what.weight : 0;
   std::uint64_t chosen = random_.below(sum);
   const Duration when = random_.between(from, to);
   for (const Happening& what : table()) {
-    if (what.fault != fault)
+    if (!wanted(what))
       continue;
     if (chosen < what.weight)
       return put(what, when);
@@ -376,18 +460,20 @@ void World::look(Random& random) {
 // ---- what goes wrong
 
 void World::crash_master(Random& random) {
-  master_->crash();
+  Master& which = master(random);
+  which.crash();
   timeline_.at(timeline_.now() + random.between(10ms, random.percent(20) ? 40s : 3s),
-               [this] { master_->start(); });
+               [&which] { which.start(); });
 }
 void World::stop_master(Random& random) {
-  if (!master_->runs())
+  Master& which = master(random);
+  if (!which.runs())
     return;
   const Duration length = random.between(100ms, random.percent(75) ? 5s : 60s);
-  master_->stop_until(timeline_.now() + length);
-  timeline_.at(timeline_.now() + 3s, [this] { // what ZeroMQ's heartbeats make of it
-    if (master_->stopped())
-      network_->hang_up_all();
+  which.stop_until(timeline_.now() + length);
+  timeline_.at(timeline_.now() + 3s, [this, &which] { // what ZeroMQ's heartbeats make of it
+    if (which.stopped())
+      network_->hang_up_all(which.number());
   });
 }
 void World::crash_agent(Random& random) {
@@ -413,7 +499,7 @@ void World::stop_agent(Random& random) {
   which.stop_until(timeline_.now() + random.between(100ms, random.percent(75) ? 5s : 60s));
   timeline_.at(timeline_.now() + 3s, [this, &which] {
     if (which.stopped())
-      network_->hang_up(which.host());
+      which.hang_up();
   });
 }
 void World::leave(Random& random) {
@@ -438,7 +524,8 @@ void World::clog_for(std::size_t host, Duration from, Duration length, bool up, 
   });
 }
 void World::clog(Random& random) {
-  const std::size_t host = random.percent(75) ? agent(random).host() : user(random).host();
+  const std::size_t link = masters_.size() == 1 ? 0 : random.below(masters_.size());
+  const std::size_t host = random.percent(75) ? agent(random).host(link) : user(random).host();
   const std::uint64_t how = random.below(4); // up, down, or both
   clog_for(host, 0s, random.between(100ms, random.percent(50) ? 4s : 50s), how != 0, how != 1);
 }
@@ -448,7 +535,8 @@ void World::swizzle(Random& random) {
   std::vector<std::size_t> hosts;
   for (const auto& each : agents_)
     if (random.percent(70))
-      hosts.push_back(each->host());
+      for (std::size_t k = 0; k < masters_.size(); ++k)
+        hosts.push_back(each->host(k));
   random.shuffle(hosts);
   const Duration all = 200ms * static_cast<std::int64_t>(hosts.size()) + 1s;
   Duration from{0};
@@ -467,7 +555,8 @@ void World::mass_silence(Random& random) {
     if (i == spared)
       continue;
     if (!power) {
-      clog_for(which.host(), 0s, length, true, true);
+      for (std::size_t k = 0; k < masters_.size(); ++k)
+        clog_for(which.host(k), 0s, length, true, true);
       continue;
     }
     which.crash_machine();
@@ -477,7 +566,7 @@ void World::mass_silence(Random& random) {
 void World::set_clock(Random& random) {
   const Duration jump = random.between(-90s, 90s);
   if (random.percent(50))
-    master_->clock().jump += jump;
+    master(random).clock().jump += jump;
   else
     agent(random).clock().jump += jump;
 }
@@ -489,9 +578,9 @@ void World::break_disk(Random& random) {
   disk_.failing_syncs += static_cast<int>(random.between(1, 3));
 }
 void World::slow_disk(Random& random) {
-  master_->set_sync_most(random.between(50ms, 1s));
+  masters_.front()->set_sync_most(random.between(50ms, 1s));
   timeline_.at(timeline_.now() + random.between(1s, 10s),
-               [this] { master_->set_sync_most(Duration(5ms)); });
+               [this] { masters_.front()->set_sync_most(Duration(5ms)); });
 }
 void World::lie(Random& random) {
   Agent& which = agent(random);
@@ -500,10 +589,10 @@ void World::lie(Random& random) {
 }
 void World::old_leader(Random& random) {
   Agent& which = agent(random);
-  master_->crash();
-  timeline_.at(timeline_.now() + 200ms, [this] { master_->start(); });
+  masters_.front()->crash();
+  timeline_.at(timeline_.now() + 200ms, [this] { masters_.front()->start(); });
   timeline_.at(timeline_.now() + random.between(1s, 3s),
-               [this, &which] { network_->repeat_old(which.host()); });
+               [this, &which] { network_->repeat_old(which.host(0)); });
 }
 void World::crash_user(Random& random) {
   User& which = user(random);
@@ -511,10 +600,76 @@ void World::crash_user(Random& random) {
   timeline_.at(timeline_.now() + random.between(10ms, 5s), [&which] { which.start(); });
 }
 
+// ---- several masters and their etcd
+
+void World::for_a_time(Duration length, Work end) {
+  timeline_.at(timeline_.now() + length, [this, end = std::move(end)] {
+    if (!healed_) // that has ended everything
+      end();
+  });
+}
+void World::step_down(Random& random) {
+  master(random).step_down();
+}
+/// The leader is stopped, and goes on with all that it meant to do just when another is about to
+/// reign.
+void World::sleep_until_takeover(Random& random) {
+  for (const auto& each : masters_)
+    if (each->runs() && each->leads())
+      sleep_on(*each, timeline_.now() + 5s);
+  submit(random);
+}
+void World::sleep_on(Master& which, TimePoint limit) {
+  const bool begins = std::any_of(masters_.begin(), masters_.end(),
+                                  [](const auto& each) { return each->takes_over(); });
+  if (begins || healed_ || !which.alive() || timeline_.now() >= limit)
+    return;
+  which.stop_until(timeline_.now() + 1'001us);
+  timeline_.at(timeline_.now() + 1ms, [this, &which, limit] { sleep_on(which, limit); });
+}
+void World::cut_from_etcd(Random& random) {
+  const std::size_t number = master(random).number();
+  const std::uint64_t how = random.below(4); // there, back, or both
+  etcd_->cut(number) = {how != 0, how != 1};
+  for_a_time(random.between(100ms, random.percent(50) ? 4s : 20s),
+             [this, number] { etcd_->cut(number) = {}; });
+}
+void World::cut_from_standbys(Random& random) {
+  const std::size_t number = master(random).number();
+  unheard_.insert(number);
+  for_a_time(random.between(1s, 20s), [this, number] { unheard_.erase(number); });
+}
+void World::crash_member(Random& random) {
+  const std::size_t member = random.below(Etcd::members);
+  etcd_->set_up(member, false);
+  for_a_time(random.between(100ms, 20s), [this, member] { etcd_->set_up(member, true); });
+}
+void World::no_majority(Random& random) {
+  for (const std::size_t member : {1, 2})
+    etcd_->set_up(member, false);
+  for_a_time(random.between(100ms, 15s), [this] {
+    for (const std::size_t member : {1, 2})
+      etcd_->set_up(member, true);
+  });
+}
+void World::fill_etcd(Random& random) {
+  etcd_->full = true;
+  for_a_time(random.between(100ms, 15s), [this] { etcd_->full = false; });
+}
+void World::slow_etcd(Random& random) {
+  const EtcdNoise before = etcd_->noise;
+  etcd_->noise.delay_most = random.between(50ms, 1'500ms);
+  etcd_->noise.lag_most = random.between(100ms, 3s);
+  etcd_->noise.late = 50;
+  etcd_->noise.answer_lost = 50;
+  for_a_time(random.between(1s, 10s), [this, before] { etcd_->noise = before; });
+}
+
 // ---- the run
 
 void World::look_at_all() {
-  master_->check_reason(looking_);
+  for (const auto& each : masters_)
+    each->check_reason(looking_);
   timeline_.at(timeline_.now() + looked_at_every, [this] { look_at_all(); });
 }
 
@@ -527,9 +682,20 @@ void World::heal() {
     network_->unclog(clogged.host, clogged.up, clogged.down);
   disk_.full = false;
   disk_.failing_syncs = 0;
-  master_->set_sync_most(Duration(3ms));
-  master_->stop_until({});
-  master_->start();
+  if (etcd_) {
+    etcd_->noise = EtcdNoise{};
+    etcd_->full = false;
+    unheard_.clear();
+    for (std::size_t k = 0; k < masters_.size(); ++k)
+      etcd_->cut(k) = {};
+    for (std::size_t k = 0; k < Etcd::members; ++k)
+      etcd_->set_up(k, true);
+  }
+  for (const auto& each : masters_) {
+    each->set_sync_most(Duration(3ms));
+    each->stop_until({});
+    each->start();
+  }
   for (auto& each : agents_) {
     each->stop_until({});
     if (!each->honest()) { // found out, and set up anew
@@ -588,7 +754,9 @@ bool World::at_rest() const {
   for (JobId id = cluster.oldest_job(); id <= cluster.newest_job(); id = id.next())
     if (const core::Job* job = cluster.find_job(id); job && !job->ended)
       return false;
-  return cluster.leases().empty() && truth_.running() == 0 && master_->idle() &&
+  return cluster.leases().empty() && truth_.running() == 0 &&
+         std::any_of(masters_.begin(), masters_.end(),
+                     [](const auto& m) { return m->runs() && m->idle(); }) &&
          std::all_of(cluster.nodes().begin(), cluster.nodes().end(),
                      [](const auto& node) { return is_zero(node.second.booked); }) &&
          std::all_of(users_.begin(), users_.end(), [](const auto& u) { return u->content(); }) &&
@@ -605,11 +773,14 @@ std::string World::what_is_left() const {
     text += " " + each->state() + ";";
   for (const auto& each : users_)
     text += " " + each->state() + ";";
+  for (const auto& each : masters_)
+    text += " " + each->state() + ";";
   return text;
 }
 
 Outcome World::run() {
-  master_->start();
+  for (const auto& each : masters_)
+    each->start();
   for (auto& each : agents_)
     each->start();
   for (auto& each : users_)

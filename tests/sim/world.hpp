@@ -13,6 +13,7 @@ struct RunOptions {
   std::uint64_t seed = 0;
   std::set<unsigned> without; // happenings, by number, and kinds of noise that are left out
   bool trace = false;
+  bool shared = false; // several masters over an etcd; else one over its disk
 };
 
 struct Outcome {

@@ -138,6 +138,34 @@ TEST_F(etcd_journal, of_two_that_take_over_at_once_one_reigns) {
   EXPECT_EQ(b->epoch(), Epoch(2));
 }
 
+TEST_F(etcd_journal, who_hears_too_late_that_he_reigns_builds_on_nothing_of_who_came_after_him) {
+  auto next = open();
+  const auto kv = std::make_shared<Overtaken>(etcd_, [&] {
+    EXPECT_TRUE(next->look(Seq(1), Duration(0)));
+    EXPECT_TRUE(next->acquire(Epoch(2), "m2"));
+    EXPECT_TRUE(append(*next, make_batch(Seq(1), 3)));
+  });
+  EtcdOptions options;
+  options.members = {"fake"};
+  auto slow = std::move(*EtcdJournal::open(kv, options));
+  const auto taken = slow->acquire(Epoch(1), "m1");
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::stale_epoch) << taken.error().message();
+  EXPECT_FALSE(append(*slow, make_batch(Seq(1), 1)));
+  EXPECT_EQ(read_all(*next).size(), 3u);
+}
+
+TEST_F(etcd_journal, who_was_deposed_appends_nothing_even_when_he_has_seen_who_reigns_now) {
+  auto slow = leader(Epoch(1));
+  auto next = leader(Epoch(2));
+  ASSERT_TRUE(append(*next, make_batch(Seq(1), 2)));
+  EXPECT_TRUE(slow->look(Seq(1), Duration(0))); // as a takeover does, for what it has not read yet
+  const auto done = append(*slow, make_batch(Seq(1), 1));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::stale_epoch) << done.error().message();
+  EXPECT_TRUE(append(*next, make_batch(Seq(3), 1)));
+}
+
 TEST_F(etcd_journal, a_takeover_whose_answer_is_lost_reigns_all_the_same) {
   auto journal = open();
   etcd_->set_fate([n = std::make_shared<int>(0)](const Txn&) {

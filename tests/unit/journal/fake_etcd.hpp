@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -109,15 +110,20 @@ private:
       keys_.erase(keys_.lower_bound(gone->key), last_of(gone->key, gone->end));
     } else {
       const auto& get = std::get<Get>(op);
+      const auto begin = keys_.lower_bound(get.key);
       const auto end = last_of(get.key, get.end);
-      for (auto at = keys_.lower_bound(get.key); at != end; ++at)
-        found.push_back({at->first, get.keys_only ? "" : at->second.value, at->second.modified});
+      const auto take = [&](const auto& stored) { // false: that is more than is wanted
+        if (get.limit > 0 && found.size() == static_cast<std::size_t>(get.limit))
+          return !(more = true);
+        found.push_back(
+          {stored.first, get.keys_only ? "" : stored.second.value, stored.second.modified});
+        return true;
+      };
       if (get.newest)
-        std::reverse(found.begin(), found.end());
-      if (get.limit > 0 && found.size() > static_cast<std::size_t>(get.limit)) {
-        more = true;
-        found.resize(static_cast<std::size_t>(get.limit));
-      }
+        std::any_of(std::make_reverse_iterator(end), std::make_reverse_iterator(begin),
+                    [&](const auto& stored) { return !take(stored); });
+      else
+        std::any_of(begin, end, [&](const auto& stored) { return !take(stored); });
     }
     return found;
   }
@@ -130,6 +136,28 @@ private:
   std::map<std::string, Stored> keys_;
   std::vector<Txn> late_;
   std::int64_t revision_ = 1;
+};
+
+/// The same etcd for somebody who is slow: before he reads rows for the first time, `happens` does.
+class Overtaken final : public Kv {
+public:
+  Overtaken(std::shared_ptr<FakeEtcd> etcd, std::function<void()> happens)
+      : etcd_(std::move(etcd)), happens_(std::move(happens)) {}
+  Result<Answer> txn(const Txn& txn, Duration patience) override {
+    const bool reads_rows = std::any_of(txn.then.begin(), txn.then.end(), [](const Op& op) {
+      const auto* get = std::get_if<Get>(&op);
+      return get != nullptr && get->key.find("/j/") != std::string::npos;
+    });
+    if (reads_rows && happens_)
+      std::exchange(happens_, {})();
+    return etcd_->txn(txn, patience);
+  }
+  Result<void> compact(std::int64_t revision) override { return etcd_->compact(revision); }
+  Result<Space> space() override { return etcd_->space(); }
+
+private:
+  std::shared_ptr<FakeEtcd> etcd_;
+  std::function<void()> happens_;
 };
 
 } // namespace reeve::journal_tests

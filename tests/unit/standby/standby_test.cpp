@@ -162,6 +162,25 @@ TEST_F(a_standby, answers_what_it_cannot_read_with_an_error) {
     EXPECT_EQ(decode<Header>(message.header)->type, MessageType::failed);
 }
 
+TEST_F(a_standby, answers_everything_in_a_bundle_alone) {
+  const DeskView view{cluster_, "m1", "tcp://m1:7117", "etcd: healthy", 3, Seq(0), {}};
+  const auto message = [](std::uint64_t correlation, const auto& body) {
+    return Bundled{{encode(Header{protocol_version, body.type, correlation, {}})}, {encode(body)}};
+  };
+  Bundle inner, bundle;
+  inner.messages = {message(9, Submit{})};
+  bundle.messages = {message(1, Submit{}), message(2, GetMaster{}), message(3, inner)};
+  std::vector<net::Message> out;
+  desk_.answer({1, encode(Header{protocol_version, Bundle::type, 0, {}}), encode(bundle)}, view,
+               TimePoint(), out);
+  ASSERT_EQ(out.size(), 3u);
+  EXPECT_EQ(decode<Header>(out[0].header)->correlation, 1u);
+  EXPECT_EQ(decode<Failed>(out[0].body)->code, Code::not_leader);
+  EXPECT_EQ(decode<Header>(out[1].header)->correlation, 2u);
+  EXPECT_EQ(decode<Header>(out[1].header)->type, MessageType::master_status);
+  EXPECT_EQ(decode<Failed>(out[2].body)->code, Code::bad_message) << "a bundle in a bundle";
+}
+
 // ---- following
 
 TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
@@ -208,6 +227,34 @@ TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
   ASSERT_TRUE(standby.follower().finish());
   EXPECT_EQ(standby.follower().cluster().last_seq(), Seq(102));
   EXPECT_EQ(standby.follower().cluster().state_hash(), truth.state_hash());
+}
+
+TEST(follower, begins_again_when_what_it_reads_is_truncated_meanwhile) {
+  const auto etcd = std::make_shared<journal_tests::FakeEtcd>();
+  journal::EtcdOptions options;
+  options.members = {"fake"};
+  auto leader = std::move(*journal::EtcdJournal::open(etcd, options));
+  ASSERT_TRUE(leader->acquire(Epoch(1), "m1"));
+  core::Cluster truth;
+  core::Changes changes;
+  const auto append = [&](const core::Command& command) {
+    auto outcome = truth.execute(command, TimePoint(), changes);
+    const journal::Batch batch{truth.last_seq(), {encode(*outcome.entry)}};
+    ASSERT_TRUE(leader->append({&batch, 1}));
+  };
+  append(core::BeginEpoch{Epoch(1), "m1"});
+  // It has found that there is no snapshot, and is about to read the entries.
+  const auto slow = std::make_shared<journal_tests::Overtaken>(etcd, [&] {
+    append(core::ChangeConfig{{{"name", "second"}}});
+    ASSERT_TRUE(leader->save_snapshot({truth.last_seq(), truth.snapshot()}));
+    ASSERT_TRUE(leader->truncate(truth.last_seq()));
+    append(core::ChangeConfig{{{"name", "third"}}});
+  });
+  auto own = std::move(*journal::EtcdJournal::open(slow, options));
+  const auto recovered = ledger::recover(*own);
+  ASSERT_TRUE(recovered) << recovered.error().message();
+  EXPECT_EQ(recovered->snapshot, Seq(2));
+  EXPECT_EQ(recovered->cluster.state_hash(), truth.state_hash());
 }
 
 TEST(follower, stops_before_what_a_newer_leader_says_and_names_it) {
