@@ -71,6 +71,7 @@ fuzz: ## Run each fuzz target for SECONDS_EACH=60 seconds
 soak: build ## SEEDS=10000 new seeds of the simulation (or SOAK_SECONDS=3600), then N=20 rounds of end-to-end tests
 	build/$(PRESET)/tests/sim/reeve_sim --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
 	build/$(PRESET)/tests/sim/reeve_sim --shared --first $(FIRST_SEED) --count $(SEEDS) --seconds $(SOAK_SECONDS)
+	REEVE_CLUSTERS=5000 build/$(PRESET)/tests/unit/sched/reeve_sched_tests --gtest_filter='random_clusters.*'
 	REEVE_KILLS=1000 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/failover_test.py Failover.test_nothing_is_lost_or_run_twice_while_leaders_are_killed_again_and_again
 	REEVE_KILLS=1000 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/crash_test.py
 	REEVE_LARGE_PAGES=6 REEVE_BIN=build/$(PRESET)/bin python3 -B tests/e2e/dashboard_test.py Page.test_ten_thousand_nodes_and_a_million_tasks_come_in_pages

@@ -134,6 +134,8 @@ struct RowBuilder::FactReader {
 };
 
 void RowBuilder::add(const core::Committed& batch) {
+  const std::size_t first_run = rows_.runs.size();
+  std::vector<const core::TasksInterrupted*> told_to_stop;
   Seq seq = batch.first;
   for (const Entry& entry : batch.entries) {
     std::visit(FactReader{*this, seq, entry.time}, entry.fact);
@@ -150,10 +152,31 @@ void RowBuilder::add(const core::Committed& batch) {
     } else if (const auto* interrupted = std::get_if<core::TasksInterrupted>(&change)) {
       if (without_result(interrupted->cause) && interrupted->node)
         add_interrupted(batch, *interrupted);
+      if (interrupted->cause == Cause::preempted || interrupted->cause == Cause::drained)
+        told_to_stop.push_back(interrupted);
     }
   }
+  if (!told_to_stop.empty())
+    say_what_for(first_run, told_to_stop);
   for (const TaskOutput& output : batch.outputs)
     rows_.outputs.push_back(&output);
+}
+
+/// An agent knows only that it was told to stop a task: to it that is "cancelled".
+void RowBuilder::say_what_for(std::size_t first_run,
+                              const std::vector<const core::TasksInterrupted*>& told_to_stop) {
+  for (std::size_t r = first_run; r < rows_.runs.size(); ++r) {
+    RunRow& row = rows_.runs[r];
+    if (row.result == nullptr || row.cause != Cause::cancelled)
+      continue;
+    for (const auto* change : told_to_stop)
+      if (change->job == row.job &&
+          std::any_of(change->runs.begin(), change->runs.end(), [&](const TaskRun& run) {
+            return run.attempt == row.run.attempt && row.run.first >= run.first &&
+                   row.run.first - run.first < run.count;
+          }))
+        row.cause = change->cause;
+  }
 }
 
 /// An agent may report such an end itself: then the result is the row.

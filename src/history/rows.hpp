@@ -86,6 +86,8 @@ public:
 private:
   struct FactReader;
   void add_run(RunRow row);
+  void say_what_for(std::size_t first_run,
+                    const std::vector<const core::TasksInterrupted*>& told_to_stop);
   void add_interrupted(const core::Committed& batch, const core::TasksInterrupted& change);
 
   Specs& specs_;

@@ -246,7 +246,7 @@ class Scheduling(Cluster):
         self.assertEqual([task["attempt"] for task in self.tasks(low)], [2], "no retries allowed, none was needed")
         tries = self.cli("history", "attempts", "--job", low, "-o", "json").json["rows"]
         ended = {row["attempt"]: row for row in tries}
-        self.assertEqual((ended[1]["signal"], ended[1]["text"]), (9, f"makes room for job {high} of priority 5"))
+        self.assertEqual((ended[1]["cause"], ended[1]["signal"], ended[1]["text"]), ("preempted", 9, f"makes room for job {high} of priority 5"))
         self.assertGreaterEqual(ended[1]["ended_us"] - ended[1]["started_us"], 500_000)
 
     def test_gangs_and_exclusive_jobs_get_their_nodes(self):

@@ -99,6 +99,24 @@ TEST_F(Histories, an_end_that_the_agent_reports_itself_is_one_attempt) {
   EXPECT_EQ(sql("SELECT task,cause,wall_us FROM attempts ORDER BY task"),
             (Texts{"0|drained|", "1|drained|2000000", "2|drained|"}));
 }
+TEST_F(Histories, a_task_that_was_moved_or_pushed_out_is_told_apart_from_one_that_was_cancelled) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId moved = world.submit("moved", 2), cancelled = world.submit("cancelled"),
+              pushed = world.submit("pushed");
+  for (const JobId job : {cancelled, pushed})
+    world.place(n1, job, {{0, 1, 1}});
+  world.place(n1, moved, {{0, 2, 1}});
+  world.execute(core::MoveOff{n1, moved, false, "new disk"});
+  world.execute(core::Cancel{cancelled, {}, "not wanted"});
+  world.execute(core::Preempt{n1, pushed, {{0, 1, 1}}, Cause::preempted, "makes room"});
+  for (const JobId job : {moved, cancelled, pushed})
+    world.finish(n1, job, {world.result(0, 1, Cause::cancelled)});
+  world.finish(n1, moved, {world.result(1, 1, Cause::none)});
+  record();
+  EXPECT_EQ(
+    sql("SELECT name,task,cause FROM attempts ORDER BY job,task"),
+    (Texts{"moved|0|drained", "moved|1|none", "cancelled|0|cancelled", "pushed|0|preempted"}));
+}
 TEST_F(Histories, each_attempt_is_a_row) {
   const NodeId n1 = world.add_node("n1");
   const JobId job = world.submit("flaky", 1, 2);
