@@ -126,16 +126,16 @@ class Reader:
     """`reeve events`, started again from its last line whenever it was killed."""
 
     def __init__(self, test, name):
-        self.test, self.file, self.process = test, pathlib.Path(test.path(name)), None
+        self.test, self.file, self.said, self.process = test, pathlib.Path(test.path(name)), pathlib.Path(test.path(f"{name}.err")), None
         self.file.touch()
 
     def start(self):
         seen = self.events()
         self.trim()
         since = str(seen[-1]["seq"]) if seen else "start"
-        with open(self.file, "ab") as out:
+        with open(self.file, "ab") as out, open(self.said, "wb") as errors:
             self.process = subprocess.Popen([BIN / "reeve", "-m", self.test.endpoint, "events", "--from", since, "-o", "jsonl"], stdout=out,
-                                            stderr=subprocess.DEVNULL)
+                                            stderr=errors)
 
     def trim(self):
         """Cuts off a line that the kill tore."""
@@ -228,6 +228,7 @@ class Events(Cluster):
             else:
                 self.master.kill(signal.SIGTERM)
             self.start_master()
+        await_true(lambda: (now := self.cli("stats", "-o", "json").json)["jobs_pending"] + now["jobs_running"] == 0, "the end of all jobs")
         number = self.submit("--name", "the-last", "--", "true")
         told = self.sequence(number)
         last = told[-1]
@@ -235,6 +236,9 @@ class Events(Cluster):
             reader.process.send_signal(signal.SIGCONT)
 
             def there(r=reader):
+                if r.process.poll() is not None:  # the master was killed before it was connected: it said so, and ended
+                    self.assertIn("reeve: ", r.said.read_text(), "it ended without a word")
+                    r.start()
                 return any((e["seq"], e["part"]) >= (last["seq"], last["part"]) for e in r.events()[-20:])
             await_true(there, "the last event", 60)
             reader.kill()
