@@ -319,7 +319,10 @@ Result<void> EtcdJournal::store(Row row, Seq last) {
   }
   const std::int64_t sent = kv_->steady_us();
   const std::string key = keys_.row(first);
-  auto answer = settle({.when = {fence(), {Compare::created, key, 0}},
+  std::vector<Compare> unchanged{fence(), {Compare::created, key, 0}};
+  if (REEVE_MUTANT(no_fence)) // whatever is there
+    unchanged.pop_back();
+  auto answer = settle({.when = std::move(unchanged),
                         .then = {Put{key, encode_row(row)}},
                         .otherwise = {Get{key}, Get{keys_.leader()}}});
   if (!answer)
