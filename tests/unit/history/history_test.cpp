@@ -113,9 +113,8 @@ TEST_F(Histories, a_task_that_was_moved_or_pushed_out_is_told_apart_from_one_tha
     world.finish(n1, job, {world.result(0, 1, Cause::cancelled)});
   world.finish(n1, moved, {world.result(1, 1, Cause::none)});
   record();
-  EXPECT_EQ(
-    sql("SELECT name,task,cause FROM attempts ORDER BY job,task"),
-    (Texts{"moved|0|drained", "moved|1|none", "cancelled|0|cancelled", "pushed|0|preempted"}));
+  EXPECT_EQ(sql("SELECT job,task,cause FROM attempts ORDER BY job,task"),
+            (Texts{"1|0|drained", "1|1|none", "2|0|cancelled", "3|0|preempted"}));
 }
 TEST_F(Histories, each_attempt_is_a_row) {
   const NodeId n1 = world.add_node("n1");
