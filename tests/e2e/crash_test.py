@@ -56,7 +56,7 @@ class Crash(Cluster):
         self.assertEqual(trouble, [])
         self.assertEqual(len(set(acknowledged.values())), JOBS)
         print(f"at the last kill {share:.0%} of the work was done", flush=True)
-        self.cli("job", "wait", "all", timeout=60)
+        self.cli("job", "wait", "all", timeout=60 + JOBS * TASKS_A_JOB // 20)  # a tenth of the work is left at least
 
         for number in acknowledged.values():
             job = self.job(number)["jobs"][0]["progress"]
