@@ -16,6 +16,7 @@ end_all() {
   for pid in ${agents[@]+"${agents[@]}"}; do kill -TERM "$pid" 2>/dev/null || true; done
   for pid in ${agents[@]+"${agents[@]}"}; do wait_gone "$pid" 10; done
   for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+  wait "${pids[@]}" 2>/dev/null || true # else the shell tells of each that it was killed
 }
 scripts/deps.sh build # etcd, too, where the programs are there already
 . scripts/demo_lib.sh
