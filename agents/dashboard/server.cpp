@@ -300,8 +300,9 @@ void Server::Impl::add_page() {
       constexpr std::string_view mark = "NONCE";
       const std::string nonce = random_token();
       std::string content(asset.content);
-      if (const auto at = content.find(mark); asset.path == "/" && at != std::string::npos)
-        content.replace(at, mark.size(), nonce);
+      if (asset.path == "/") // the only one that names it
+        if (const auto at = content.find(mark); at != std::string::npos)
+          content.replace(at, mark.size(), nonce);
       response.set_header("Content-Security-Policy", policy(nonce));
       response.set_header("Cache-Control", "no-cache");
       response.set_content(std::move(content), std::string(asset.type));

@@ -5,6 +5,7 @@
 #include "src/history/waits.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <functional>
 
@@ -522,24 +523,30 @@ Result<void> History::sweep_kinds() {
   return swept;
 }
 
+namespace {
+struct Dated {         // rows that go when they are old enough
+  const char* column;  // of minutes: the first `number` of each
+  std::int64_t newest; // `number`
+  const char *table, *key, *number;
+  const char* with = nullptr; // goes before them: a table and its column of their keys
+};
+std::array<Dated, 4> dated(const auto& ids) {
+  return {{{"end_id", ids.end, "job_rows", "job", "end_id"},
+           {"run_id", ids.run, "attempt_runs", "id", "id", "output_heads WHERE run"},
+           {"node_id", ids.node, "node_rows", "id", "id"},
+           {"config_id", ids.config, "config_rows", "id", "id"}}};
+}
+} // namespace
+
 Result<History::Due> History::due(TimePoint cutoff) {
   constexpr std::int64_t counted_max = 100'000;
-  const struct {
-    const char* column;
-    std::int64_t newest;
-    const char* sql;
-  } counts[] = {
-    {"end_id", ids_.end, "SELECT 1 FROM job_rows WHERE end_id<"},
-    {"run_id", ids_.run, "SELECT 1 FROM attempt_runs WHERE id<"},
-    {"node_id", ids_.node, "SELECT 1 FROM node_rows WHERE id<"},
-    {"config_id", ids_.config, "SELECT 1 FROM config_rows WHERE id<"},
-  };
   Due due;
-  for (const auto& [column, newest, sql] : counts) {
-    auto kept = first_id(cutoff, column, newest);
+  for (const Dated& d : dated(ids_)) {
+    auto kept = first_id(cutoff, d.column, d.newest);
     if (!kept)
       return tl::unexpected<Error>(std::move(kept).error());
-    auto rows = db_.integer("SELECT count(*) FROM (" + (sql + std::to_string(*kept)) + " LIMIT " +
+    auto rows = db_.integer("SELECT count(*) FROM (SELECT 1 FROM " + std::string(d.table) +
+                            " WHERE " + d.number + "<" + std::to_string(*kept) + " LIMIT " +
                             std::to_string(counted_max) + ")");
     if (!rows)
       return tl::unexpected<Error>(std::move(rows).error());
@@ -551,39 +558,29 @@ Result<History::Due> History::due(TimePoint cutoff) {
 
 Result<bool> History::sweep(TimePoint cutoff) {
   constexpr std::int64_t rows_max = 5'000;
-  const struct {
-    const char* column;
-    std::int64_t newest;
-    const char* sql;
-  } deletes[] = {
-    {"end_id", ids_.end,
-     "DELETE FROM job_rows WHERE job IN (SELECT job FROM job_rows WHERE end_id<?1 ORDER BY end_id "
-     "LIMIT ?2)"},
-    {"run_id", ids_.run,
-     "DELETE FROM output_heads WHERE run IN (SELECT id FROM attempt_runs WHERE id<?1 ORDER BY id "
-     "LIMIT ?2)"},
-    {"run_id", ids_.run,
-     "DELETE FROM attempt_runs WHERE id IN (SELECT id FROM attempt_runs WHERE id<?1 ORDER BY id "
-     "LIMIT ?2)"},
-    {"node_id", ids_.node,
-     "DELETE FROM node_rows WHERE id IN (SELECT id FROM node_rows WHERE id<?1 ORDER BY id LIMIT "
-     "?2)"},
-    {"config_id", ids_.config,
-     "DELETE FROM config_rows WHERE id IN (SELECT id FROM config_rows WHERE id<?1 ORDER BY id "
-     "LIMIT "
-     "?2)"},
-  };
   bool more = false;
+  const auto remove = [&](const std::string& what, const Dated& d,
+                          std::int64_t kept) -> Result<void> {
+    const std::string sql = "DELETE FROM " + what + " IN (SELECT " + d.key + " FROM " + d.table +
+                            " WHERE " + d.number + "<?1 ORDER BY " + d.number + " LIMIT ?2)";
+    auto statement = db_.prepare(sql.c_str(), false);
+    if (!statement)
+      return tl::unexpected<Error>(std::move(statement).error());
+    if (auto good = statement->integer(1, kept).integer(2, rows_max).run(db_.path()); !good)
+      return good;
+    more = more || sqlite3_changes(db_.handle()) >= rows_max;
+    return {};
+  };
   auto swept = in_transaction([&]() -> Result<void> {
-    for (const auto& [column, newest, sql] : deletes) {
-      auto kept = first_id(cutoff, column, newest);
-      auto statement = db_.prepare(sql, false);
-      if (!kept || !statement)
-        return tl::unexpected<Error>(!kept ? std::move(kept).error()
-                                           : std::move(statement).error());
-      if (auto good = statement->integer(1, *kept).integer(2, rows_max).run(db_.path()); !good)
+    for (const Dated& d : dated(ids_)) {
+      auto kept = first_id(cutoff, d.column, d.newest);
+      if (!kept)
+        return tl::unexpected<Error>(std::move(kept).error());
+      if (d.with != nullptr)
+        if (auto good = remove(d.with, d, *kept); !good)
+          return good;
+      if (auto good = remove(std::string(d.table) + " WHERE " + d.key, d, *kept); !good)
         return good;
-      more = more || sqlite3_changes(db_.handle()) >= rows_max;
     }
     if (more)
       return {};

@@ -15,28 +15,17 @@ constexpr std::uint32_t part_copied = 10; // one of so many tasks in flight, but
 constexpr double slow = 1.5;
 } // namespace
 
-void Scheduler::State::watch(const Placement& placement) {
-  Watched& watched = watched_jobs[placement.job];
-  for (const TaskRun& run : placement.runs)
-    for (std::uint32_t i = 0; i < run.count; ++i) {
-      const TaskIndex index = run.first + i;
-      if (!placement.copy)
-        watched.tasks[index] = {placement.node, run.attempt, clock, {}};
-      else if (watched.tasks.erase(index) > 0)
-        watched.copied.insert(index);
-    }
-}
-
-/// What is in flight already when the view is built: nobody says since when, so its time counts
-/// from now. A task that is on two nodes has its copy.
-void Scheduler::State::watch(JobId id, NodeId node, std::span<const TaskRun> runs) {
+void Scheduler::State::watch(JobId id, NodeId node, std::span<const TaskRun> runs, Seen seen) {
   Watched& watched = watched_jobs[id];
   for (const TaskRun& run : runs)
     for (std::uint32_t i = 0; i < run.count; ++i) {
       const TaskIndex index = run.first + i;
-      if (!watched.tasks.try_emplace(index, WatchedTask{node, run.attempt, clock, {}}).second) {
+      const bool there = watched.tasks.contains(index);
+      if (there && seen != Seen::placed) {
         watched.tasks.erase(index);
         watched.copied.insert(index);
+      } else if (seen != Seen::copied) {
+        watched.tasks[index] = {node, run.attempt, clock, {}};
       }
     }
 }

@@ -272,8 +272,13 @@ struct Scheduler::State {
   };
   std::map<JobId, Watched> watched_jobs;
   TimePoint look_for_stragglers;
-  void watch(const Placement& placement);
-  void watch(JobId id, NodeId node, std::span<const TaskRun> runs);
+  enum class Seen : std::uint8_t {
+    placed,
+    copied,
+    described, // in flight when the view is built: since when, nobody says, so its time counts from
+               // now; a task that is on two nodes has its copy
+  };
+  void watch(JobId id, NodeId node, std::span<const TaskRun> runs, Seen seen);
   void unwatch(JobId id, std::span<const TaskRun> runs);
   void copy_stragglers(std::vector<core::Command>& commands);
 

@@ -630,7 +630,7 @@ void Scheduler::State::on(const core::TasksTaken& c) {
     return;
   const FlightId f = flight(p.job, *job, p.node, at);
   if (lot_of(*job).kind().speculate)
-    watch(p);
+    watch(p.job, p.node, p.runs, p.copy ? Seen::copied : Seen::placed);
   if (p.copy) {
     // Its tasks did not wait.
   } else if (flights.drop_wish(flights[f], p.runs)) {
@@ -657,7 +657,7 @@ void Scheduler::State::on(const core::FlightChanged& c) {
   for (const TaskRun& run : c.runs)
     add_to(flights[f].runs, run);
   if (!c.runs.empty() && lot_of(*job).kind().speculate)
-    watch(c.job, c.node, c.runs);
+    watch(c.job, c.node, c.runs, Seen::described);
   expect(f, *job);
   if (job->listed) // else it wants no more there; when it is listed again it is touched
     touch(f);

@@ -183,26 +183,35 @@ TEST_F(a_standby, answers_everything_in_a_bundle_alone) {
 
 // ---- following
 
-TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
-  const auto etcd = std::make_shared<journal_tests::FakeEtcd>();
-  journal::EtcdOptions options;
-  options.members = {"fake"};
-  const auto open = [&](const std::string& endpoint) {
+/// A leader over a fake etcd, what it has appended, and the state that this makes.
+struct Reign {
+  explicit Reign(const std::string& endpoint = {}) : journal(open(endpoint)) {
+    EXPECT_TRUE(journal->acquire(Epoch(1), "m1"));
+    append(core::BeginEpoch{Epoch(1), "m1"});
+  }
+  std::unique_ptr<journal::EtcdJournal> open(const std::string& endpoint,
+                                             std::shared_ptr<journal::etcd::Kv> by = nullptr) {
+    journal::EtcdOptions options;
+    options.members = {"fake"};
     options.endpoint = endpoint;
-    return std::move(*journal::EtcdJournal::open(etcd, options));
-  };
-  auto leader = open("tcp://127.0.0.1:1"), own = open("tcp://127.0.0.1:2");
-  ASSERT_TRUE(leader->acquire(Epoch(1), "m1"));
-  core::Cluster truth;
-  core::Changes changes;
-  const auto append = [&](const core::Command& command) {
+    return std::move(*journal::EtcdJournal::open(by ? std::move(by) : etcd, options));
+  }
+  void append(const core::Command& command) {
+    core::Changes changes;
     auto outcome = truth.execute(command, TimePoint(), changes);
     const journal::Batch batch{truth.last_seq(), {encode(*outcome.entry)}};
-    ASSERT_TRUE(leader->append({&batch, 1}));
-  };
-  append(core::BeginEpoch{Epoch(1), "m1"});
+    ASSERT_TRUE(journal->append({&batch, 1}));
+  }
+  std::shared_ptr<journal_tests::FakeEtcd> etcd = std::make_shared<journal_tests::FakeEtcd>();
+  std::unique_ptr<journal::EtcdJournal> journal;
+  core::Cluster truth;
+};
+
+TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
+  Reign leader("tcp://127.0.0.1:1");
+  auto own = leader.open("tcp://127.0.0.1:2");
   for (int k = 0; k < 100; ++k)
-    append(core::ChangeConfig{{{"name", std::to_string(k)}}});
+    leader.append(core::ChangeConfig{{{"name", std::to_string(k)}}});
 
   std::atomic<int> followed{0};
   StandbyOptions follow;
@@ -219,42 +228,30 @@ TEST(standby, follows_the_leader_and_takes_over_when_it_steps_down) {
   std::thread running([&] { lead = standby.run(); });
   while (followed < 101)
     std::this_thread::yield();
-  append(core::ChangeConfig{{{"name", "last"}}});
-  EXPECT_TRUE(leader->release());
+  leader.append(core::ChangeConfig{{{"name", "last"}}});
+  EXPECT_TRUE(leader.journal->release());
   running.join();
   ASSERT_TRUE(lead && *lead);
   ASSERT_TRUE(own->acquire(Epoch(2), "m2"));
   ASSERT_TRUE(standby.follower().finish());
   EXPECT_EQ(standby.follower().cluster().last_seq(), Seq(102));
-  EXPECT_EQ(standby.follower().cluster().state_hash(), truth.state_hash());
+  EXPECT_EQ(standby.follower().cluster().state_hash(), leader.truth.state_hash());
 }
 
 TEST(follower, begins_again_when_what_it_reads_is_truncated_meanwhile) {
-  const auto etcd = std::make_shared<journal_tests::FakeEtcd>();
-  journal::EtcdOptions options;
-  options.members = {"fake"};
-  auto leader = std::move(*journal::EtcdJournal::open(etcd, options));
-  ASSERT_TRUE(leader->acquire(Epoch(1), "m1"));
-  core::Cluster truth;
-  core::Changes changes;
-  const auto append = [&](const core::Command& command) {
-    auto outcome = truth.execute(command, TimePoint(), changes);
-    const journal::Batch batch{truth.last_seq(), {encode(*outcome.entry)}};
-    ASSERT_TRUE(leader->append({&batch, 1}));
-  };
-  append(core::BeginEpoch{Epoch(1), "m1"});
+  Reign leader;
   // It has found that there is no snapshot, and is about to read the entries.
-  const auto slow = std::make_shared<journal_tests::Overtaken>(etcd, [&] {
-    append(core::ChangeConfig{{{"name", "second"}}});
-    ASSERT_TRUE(leader->save_snapshot({truth.last_seq(), truth.snapshot()}));
-    ASSERT_TRUE(leader->truncate(truth.last_seq()));
-    append(core::ChangeConfig{{{"name", "third"}}});
+  const auto slow = std::make_shared<journal_tests::Overtaken>(leader.etcd, [&] {
+    leader.append(core::ChangeConfig{{{"name", "second"}}});
+    ASSERT_TRUE(leader.journal->save_snapshot({leader.truth.last_seq(), leader.truth.snapshot()}));
+    ASSERT_TRUE(leader.journal->truncate(leader.truth.last_seq()));
+    leader.append(core::ChangeConfig{{{"name", "third"}}});
   });
-  auto own = std::move(*journal::EtcdJournal::open(slow, options));
+  auto own = leader.open({}, slow);
   const auto recovered = ledger::recover(*own);
   ASSERT_TRUE(recovered) << recovered.error().message();
   EXPECT_EQ(recovered->snapshot, Seq(2));
-  EXPECT_EQ(recovered->cluster.state_hash(), truth.state_hash());
+  EXPECT_EQ(recovered->cluster.state_hash(), leader.truth.state_hash());
 }
 
 TEST(follower, stops_before_what_a_newer_leader_says_and_names_it) {
