@@ -8,6 +8,7 @@
 
 REEVE_FUZZ(dashboard) {
   using namespace reeve;
+  using fuzz::named;
   if (input.empty())
     return;
   const int what = input[0] % 10;
@@ -17,10 +18,6 @@ REEVE_FUZZ(dashboard) {
     const auto at = word.find('=');
     parameters.emplace(word.substr(0, at), at == std::string::npos ? "" : word.substr(at + 1));
   }
-  const auto named = [](const auto& result) {
-    REQUIRE(result || !result.error().text.empty());
-    return result.has_value();
-  };
   if (what == 0) {
     if (const auto nodes = dashboard::nodes_wanted(parameters); named(nodes))
       REQUIRE(nodes->limit >= 1 && nodes->limit <= 500);

@@ -12,10 +12,7 @@
 
 namespace {
 using namespace reeve;
-
-template<class T> void named(const Result<T>& result) {
-  REQUIRE(result || (result.error().code != Code::ok && !result.error().text.empty()));
-}
+using fuzz::named;
 
 void read_job_words(std::string_view input) {
   JobSpec spec;

@@ -11,13 +11,10 @@
 
 REEVE_FUZZ(settings) {
   using namespace reeve;
+  using fuzz::named;
   fuzz::Pieces pieces(input);
   const auto what = pieces.number(1) % 7;
   const std::string text(pieces.rest());
-  const auto named = [](const auto& result) {
-    REQUIRE(result || (result.error().code != Code::ok && !result.error().text.empty()));
-    return result.has_value();
-  };
   if (what == 0) {
     if (const auto target = history::parse_target(text); named(target)) {
       history::SlaReport report;

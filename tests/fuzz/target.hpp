@@ -7,6 +7,8 @@
 // is broken (REQUIRE) and does nothing else.
 #pragma once
 
+#include "messages/error.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -23,8 +25,8 @@ inline std::map<std::string, Target>& targets() {
   static std::map<std::string, Target> all;
   return all;
 }
-struct Registered {
-  Registered(const char* name, Target target) { targets()[name] = target; }
+struct Listed {
+  Listed(const char* name, Target target) { targets()[name] = target; }
 };
 
 [[noreturn]] inline void broken(const char* promise, const char* file, int line) {
@@ -65,6 +67,14 @@ private:
       ::reeve::fuzz::broken(#promise, __FILE__, __LINE__);                                         \
   } while (false)
 
+namespace reeve::fuzz {
+/// Whether a parser took its input; one that did not has named the fault.
+template<class T> bool named(const Result<T>& result) {
+  REQUIRE(result || (result.error().code != Code::ok && !result.error().text.empty()));
+  return result.has_value();
+}
+} // namespace reeve::fuzz
+
 #ifdef REEVE_FUZZ_ONE
 #define REEVE_FUZZ(name)                                                                           \
   static void fuzz_##name(std::string_view input);                                                 \
@@ -77,6 +87,6 @@ private:
 #else
 #define REEVE_FUZZ(name)                                                                           \
   static void fuzz_##name(std::string_view input);                                                 \
-  static const ::reeve::fuzz::Registered registered_##name(#name, fuzz_##name);                    \
+  static const ::reeve::fuzz::Listed listed_##name(#name, fuzz_##name);                            \
   static void fuzz_##name([[maybe_unused]] std::string_view input)
 #endif

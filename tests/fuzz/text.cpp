@@ -10,10 +10,7 @@
 
 namespace {
 using namespace reeve;
-
-template<class T> void named(const Result<T>& result) {
-  REQUIRE(result || (result.error().code != Code::ok && !result.error().text.empty()));
-}
+using fuzz::named;
 
 void read_words(std::string_view text) {
   const TimePoint now{std::chrono::hours(480'000)};

@@ -9,7 +9,7 @@ namespace reeve::deciders {
 namespace {
 
 using namespace std::chrono_literals;
-const TimePoint start{Duration(1'700'000'000'000'000)};
+const TimePoint recovery_start{Duration(1'700'000'000'000'000)};
 
 core::KindPtr kind(std::uint32_t retries = 0, std::uint32_t lost_retries = 5) {
   core::Kind k;
@@ -28,7 +28,7 @@ core::TasksInterrupted lost(std::uint32_t losses, NodeId node = NodeId(1), TaskR
   core::Tally tally;
   tally.losses = losses;
   change.tally = tally;
-  change.at = start;
+  change.at = recovery_start;
   return change;
 }
 core::TasksInterrupted failed(std::uint32_t failures, std::uint32_t retries = 10'000,
@@ -53,7 +53,7 @@ template<class C> const C& only(const std::vector<core::Command>& commands) {
 }
 std::vector<core::Command> decide(Recovery& recovery, const core::TasksInterrupted& change) {
   recovery.apply({change});
-  return recovery.decide(start);
+  return recovery.decide(recovery_start);
 }
 
 TEST(recovery, the_first_loss_is_requeued_at_once) {
@@ -65,7 +65,7 @@ TEST(recovery, the_first_loss_is_requeued_at_once) {
   EXPECT_EQ(wish.runs, (std::vector<TaskRun>{{0, 1, 1}}));
   EXPECT_EQ(wish.not_before, TimePoint{});
   EXPECT_EQ(wish.reason, "node n1 was lost");
-  EXPECT_TRUE(recovery.decide(start).empty()); // asked once
+  EXPECT_TRUE(recovery.decide(recovery_start).empty()); // asked once
 }
 
 struct Wait {
@@ -79,8 +79,8 @@ TEST_P(Waits, double_from_a_second_to_five_minutes) {
     Recovery recovery(seed);
     const auto wishes = decide(recovery, failed(tries));
     const auto& wish = only<core::Requeue>(wishes);
-    EXPECT_GE(wish.not_before - start, least);
-    EXPECT_LE(wish.not_before - start, most);
+    EXPECT_GE(wish.not_before - recovery_start, least);
+    EXPECT_LE(wish.not_before - recovery_start, most);
     EXPECT_EQ(wish.cause, Cause::exit_code);
   }
 }
@@ -98,19 +98,19 @@ TEST(recovery, waiting_times_vary) {
     change.job = JobId(job);
     recovery.apply({change});
   }
-  for (const auto& command : recovery.decide(start))
+  for (const auto& command : recovery.decide(recovery_start))
     times.insert(std::get<core::Requeue>(command).not_before);
   EXPECT_GT(times.size(), 90u);
-  EXPECT_LT(*times.begin(), start + 900ms);
-  EXPECT_GT(*times.rbegin(), start + 1'100ms);
+  EXPECT_LT(*times.begin(), recovery_start + 900ms);
+  EXPECT_GT(*times.rbegin(), recovery_start + 1'100ms);
 }
 TEST(recovery, later_losses_wait_too) {
   Recovery recovery(1);
   EXPECT_EQ(only<core::Requeue>(decide(recovery, lost(1, NodeId(1)))).not_before, TimePoint{});
   const auto second = decide(recovery, lost(2, NodeId(1)));
-  EXPECT_GE(only<core::Requeue>(second).not_before, start + 800ms);
+  EXPECT_GE(only<core::Requeue>(second).not_before, recovery_start + 800ms);
   const auto third = decide(recovery, lost(3, NodeId(1)));
-  EXPECT_GE(only<core::Requeue>(third).not_before, start + 1'600ms);
+  EXPECT_GE(only<core::Requeue>(third).not_before, recovery_start + 1'600ms);
 }
 TEST(recovery, gives_up_when_the_losses_are_used_up) {
   Recovery recovery(1);
@@ -183,7 +183,7 @@ TEST_P(Rules, decide_before_retries_do) {
   ASSERT_EQ(wishes.size(), 1u);
   if (c.again) {
     const auto& wish = std::get<core::Requeue>(wishes[0]);
-    EXPECT_EQ(wish.not_before, c.wait.count() == 0 ? TimePoint{} : start + c.wait);
+    EXPECT_EQ(wish.not_before, c.wait.count() == 0 ? TimePoint{} : recovery_start + c.wait);
     EXPECT_EQ(wish.reason, c.reason);
   } else {
     const auto& wish = std::get<core::GiveUp>(wishes[0]);
@@ -278,7 +278,7 @@ INSTANTIATE_TEST_SUITE_P(
              true,
              false,
              8s,
-             "node n1 could not start it, which is not its fault"}),
+             "node n1 could not recovery_start it, which is not its fault"}),
   [](const auto& test) { return std::string(test.param.name); });
 
 class FreeOfCharge : public testing::TestWithParam<Cause> {};
@@ -297,23 +297,23 @@ TEST(recovery, tasks_that_share_a_fate_share_a_command) {
   for (std::uint32_t i = 0; i < 1'000; ++i)
     changes.emplace_back(lost(1, NodeId(1), {999 - i, 1, 1}));
   recovery.apply(changes);
-  const auto wishes = recovery.decide(start);
+  const auto wishes = recovery.decide(recovery_start);
   EXPECT_EQ(only<core::Requeue>(wishes).runs, (std::vector<TaskRun>{{0, 1'000, 1}}));
 }
 TEST(recovery, asks_again_a_second_after_the_journal_failed) {
   Recovery recovery(1);
   const auto wishes = decide(recovery, lost(1));
   recovery.refused(wishes[0], {Code::unavailable, {}, "disk full"});
-  EXPECT_TRUE(recovery.decide(start).empty());
-  EXPECT_TRUE(recovery.decide(start + 900ms).empty());
-  only<core::Requeue>(recovery.decide(start + 1'100ms));
+  EXPECT_TRUE(recovery.decide(recovery_start).empty());
+  EXPECT_TRUE(recovery.decide(recovery_start + 900ms).empty());
+  only<core::Requeue>(recovery.decide(recovery_start + 1'100ms));
 }
 TEST(recovery, starts_from_the_state_that_it_is_told) {
   Recovery recovery(1);
   recovery.apply({lost(1, NodeId(1), {5, 1, 1})});
   auto waiting = lost(2, {}, {7, 2, 4});
   recovery.reset({waiting});
-  const auto wishes = recovery.decide(start);
+  const auto wishes = recovery.decide(recovery_start);
   EXPECT_EQ(only<core::Requeue>(wishes).runs, (std::vector<TaskRun>{{7, 2, 4}}));
 }
 
@@ -364,7 +364,7 @@ protected:
   }
   core::Cluster cluster_;
   Recovery recovery_{1};
-  TimePoint now_ = start;
+  TimePoint now_ = recovery_start;
 };
 
 TEST_F(RecoveryAndLedger, everything_on_a_lost_node_waits_again) {

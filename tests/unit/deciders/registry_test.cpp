@@ -19,7 +19,7 @@ RegisterNode good_node() {
   message.program = "reeve-agent 0.1.0";
   return message;
 }
-core::NodeChanged node(std::uint32_t id, NodeState state = NodeState::up) {
+core::NodeChanged node_of(std::uint32_t id, NodeState state = NodeState::up) {
   core::NodeChanged change;
   change.node = NodeId(id);
   change.name = "n" + std::to_string(id);
@@ -81,11 +81,11 @@ TEST(registry, counts_nodes_that_are_up_and_obeys_settings) {
   Registry registry;
   core::Changes changes;
   for (std::uint32_t id = 1; id <= 30; ++id)
-    changes.emplace_back(node(id));
+    changes.emplace_back(node_of(id));
   changes.emplace_back(core::ConfigUpdated{{{"heartbeat.rate", "10"}}});
   registry.reset(changes);
   EXPECT_EQ(registry.check(good_node()).value(), Duration(3'100ms));
-  registry.apply({node(1, NodeState::lost), core::NodeForgotten{NodeId(2)}});
+  registry.apply({node_of(1, NodeState::lost), core::NodeForgotten{NodeId(2)}});
   EXPECT_EQ(registry.check(good_node()).value(), Duration(2'900ms));
 }
 

@@ -8,10 +8,10 @@
 namespace reeve::sched {
 namespace {
 
-constexpr std::uint64_t seed = 20'261'125;
+constexpr std::uint64_t jobs_seed = 20'261'125;
 
 TEST(jobs, are_found_as_in_a_map_however_far_apart_their_numbers_are) {
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(jobs_seed);
   Jobs jobs;
   std::map<std::uint64_t, std::uint32_t> all;
   std::uint64_t newest = 3'000'000'000;
@@ -37,9 +37,10 @@ TEST(jobs, are_found_as_in_a_map_however_far_apart_their_numbers_are) {
       some = at->first;
     const SchedJob* found = jobs.find(JobId(some));
     const auto expected = all.find(some);
-    ASSERT_EQ(found != nullptr, expected != all.end()) << "REEVE_SEED=" << seed << " id " << some;
+    ASSERT_EQ(found != nullptr, expected != all.end())
+      << "REEVE_SEED=" << jobs_seed << " id " << some;
     if (found) {
-      ASSERT_EQ(found->lot, expected->second) << "REEVE_SEED=" << seed << " id " << some;
+      ASSERT_EQ(found->lot, expected->second) << "REEVE_SEED=" << jobs_seed << " id " << some;
     }
     ASSERT_EQ(jobs.size(), all.size());
     if (step % 20'000 == 0)
@@ -51,7 +52,7 @@ TEST(jobs, are_found_as_in_a_map_however_far_apart_their_numbers_are) {
 }
 
 TEST(flights, are_found_by_job_and_node_while_jobs_grow_and_shrink) {
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(jobs_seed);
   Flights flights;
   std::map<JobId, Few<FlightId>> of_job;
   std::map<std::pair<JobId, NodeId>, FlightId> all;
@@ -63,7 +64,7 @@ TEST(flights, are_found_by_job_and_node_while_jobs_grow_and_shrink) {
     const FlightId found = flights.find(job, node, mine);
     const auto expected = all.find({job, node});
     ASSERT_EQ(found, expected == all.end() ? no_flight : expected->second)
-      << "REEVE_SEED=" << seed << " step " << step;
+      << "REEVE_SEED=" << jobs_seed << " step " << step;
     const bool shrink = step / 4'000 % 2 == 1;
     if (found == no_flight) {
       if (!shrink || random() % 4 == 0)
@@ -73,7 +74,7 @@ TEST(flights, are_found_by_job_and_node_while_jobs_grow_and_shrink) {
       all.erase({job, node});
     }
     for (std::uint32_t i = 0; i < mine.size(); ++i)
-      ASSERT_EQ(flights[mine[i]].in_job, i) << "REEVE_SEED=" << seed;
+      ASSERT_EQ(flights[mine[i]].in_job, i) << "REEVE_SEED=" << jobs_seed;
   }
 }
 

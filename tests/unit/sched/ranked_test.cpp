@@ -8,7 +8,7 @@
 namespace reeve::sched {
 namespace {
 
-struct Entry {
+struct InLine {
   Key key;
   std::vector<std::int64_t> amounts;
   std::uint64_t mask = 0;
@@ -21,10 +21,10 @@ TEST(ranked, answers_as_a_sorted_list_would_after_any_changes) {
   for (const std::size_t dims : {1u, 3u}) {
     Ranked::Where where;
     Ranked tree(dims, where);
-    std::map<Ranked::Id, Entry> list;
+    std::map<Ranked::Id, InLine> list;
     for (int step = 0; step < 20'000; ++step) {
       const auto id = static_cast<Ranked::Id>(below(step % 10'000 < 7'000 ? 1'000 : 40));
-      Entry e{{below(50), id}, {}, std::uint64_t{1} << below(4)};
+      InLine e{{below(50), id}, {}, std::uint64_t{1} << below(4)};
       for (std::size_t d = 0; d < dims; ++d)
         e.amounts.push_back(static_cast<std::int64_t>(below(20)) - 5);
       const auto what = below(10);

@@ -382,7 +382,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(backfill, a_pass_keeps_no_more_places_than_stand_in_line) {
   // Lots of two queues and many sizes that want the same nodes. The bound is what lets a pass end;
   // it holds however the lots take turns.
-  for (std::uint64_t seed = 1; seed <= 60; ++seed)
+  for (std::uint64_t seed = 1; seed <= 12; ++seed)
     for (const char* mode : {"easy", "conservative"}) {
       std::mt19937_64 random(seed);
       const auto below = [&](std::uint64_t n) { return random() % n; };
