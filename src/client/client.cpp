@@ -123,7 +123,7 @@ Result<Client> Client::connect(const std::vector<std::string>& endpoints, Client
     return tl::unexpected<Error>(std::move(error));
   }
   client.impl_->welcome = std::move(*welcome);
-  client.impl_->connection->may_bundle(client.impl_->welcome.bundles);
+  client.impl_->connection->welcomed(encode(hello), client.impl_->welcome.bundles);
   return client;
 }
 

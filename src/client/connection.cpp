@@ -52,14 +52,15 @@ struct Connection::Impl {
   bool stands = false;
   bool refused = false; // the last try to connect failed
   bool stood_ever = false;
-  bool bundles = false;     // the master understands them
-  bool had_bundles = false; // the one before did: this one is asked
+  std::string hello;    // what the first master was greeted with
+  bool bundles = false; // the master understands them
+  bool greeted = true;  // this one was, or none has been
 
   void open(Instant now);
   void close();
   void look_at_monitor();
   void disconnected();
-  void ask_for_bundles();
+  void greet();
   void receive(Instant now);
   void send(Instant now);
   void move_on(Instant now);
@@ -100,15 +101,17 @@ void Connection::Impl::close() {
 }
 
 void Connection::Impl::disconnected() {
-  had_bundles = had_bundles || std::exchange(bundles, false);
+  bundles = false;
+  greeted = hello.empty();
   calls.disconnected();
 }
 
-/// The next master, or the next program at the same address, may be an older one.
-void Connection::Impl::ask_for_bundles() {
+/// The next master, or the next program at the same address, knows nothing of this client, and may
+/// be an older one.
+void Connection::Impl::greet() {
   Call call;
   call.type = Hello::type;
-  call.body = encode(Hello{{spoken_versions.begin(), spoken_versions.end()}, {}});
+  call.body = hello;
   call.again = std::chrono::seconds(1);
   call.on_reply = [this](const Result<Reply>& reply) {
     if (reply && reply->type == Welcome::type)
@@ -128,8 +131,8 @@ void Connection::Impl::look_at_monitor() {
       stands = true;
       stood_ever = true;
       refused = false;
-      if (std::exchange(had_bundles, false))
-        ask_for_bundles();
+      if (!std::exchange(greeted, true))
+        greet();
     } else if (event_of(event) == ZMQ_EVENT_CONNECT_RETRIED) {
       refused = true;
     } else {
@@ -223,8 +226,9 @@ Result<std::unique_ptr<Connection>> Connection::open(ConnectionOptions options) 
   return std::unique_ptr<Connection>(new Connection(std::move(impl)));
 }
 
-void Connection::may_bundle(bool may) {
-  impl_->bundles = may;
+void Connection::welcomed(std::string hello, bool bundles) {
+  impl_->hello = std::move(hello);
+  impl_->bundles = bundles;
 }
 Calls& Connection::calls() {
   return impl_->calls;

@@ -24,8 +24,10 @@ public:
   Connection& operator=(const Connection&) = delete;
 
   [[nodiscard]] Calls& calls();
-  /// What waits to be sent may go out in bundles.
-  void may_bundle(bool may);
+  /// A master answered `hello` (encoded) and understands bundles or not: what waits to be sent may
+  /// go out in them, and the next master, or the next program at the same address, is greeted
+  /// alike.
+  void welcomed(std::string hello, bool bundles);
   /// Sends, receives and keeps time; waits at most `patience` for something to happen.
   /// Error: timed_out when interrupted.
   Result<void> pump(Duration patience);

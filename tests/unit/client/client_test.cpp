@@ -334,6 +334,38 @@ TEST(client, a_retry_is_not_sent_twice_when_the_master_restarts) {
   EXPECT_EQ(master.asked(MessageType::act_on_jobs), 1);
 }
 
+TEST(client, a_master_that_is_back_is_greeted_as_the_first_time) {
+  FakeMaster* self = nullptr;
+  bool greeted = false; // a standby answers questions of those only who asked for a standby
+  FakeMaster master(
+    [&](FakeMaster::Asked& asked) {
+      if (asked.header.type == MessageType::hello) {
+        EXPECT_EQ(asked.as<Hello>().name, "watcher");
+        greeted = asked.as<Hello>().standby;
+        Welcome welcome;
+        welcome.role = "standby";
+        asked.reply(welcome);
+      } else if (!greeted) {
+        asked.refuse(Code::not_leader, "master", "no leader", 5ms);
+      } else {
+        asked.reply(Stats{});
+        if (asked.time == 1) {
+          greeted = false;
+          self->restart_after_this();
+        }
+      }
+    },
+    false);
+  self = &master;
+  ClientOptions options = quick();
+  options.standby = true;
+  options.name = "watcher";
+  auto client = Client::connect({master.endpoint()}, options);
+  ASSERT_TRUE(client) << client.error().message();
+  EXPECT_TRUE(client->ask(GetStats{}, 30s));
+  EXPECT_TRUE(client->ask(GetStats{}, 30s));
+}
+
 TEST(client, leases_are_taken_renewed_and_given_back) {
   FakeMaster master([&](FakeMaster::Asked& asked) {
     if (asked.header.type == MessageType::allocate) {
