@@ -12,13 +12,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
 #include <poll.h>
 #include <spawn.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.hpp>
 
@@ -279,14 +279,11 @@ Client Cluster::client(ClientOptions options) {
 }
 
 double cpu_seconds(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  const auto fields = split(std::string_view(text).substr(text.rfind(')') + 2), ' ');
-  if (fields.size() < 13)
+  clockid_t clock{};
+  timespec time{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0)
     return 0;
-  return (std::stod(fields[11]) + std::stod(fields[12])) /
-         static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
 double raw_commit(const Scratch& scratch, std::size_t bytes, int times) {

@@ -73,6 +73,7 @@ public:
   void start_agent(const std::string& vcores);
   [[nodiscard]] Client client(ClientOptions options = {});
   Program& master() { return master_; }
+  [[nodiscard]] const Program& agent(std::size_t n = 0) const { return agents_.at(n); }
   [[nodiscard]] const Scratch& scratch() const { return scratch_; }
 
 private:
@@ -84,7 +85,7 @@ private:
 
 /// The path of one of our programs, in $REEVE_BIN.
 std::string program(const std::string& name);
-/// Processor seconds that a process has used so far, all its threads.
+/// Processor seconds that a process has used so far, all its threads; exact to the microsecond.
 double cpu_seconds(pid_t pid);
 
 // ---- raw baselines
