@@ -2,6 +2,7 @@
 #include "messages/codec.hpp"
 
 #include <algorithm>
+#include <array>
 #include <msgpack.hpp>
 
 namespace reeve {
@@ -377,6 +378,13 @@ void put_real(std::string& out, double v) {
   Packer(sink).pack_double(v);
 }
 void put_str(std::string& out, std::string_view v) {
+  if (v.size() < 32) { // names of fields, most of them: one step instead of three
+    std::array<char, 32> bytes;
+    bytes[0] = static_cast<char>(0xa0u | v.size());
+    std::copy(v.begin(), v.end(), bytes.begin() + 1);
+    out.append(bytes.data(), v.size() + 1);
+    return;
+  }
   StringSink sink{out};
   Packer packer(sink);
   packer.pack_str(static_cast<std::uint32_t>(v.size()));

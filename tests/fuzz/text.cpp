@@ -12,6 +12,17 @@ namespace {
 using namespace reeve;
 using fuzz::named;
 
+/// What is read of a pack is inside it, and no more than it says.
+void read_pack(std::string_view text) {
+  PackReader reader(text);
+  std::uint32_t events = 0;
+  while (const auto event = reader.next()) {
+    REQUIRE(++events <= reader.count());
+    for (const std::string_view part : {event->topic, event->event})
+      REQUIRE(part.empty() || (part.begin() >= text.begin() && part.end() <= text.end()));
+  }
+}
+
 void read_words(std::string_view text) {
   const TimePoint now{std::chrono::hours(480'000)};
   named(parse_duration(text, "f"));
@@ -21,6 +32,7 @@ void read_words(std::string_view text) {
   named(parse_pair(text, "f"));
   named(parse_time(text, "f", now));
   (void)events::replay_from(text);
+  read_pack(text);
   (void)codec::text_in(text, "correlation");
   if (const auto good = parse_duration(text, "f"))
     REQUIRE(*good >= Duration(0) && !format_duration(*good).empty());
