@@ -17,6 +17,7 @@ std::int64_t steady_us() {
   return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())
     .count();
 }
+constexpr auto news_every = std::chrono::milliseconds(25); // under load; else they go at once
 constexpr std::size_t appends_max =
   2; // one is being written, the next is ready; what comes meanwhile shares the one after
 } // namespace
@@ -109,6 +110,11 @@ caf::behavior LedgerActor::make_behavior() {
       pump();
     },
     [this](revive_atom) { try_to_revive(); },
+    [this](news_atom) {
+      news_timed_ = false;
+      if (!news_.empty())
+        tell_news();
+    },
     [this](gone_atom) { depose("stepped down"); },
     [this](stop_atom) -> caf::result<done_atom> {
       stopping_ = make_response_promise();
@@ -200,6 +206,7 @@ void LedgerActor::pump() {
   if (!stopping_ || !stopping_->pending() ||
       (!failed_ && (!appends_.empty() || ledger_->undurable() > 0)))
     return;
+  tell_news();
   if (!pulse_ || failed_)
     stopping_->deliver(done_atom::value);
   else if (!stepping_down_)
@@ -262,8 +269,8 @@ void LedgerActor::broadcast(const core::CommittedPtr& batch) {
       send(to, batch);
   };
   tell(directory_->scheduler);
-  tell(directory_->publisher);
   tell(directory_->archivist);
+  tell_publisher(batch);
   if (more) {
     tell(directory_->recovery);
     tell(directory_->sweeper);
@@ -274,7 +281,26 @@ void LedgerActor::broadcast(const core::CommittedPtr& batch) {
   }
 }
 
+/// A batch comes about once a millisecond under load, and to wake the publisher, the sockets and
+/// each reader for each would cost more than its events do.
+void LedgerActor::tell_publisher(core::CommittedPtr batch) {
+  if (!directory_->publisher)
+    return;
+  news_.push_back(std::move(batch));
+  if (!news_timed_)
+    tell_news();
+}
+
+void LedgerActor::tell_news() {
+  if (news_.empty())
+    return;
+  post(this, directory_->publisher, News{std::exchange(news_, {})});
+  if (!std::exchange(news_timed_, true))
+    delayed_send(this, news_every, news_atom::value);
+}
+
 void LedgerActor::send_described() {
+  tell_news(); // what was before
   auto changes = std::make_shared<core::Changes>();
   ledger_->cluster().describe(*changes);
   const Described described{std::move(changes), ledger_->cluster().last_seq()};
@@ -357,9 +383,9 @@ void LedgerActor::on_revival(Result<Revival> outcome) {
   ledger_->reload(std::move(outcome->cluster));
   ledger_->note_journal("healthy");
   send(directory_->gateway, ledger_->cluster().epoch());
-  for (const auto& to : {directory_->publisher, directory_->archivist}) // they count every seq
-    if (to)
-      send(to, core::CommittedPtr(outcome->proof));
+  if (directory_->archivist) // it and the publisher count every seq
+    send(directory_->archivist, core::CommittedPtr(outcome->proof));
+  tell_publisher(outcome->proof);
   send_described();
   pump();
 }

@@ -63,6 +63,8 @@ private:
   void reply(gateway::Origin to, MessageType type, std::string body);
   void reply_error(gateway::Origin to, const Error& error);
   void broadcast(const core::CommittedPtr& batch);
+  void tell_publisher(core::CommittedPtr batch);
+  void tell_news();
 
   std::unique_ptr<ledger::Ledger> ledger_;
   std::unique_ptr<journal::Journal> journal_; // until the writer has it
@@ -78,6 +80,8 @@ private:
     TimePoint handed; // steady
   };
   std::deque<Append> appends_;
+  std::vector<core::CommittedPtr> news_; // for the publisher, not yet sent
+  bool news_timed_ = false;              // a look at them is under way
   bool failed_ = false;
   std::uint64_t entries_since_snapshot_ = 0, bytes_since_snapshot_ = 0;
   bool snapshot_running_ = false;

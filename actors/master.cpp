@@ -29,7 +29,10 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   auto reader = parts.journal->reader(); // while no thread appends
   if (!reader)
     spdlog::warn("journal: no second reader: {}", reader.error().message());
-  auto retold = parts.journal->reader();
+  std::unique_ptr<journal::Journal> retold;
+  if (parts.wire.publish)
+    if (auto second = parts.journal->reader())
+      retold = std::move(*second);
   directory_->archivist = system.spawn<ArchivistActor>(
     std::move(parts.history), reader ? std::move(*reader) : nullptr, directory_);
   directory_->ledger =
@@ -40,8 +43,9 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   directory_->watchdog = system.spawn<WatchdogActor>(directory_);
   directory_->recovery = system.spawn<RecoveryActor>(directory_, std::random_device()());
   directory_->sweeper = system.spawn<SweeperActor>(directory_);
-  directory_->publisher =
-    system.spawn<PublisherActor, caf::detached>(parts.wire, retold ? std::move(*retold) : nullptr);
+  if (parts.wire.publish)
+    directory_->publisher =
+      system.spawn<PublisherActor, caf::detached>(parts.wire, std::move(retold));
   directory_->gateway = system.spawn<GatewayActor, caf::detached>(
     gateway::Gateway(std::move(parts.greeting)), std::move(parts.wire), directory_, load,
     parts.memory_max);
@@ -84,6 +88,7 @@ bool Master::stop(Duration patience) {
   ask(directory_->gateway); // no more requests
   ask(directory_->ledger);  // what was decided becomes durable, its effects go to the gateway
   ask(directory_->archivist);
+  ask(directory_->publisher);
   ask(directory_->gateway); // has handed them to the sockets
   for (const auto& [name, actor] : all())
     caf::anon_send_exit(actor, clean ? caf::exit_reason::user_shutdown : caf::exit_reason::kill);

@@ -6,10 +6,14 @@
 #include "src/log/log.hpp"
 
 #include <spdlog/spdlog.h>
+#include <utility>
 
 namespace reeve::actors {
 namespace {
 constexpr int fill_tries = 5; // each waits for the journal itself
+/// A reader that does not read is kept at most so many times a server's limit of messages: large
+/// enough that sending one costs little beside its events, and not larger.
+constexpr std::size_t pack_bytes = 4'096;
 } // namespace
 
 PublisherActor::PublisherActor(caf::actor_config& config, Wire wire,
@@ -20,13 +24,14 @@ PublisherActor::PublisherActor(caf::actor_config& config, Wire wire,
 
 caf::behavior PublisherActor::make_behavior() {
   return {
-    [](start_atom) {},
+    [](start_atom) { give_way(); },
     [this](const Described& described) { // the ledger's first words: batches come behind them
       fill();
       teller_.reset(*described.changes);
     },
-    [this](const core::CommittedPtr& batch) { publish(*batch); },
+    [this](const Parcel<News>& news) { publish(news.take().batches); },
     [this](const Parcel<Subscribed>& parcel) { subscribed(parcel.take()); },
+    [](stop_atom) { return done_atom::value; }, // what came before has been told
   };
 }
 
@@ -36,7 +41,18 @@ void PublisherActor::fill() {
   Result<Seq> last;
   for (int n = 0; n < fill_tries; ++n) { // after a takeover etcd, too, may have lost its leader
     ring_ = events::Ring();
-    last = retell(*reader_, [this](Event event) { ring_.add(std::move(event)); });
+    EventPack pack;
+    const auto keep = [&] {
+      if (pack.count() > 0)
+        ring_.add(pack);
+      pack.clear();
+    };
+    last = retell(*reader_, [&](const Event& event) {
+      pack.add(event);
+      if (pack.bytes().size() >= pack_bytes)
+        keep();
+    });
+    keep();
     if (last || last.error().code != Code::io)
       break;
   }
@@ -47,69 +63,96 @@ void PublisherActor::fill() {
     spdlog::warn("events: those from before the start are not told: {}", last.error().message());
 }
 
-void PublisherActor::publish(const core::Committed& batch) {
-  auto events = teller_.tell(batch);
+void PublisherActor::publish(const std::vector<core::CommittedPtr>& batches) {
+  for (const auto& batch : batches)
+    teller_.tell(*batch, [this](const Event& event) { tell(event); });
+  close_pack();
+  if (!news_.empty())
+    wire_.publish(std::exchange(news_, {}));
+}
+
+void PublisherActor::tell(const Event& event) {
   if (log::wanted(spdlog::level::debug))
-    for (const auto& event : events)
-      log::say(spdlog::level::debug, event.kind,
-               {{"seq", std::to_string(event.seq.value)},
-                {"job", event.job ? std::to_string(event.job.value) : std::string()},
-                {"node", event.node},
-                {"name", event.name},
-                {"correlation", event.correlation},
-                {"said", event.text}});
-  if (!wire_.listened || wire_.listened()) {
-    std::vector<net::Publication> news;
-    news.reserve(events.size());
-    for (const auto& event : events) {
-      news.push_back({events::topic_of(event), events::position_of(event, ++told_), encode(event)});
-      if (side_topics_.empty())
-        continue;
-      const std::string body = news.back().body;
-      for (auto& topic : events::side_topics_of(event))
-        if (side_topics_.contains(topic))
-          news.push_back({std::move(topic), events::position_of(event), body});
-    }
-    wire_.publish(std::move(news));
-  }
-  for (auto& event : events)
-    if (event.seq > filled_) // else the journal has told it already
-      ring_.add(std::move(event));
+    log::say(spdlog::level::debug, event.kind,
+             {{"seq", std::to_string(event.seq.value)},
+              {"job", event.job ? std::to_string(event.job.value) : std::string()},
+              {"node", event.node},
+              {"name", event.name},
+              {"correlation", event.correlation},
+              {"said", event.text}});
+  if (pack_.bytes().size() >= pack_bytes || (pack_.last() <= filled_ && event.seq > filled_))
+    close_pack();
+  const PackedEvent packed = pack_.add(event);
+  ++told_;
+  if (readers_ > 0)
+    news_.push_back(
+      {std::string(packed.topic), events::position_of(packed, told_), std::string(packed.event)});
+  if (side_topics_.empty() || (side_topics_.size() == 1 && packed_readers()))
+    return;
+  for (auto& topic : events::side_topics_of(event))
+    if (side_topics_.contains(topic))
+      news_.push_back({std::move(topic), events::position_of(packed), std::string(packed.event)});
+}
+
+/// Sends it and keeps it.
+void PublisherActor::close_pack() {
+  if (pack_.count() == 0)
+    return;
+  if (packed_readers())
+    news_.push_back(
+      {events::pack_topic, events::position_of_pack(told_ - pack_.count() + 1), pack_.bytes()});
+  if (pack_.last() > filled_) // else the journal has told it already
+    ring_.add(pack_);
+  pack_.clear();
 }
 
 void PublisherActor::subscribed(const Subscribed& change) {
-  if (events::is_side_topic(change.topic)) {
-    std::size_t& readers = side_topics_[change.topic];
-    if (change.begins)
-      ++readers;
-    else if (readers <= 1)
-      side_topics_.erase(change.topic);
-    else
-      --readers;
-  } else if (change.begins) {
+  if (const auto replay_wanted = events::replay_from(change.topic)) {
+    if (!change.begins)
+      return;
     fill();
-    replay(change.topic);
+    replay(change.topic, *replay_wanted);
+    return;
   }
+  std::size_t& readers =
+    events::is_side_topic(change.topic) ? side_topics_[change.topic] : readers_;
+  if (change.begins)
+    ++readers;
+  else if (readers > 0)
+    --readers;
+  if (readers == 0)
+    side_topics_.erase(change.topic);
 }
 
 /// Sends the kept events under the topic that only the asker has, then a `replay.done` that says up
 /// to where.
-void PublisherActor::replay(const std::string& topic) {
-  const auto from = events::replay_from(topic);
-  if (!from)
-    return;
-  std::vector<net::Publication> news;
-  for (auto at = ring_.since(*from); at != ring_.events().end(); ++at)
-    news.push_back({topic, events::position_of(*at), encode(*at)});
+void PublisherActor::replay(const std::string& topic, const events::Replay& wanted) {
+  const auto& packs = ring_.packs();
   Event end;
   end.kind = "replay.done";
   end.time = wall_now();
-  if (!ring_.events().empty()) {
-    end.seq = ring_.events().back().seq;
-    end.part = ring_.events().back().part;
-    end.numbers["oldest"] = static_cast<std::int64_t>(ring_.events().front().seq.value);
+  if (!packs.empty()) {
+    end.seq = packs.back().last;
+    end.part = packs.back().last_part;
+    end.numbers["oldest"] = static_cast<std::int64_t>(packs.front().first.value);
   }
-  news.push_back({topic, events::position_of(end), encode(end)});
+  EventPack last;
+  const PackedEvent whole = last.add(end);
+  std::vector<net::Publication> news;
+  for (auto at = ring_.since(wanted.from); at != packs.end(); ++at) {
+    if (wanted.packed) {
+      news.push_back({topic, events::position_of_pack(0), at->bytes});
+      continue;
+    }
+    PackReader reader(at->bytes);
+    while (const auto event = reader.next())
+      if (event->seq >= wanted.from)
+        news.push_back({topic, events::position_of(*event), std::string(event->event)});
+  }
+  if (wanted.packed)
+    news.push_back({topic, events::position_of_pack(0), last.bytes()});
+  else
+    news.push_back({topic, events::position_of(whole), std::string(whole.event)});
   wire_.publish(std::move(news));
 }
 

@@ -5,7 +5,7 @@
 
 namespace reeve::actors {
 
-Result<Seq> retell(journal::Journal& journal, const std::function<void(Event)>& each) {
+Result<Seq> retell(journal::Journal& journal, const events::Teller::Each& each) {
   auto recovered = ledger::recover_snapshot(journal);
   if (!recovered)
     return tl::unexpected(recovered.error());
@@ -25,8 +25,7 @@ Result<Seq> retell(journal::Journal& journal, const std::function<void(Event)>& 
     if (auto replayed = cluster.replay(seq, *entry, batch.changes); !replayed)
       return replayed;
     batch.entries.push_back(std::move(*entry));
-    for (auto& event : teller.tell(batch))
-      each(std::move(event));
+    teller.tell(batch, each);
     return {};
   });
   if (!read)

@@ -9,6 +9,6 @@ namespace reeve::actors {
 
 /// Events of every entry after the newest snapshot, in order, as they were told when they happened.
 /// Returns the seq of the last entry. Errors: those of reading the journal.
-Result<Seq> retell(journal::Journal& journal, const std::function<void(Event)>& each);
+Result<Seq> retell(journal::Journal& journal, const events::Teller::Each& each);
 
 } // namespace reeve::actors

@@ -2,6 +2,9 @@
 #include "actors/shell.hpp"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace reeve::actors {
 
@@ -14,6 +17,11 @@ TimePoint steady_now() {
   static const auto steady_start = std::chrono::steady_clock::now();
   return wall_start +
          std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - steady_start);
+}
+
+void give_way() {
+  constexpr int niceness = 5;
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), niceness);
 }
 
 void report_exceptions(caf::scheduled_actor* self, const char* name) {

@@ -14,6 +14,10 @@ TimePoint wall_now();
 /// clock.
 TimePoint steady_now();
 
+/// Of an actor with a thread of its own, or any other thread: what places and runs work comes
+/// first.
+void give_way();
+
 /// An exception ends the actor, the guard then ends the process; this writes down what it was.
 void report_exceptions(caf::scheduled_actor* self, const char* name);
 

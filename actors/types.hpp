@@ -128,6 +128,9 @@ struct Settled { // from the recorder's thread
 };
 
 // ---- publisher
+struct News { // what has become durable since the last ones
+  std::vector<core::CommittedPtr> batches;
+};
 struct Subscribed {
   std::string topic;
   bool begins = true; // else it is over
@@ -152,6 +155,7 @@ using revive_atom = caf::atom_constant<caf::atom("revive")>;
 using think_atom = caf::atom_constant<caf::atom("think")>;
 using gone_atom = caf::atom_constant<caf::atom("gone")>;
 using stop_atom = caf::atom_constant<caf::atom("stop")>;
+using news_atom = caf::atom_constant<caf::atom("news")>;
 using done_atom = caf::atom_constant<caf::atom("done")>;
 
 /// Where everybody is. Filled in before `start` is sent, never changed while actors run.

@@ -8,8 +8,7 @@ namespace reeve::actors {
 
 struct Wire {
   std::function<void(std::vector<net::Message>)> send;
-  std::function<void(std::vector<net::Publication>)> publish;
-  std::function<bool()> listened; // somebody reads events; missing: always
+  std::function<void(std::vector<net::Publication>)> publish; // missing: nobody is told of events
   std::function<void(std::size_t)> consumed;
   std::function<std::map<std::string, std::int64_t>()> counters;
 };

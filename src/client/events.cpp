@@ -2,6 +2,8 @@
 // socket is made anew for each connection, so that a lost one never looks like silence.
 #include "src/client/events.hpp"
 
+#include "messages/event_pack.hpp"
+
 #include <array>
 #include <cerrno>
 #include <deque>
@@ -32,13 +34,12 @@ std::string reachable(std::string events, const std::string& master) {
   return events;
 }
 
-/// Seq, part and number (0: none), as a master writes them.
-using FramePlace = std::array<std::uint64_t, 3>;
-std::optional<FramePlace> read_position(std::string_view bytes) {
+constexpr std::string_view live_topic = "of.all";
+
+/// The number of a pack's first event; 0: none.
+std::uint64_t read_number(std::string_view bytes) {
   const auto numbers = decode<std::vector<std::uint64_t>>(bytes);
-  if (!numbers || numbers->size() < 2)
-    return std::nullopt;
-  return FramePlace{(*numbers)[0], (*numbers)[1], numbers->size() > 2 ? (*numbers)[2] : 0};
+  return numbers && !numbers->empty() ? numbers->front() : 0;
 }
 
 } // namespace
@@ -60,11 +61,11 @@ struct EventStream::Impl {
   std::uint64_t number = 0; // of the newest live event on this connection
   bool skipped = false;     // the master had to leave some out: this reader was too slow
 
-  Seq next_seq;                     // the first that is wanted and has not been seen
-  std::optional<Position> last;     // of the newest event given out
-  Seq durable;                      // of the master, when the connection was made
-  std::string replay_topic;         // not empty: a replay is under way
-  std::deque<Event> replayed, held; // until the replay has ended; held: live ones
+  Seq next_seq;                           // the first that is wanted and has not been seen
+  std::optional<Position> last;           // of the newest event given out
+  Seq durable;                            // of the master, when the connection was made
+  std::string replay_topic;               // not empty: a replay is under way
+  std::deque<std::string> replayed, held; // packs, until the replay has ended; held: live ones
   std::deque<Event> ready;
 
   Result<void> connect(Duration timeout);
@@ -72,10 +73,10 @@ struct EventStream::Impl {
   void subscribe(const std::string& events);
   bool lost();
   void receive();
-  bool follows(const FramePlace& position);
+  bool follows(std::uint64_t first, std::uint32_t count);
   void take(std::string_view topic, std::string_view place, std::string_view body);
-  void replay_ended(const Event& end);
-  void give(Event event);
+  void replay_ended(std::string_view end);
+  void give(std::string_view pack, bool replay);
   bool passed_over(Position position);
   void tell_gap(Seq first, Seq end, const std::string& text);
 };
@@ -150,8 +151,8 @@ void EventStream::Impl::subscribe(const std::string& events) {
   monitor = zmq::socket_t(context, zmq::socket_type::pair);
   monitor.set(zmq::sockopt::linger, 0);
   monitor.connect(address);
-  replay_topic = "replay." + std::to_string(next_seq.value) + "." + random_nonce();
-  socket.set(zmq::sockopt::subscribe, "");
+  replay_topic = "of.past." + std::to_string(next_seq.value) + "." + random_nonce();
+  socket.set(zmq::sockopt::subscribe, live_topic);
   socket.set(zmq::sockopt::subscribe, replay_topic); // last: its end says that both are in force
   socket.connect(events);
   connected = true;
@@ -190,44 +191,37 @@ void EventStream::Impl::receive() {
 
 void EventStream::Impl::take(std::string_view topic, std::string_view place,
                              std::string_view body) {
-  if (topic.starts_with("of.")) // told again for who wants only this
-    return;
-  const bool live = !topic.starts_with("replay.");
-  if (!live && topic != replay_topic)
-    return; // the replay of another reader
-  const auto position = read_position(place);
-  if (live && position && !follows(*position))
-    return;
-  if (live && position && replay_topic.empty() && options.wanted && !options.wanted(topic)) {
-    passed_over({Seq((*position)[0]), static_cast<std::uint32_t>((*position)[1])});
-    return;
+  if (topic == live_topic) {
+    if (!follows(read_number(place), PackReader(body).count()))
+      return;
+    if (replay_topic.empty())
+      give(body, false);
+    else
+      held.emplace_back(body);
+  } else if (!replay_topic.empty() && topic == replay_topic) {
+    if (const auto event = PackReader(body).next(); event && event->topic == "replay.done")
+      replay_ended(event->event);
+    else
+      replayed.emplace_back(body);
   }
-  auto event = decode<Event>(body);
-  if (!event)
-    return;
-  if (live && replay_topic.empty())
-    give(std::move(*event));
-  else if (live)
-    held.push_back(std::move(*event));
-  else if (event->kind != "replay.done")
-    replayed.push_back(std::move(*event));
-  else
-    replay_ended(*event);
 }
 
-/// False: live events are missing before this one. A new connection asks for them again.
-bool EventStream::Impl::follows(const FramePlace& position) {
-  if (position[2] == 0)
-    return true;
-  const std::uint64_t before = std::exchange(number, position[2]);
-  skipped = before != 0 && number != before + 1;
+/// False: live events are missing before these. A new connection asks for them again.
+bool EventStream::Impl::follows(std::uint64_t first, std::uint32_t count) {
+  if (first == 0 || count == 0)
+    return false; // no pack
+  const std::uint64_t before = std::exchange(number, first + count - 1);
+  skipped = before != 0 && first != before + 1;
   return !skipped;
 }
 
-void EventStream::Impl::replay_ended(const Event& end) {
-  const auto at = end.numbers.find("oldest"); // none: nothing is kept
+void EventStream::Impl::replay_ended(std::string_view bytes) {
+  const auto end = decode<Event>(bytes);
+  if (!end)
+    return; // and no other end comes: the connection is made anew
+  const auto at = end->numbers.find("oldest"); // none: nothing is kept
   const Seq oldest =
-    at == end.numbers.end() ? durable.next() : Seq(static_cast<std::uint64_t>(at->second));
+    at == end->numbers.end() ? durable.next() : Seq(static_cast<std::uint64_t>(at->second));
   const Seq first = last ? last->seq.next() : next_seq;
   if (last && durable < last->seq) {
     tell_gap(durable.next(), first, "the journal ends before them now: it is another one");
@@ -236,11 +230,10 @@ void EventStream::Impl::replay_ended(const Event& end) {
   } else if (oldest > first) {
     tell_gap(first, oldest, "the master no longer keeps them");
   }
-  for (std::deque<Event>* events : {&replayed, &held}) {
-    for (Event& event : *events)
-      give(std::move(event));
-    events->clear();
-  }
+  for (const std::string& pack : std::exchange(replayed, {}))
+    give(pack, true);
+  for (const std::string& pack : std::exchange(held, {}))
+    give(pack, false);
   try {
     socket.set(zmq::sockopt::unsubscribe, replay_topic);
   } catch (const zmq::error_t&) {
@@ -249,9 +242,17 @@ void EventStream::Impl::replay_ended(const Event& end) {
   replay_topic.clear();
 }
 
-void EventStream::Impl::give(Event event) {
-  if (passed_over({event.seq, event.part}))
-    ready.push_back(std::move(event));
+/// Of a replay all that was asked for, wanted or not; its first pack may begin earlier.
+void EventStream::Impl::give(std::string_view pack, bool replay) {
+  PackReader reader(pack);
+  while (const auto packed = reader.next()) {
+    if ((replay && packed->seq < next_seq) || !passed_over({packed->seq, packed->part}))
+      continue;
+    if (!replay && options.wanted && !options.wanted(packed->topic))
+      continue;
+    if (auto event = decode<Event>(packed->event))
+      ready.push_back(std::move(*event));
+  }
 }
 
 /// False: it has been there before.

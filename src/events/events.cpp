@@ -95,25 +95,37 @@ struct FactTeller {
   const Teller& teller;
   Seq seq;
   TimePoint time;
-  std::vector<Event>& out;
+  const Teller::Each& each;
+  Event& scratch; // of all of them, so that its texts keep their memory
   std::uint32_t part = 0;
 
-  Event& add(std::string kind, JobId job = {}) {
-    Event& event = out.emplace_back();
-    event.seq = seq;
-    event.part = part++;
-    event.time = time;
-    event.kind = std::move(kind);
-    event.job = job;
+  /// The next event, to be filled in; the one before is told as it is now.
+  Event& add(std::string_view kind, JobId job = {}) {
+    done();
+    scratch.seq = seq;
+    scratch.part = part++;
+    scratch.time = time;
+    scratch.kind = kind;
+    scratch.job = job;
+    scratch.node.clear();
+    scratch.name.clear();
+    scratch.text.clear();
+    scratch.numbers.clear();
+    scratch.correlation.clear();
+    scratch.queue.clear();
     if (job)
-      event.queue = teller.queues_.of(job);
-    return event;
+      scratch.queue = teller.queues_.of(job);
+    return scratch;
   }
-  Event& at_node(std::string kind, NodeId node, std::string text = {}, JobId job = {}) {
-    Event& event = add(std::move(kind), job);
-    event.node = teller.name(node);
-    event.text = std::move(text);
-    return event;
+  void done() {
+    if (part > 0)
+      each(scratch);
+  }
+  Event& at_node(std::string_view kind, NodeId node, std::string_view text = {}, JobId job = {}) {
+    add(kind, job);
+    teller.put_name(scratch.node, node);
+    scratch.text = text;
+    return scratch;
   }
 
   void operator()(const EpochStarted& fact) {
@@ -166,10 +178,9 @@ struct FactTeller {
   }
   void operator()(const TasksPlaced& fact) {
     for (const auto& placement : fact.placements) {
-      Event& event =
-        at_node(placement.copy ? "task.copied" : "task.placed", placement.node, {}, placement.job);
-      event.numbers["tasks"] = static_cast<std::int64_t>(tasks_in(placement.runs));
-      event.numbers["slots"] = placement.slots;
+      at_node(placement.copy ? "task.copied" : "task.placed", placement.node, {}, placement.job);
+      scratch.numbers["tasks"] = static_cast<std::int64_t>(tasks_in(placement.runs));
+      scratch.numbers["slots"] = placement.slots;
     }
   }
   void operator()(const TasksFinished& fact) {
@@ -201,14 +212,13 @@ struct FactTeller {
         event.numbers["signal"] = task.signal;
     }
   }
-  Event& tasks(std::string kind, JobId job, const std::vector<TaskRun>& runs,
-               const std::string& text) {
-    Event& event = add(std::move(kind), job);
-    event.text = text;
+  Event& tasks(std::string_view kind, JobId job, const std::vector<TaskRun>& runs,
+               std::string_view text) {
+    add(kind, job).text = text;
     if (!runs.empty())
-      event.numbers = {{"tasks", static_cast<std::int64_t>(tasks_in(runs))},
-                       {"task", runs.front().first}};
-    return event;
+      scratch.numbers = {{"tasks", static_cast<std::int64_t>(tasks_in(runs))},
+                         {"task", runs.front().first}};
+    return scratch;
   }
   void operator()(const TasksRequeued& fact) {
     tasks("task.requeued", fact.job, fact.runs, fact.reason).name = name_of(fact.cause);
@@ -253,7 +263,7 @@ struct FactTeller {
   }
   void operator()(const TasksPreempted& fact) {
     Event& event = tasks("task.preempted", fact.job, fact.runs, fact.reason);
-    event.node = teller.name(fact.node);
+    teller.put_name(event.node, fact.node);
     event.name = name_of(fact.cause);
   }
   void operator()(const NodeTuned& fact) {
@@ -299,13 +309,20 @@ void Teller::learn(std::span<const core::Change> changes) {
   }
 }
 
-std::string Teller::name(NodeId node) const {
-  const auto at = names_.find(node);
-  return at == names_.end() ? "node " + std::to_string(node.value) : at->second;
+void Teller::put_name(std::string& out, NodeId node) const {
+  if (const auto at = names_.find(node); at != names_.end())
+    out = at->second;
+  else
+    out = "node " + std::to_string(node.value);
 }
 
 std::vector<Event> Teller::tell(const core::Committed& batch) {
   std::vector<Event> events;
+  tell(batch, [&](const Event& event) { events.push_back(event); });
+  return events;
+}
+
+void Teller::tell(const core::Committed& batch, const Each& each) {
   const auto& ends = batch.change_ends;
   const auto all = static_cast<std::uint32_t>(batch.changes.size());
   std::uint32_t from = 0;
@@ -318,7 +335,7 @@ std::vector<Event> Teller::tell(const core::Committed& batch) {
     from = to;
     if (!ends.empty())
       learn(changes);
-    FactTeller teller{*this, Seq(batch.first.value + i), batch.entries[i].time, events};
+    FactTeller teller{*this, Seq(batch.first.value + i), batch.entries[i].time, each, event_};
     std::visit(teller, batch.entries[i].fact);
     for (const auto& change : changes) {
       if (const auto* gone = std::get_if<core::NodeForgotten>(&change))
@@ -333,14 +350,8 @@ std::vector<Event> Teller::tell(const core::Committed& batch) {
       event.correlation = ended->correlation;
       queues_.drop(ended->job); // the whole state that a master starts with does not say it, either
     }
+    teller.done();
   }
-  return events;
-}
-
-std::string topic_of(const Event& event) {
-  if (event.job)
-    return event.kind + "." + std::to_string(event.job.value);
-  return event.node.empty() ? event.kind : event.kind + "." + event.node;
 }
 
 std::vector<std::string> side_topics_of(const Event& event) {
@@ -358,7 +369,7 @@ bool is_side_topic(std::string_view topic) {
   return topic.starts_with("of.");
 }
 
-std::string position_of(const Event& event, std::uint64_t number) {
+std::string position_of(const PackedEvent& event, std::uint64_t number) {
   std::string out;
   codec::put_array(out, number > 0 ? 3 : 2);
   codec::put_uint(out, event.seq.value);
@@ -368,27 +379,42 @@ std::string position_of(const Event& event, std::uint64_t number) {
   return out;
 }
 
-void Ring::add(Event event) {
-  events_.push_back(std::move(event));
-  if (events_.size() > most_)
-    events_.pop_front();
+std::string position_of_pack(std::uint64_t number) {
+  std::string out;
+  codec::put_array(out, 1);
+  codec::put_uint(out, number);
+  return out;
 }
 
-std::deque<Event>::const_iterator Ring::since(Seq from) const {
-  return std::lower_bound(events_.begin(), events_.end(), from,
-                          [](const Event& event, Seq seq) { return event.seq < seq; });
+void Ring::add(const EventPack& pack) {
+  packs_.push_back({pack.first(), pack.last(), pack.last_part(), pack.count(), pack.bytes()});
+  events_ += pack.count();
+  while (events_ - packs_.front().count >= most_) {
+    events_ -= packs_.front().count;
+    packs_.pop_front();
+  }
 }
 
-std::optional<Seq> replay_from(std::string_view topic) {
-  constexpr std::string_view prefix = "replay.";
-  if (!topic.starts_with(prefix) || topic.size() > 128)
+std::deque<Ring::Pack>::const_iterator Ring::since(Seq from) const {
+  return std::lower_bound(packs_.begin(), packs_.end(), from,
+                          [](const Pack& pack, Seq seq) { return pack.last < seq; });
+}
+
+std::optional<Replay> replay_from(std::string_view topic) {
+  if (topic.size() > 128)
     return std::nullopt;
-  topic.remove_prefix(prefix.size());
-  std::uint64_t seq = 0;
-  const auto [end, error] = std::from_chars(topic.data(), topic.data() + topic.size(), seq);
-  if (error != std::errc() || end == topic.data() + topic.size() || *end != '.')
-    return std::nullopt;
-  return Seq(seq);
+  for (const auto& [prefix, packed] :
+       {std::pair<std::string_view, bool>{"replay.", false}, {"of.past.", true}}) {
+    if (!topic.starts_with(prefix))
+      continue;
+    topic.remove_prefix(prefix.size());
+    std::uint64_t seq = 0;
+    const auto [end, error] = std::from_chars(topic.data(), topic.data() + topic.size(), seq);
+    if (error != std::errc() || end == topic.data() + topic.size() || *end != '.')
+      return std::nullopt;
+    return Replay{Seq(seq), packed};
+  }
+  return std::nullopt;
 }
 
 } // namespace reeve::events

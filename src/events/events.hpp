@@ -2,10 +2,12 @@
 // the same batch gives the same events. Used by the publisher actor. Knows no socket and no clock.
 #pragma once
 
+#include "messages/event_pack.hpp"
 #include "src/core/changes.hpp"
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -47,41 +49,58 @@ public:
   /// In order, numbered by the entry that tells it, so that the same entries in other batches, as
   /// after a restart, give the same events. Where a batch does not say which entry made which
   /// changes, ends of jobs are its last entry's.
+  using Each = std::function<void(const Event&)>;
+  void tell(const core::Committed& batch, const Each& each);
   std::vector<Event> tell(const core::Committed& batch);
 
 private:
   void learn(std::span<const core::Change> changes);
-  [[nodiscard]] std::string name(NodeId node) const;
+  void put_name(std::string& out, NodeId node) const;
   std::unordered_map<NodeId, std::string> names_;
   JobQueues queues_;
+  Event event_; // that is being told
   friend struct FactTeller;
 };
 
-/// `<kind>.<job or node>`, so that subscribers choose by prefix.
-std::string topic_of(const Event& event);
 /// `of.job.<id>`, `of.node.<name>`, `of.queue.<name>`: for who wants all of one of these.
 std::vector<std::string> side_topics_of(const Event& event);
+/// Of all events, in packs.
+constexpr const char* pack_topic = "of.all";
+/// Under which not everything is told one by one.
 bool is_side_topic(std::string_view topic);
 /// The second frame: msgpack [seq, part], of a live event [seq, part, number].
-std::string position_of(const Event& event, std::uint64_t number = 0);
+std::string position_of(const PackedEvent& event, std::uint64_t number = 0);
+/// Of a pack: msgpack [number of its first event], 0 in a replay.
+std::string position_of_pack(std::uint64_t number);
 
-/// The newest events, for those who come late.
+/// The newest events, for those who come late; in packs, as they are sent.
 class Ring {
 public:
   explicit Ring(std::size_t most = 100'000) : most_(most) {}
-  void add(Event event);
-  /// Events with seq >= from. The oldest one kept may be later than `from`: the reader sees that by
-  /// its number.
-  [[nodiscard]] std::deque<Event>::const_iterator since(Seq from) const;
-  [[nodiscard]] const std::deque<Event>& events() const { return events_; }
+  struct Pack {
+    Seq first, last;
+    std::uint32_t last_part = 0, count = 0;
+    std::string bytes;
+  };
+  /// Forgets the oldest packs as far as enough events are left without them.
+  void add(const EventPack& pack);
+  /// From the pack on that has events with seq >= from; it may begin with older ones. The oldest
+  /// one kept may be later than `from`: the reader sees that by its number.
+  [[nodiscard]] std::deque<Pack>::const_iterator since(Seq from) const;
+  [[nodiscard]] const std::deque<Pack>& packs() const { return packs_; }
 
 private:
-  std::size_t most_;
-  std::deque<Event> events_;
+  std::size_t most_, events_ = 0;
+  std::deque<Pack> packs_;
 };
 
-/// Somebody subscribed to `replay.<seq>.<nonce>`: wants the kept events from seq on, under exactly
-/// this topic.
-std::optional<Seq> replay_from(std::string_view topic);
+/// Somebody subscribed to `replay.<seq>.<nonce>`, or for packs to `of.past.<seq>.<nonce>`: wants
+/// the kept events from seq on, under exactly this topic.
+struct Replay {
+  Seq from;
+  bool packed = false;
+  bool operator==(const Replay&) const = default;
+};
+std::optional<Replay> replay_from(std::string_view topic);
 
 } // namespace reeve::events

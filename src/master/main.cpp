@@ -76,8 +76,8 @@ int wait_for_end(const sigset_t& signals) {
 actors::Wire wire_to(net::Server& server) {
   actors::Wire wire;
   wire.send = [&server](std::vector<net::Message> messages) { server.send(std::move(messages)); };
-  wire.publish = [&server](std::vector<net::Publication> news) { server.publish(std::move(news)); };
-  wire.listened = [&server] { return server.listened(); };
+  if (!server.events_endpoint().empty())
+    wire.publish = [&server](auto news) { server.publish(std::move(news)); };
   wire.consumed = [&server](std::size_t bytes) { server.consumed(bytes); };
   wire.counters = [&server] {
     const auto& c = server.counters();

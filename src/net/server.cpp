@@ -165,8 +165,10 @@ Result<std::unique_ptr<Server>> Server::bind(ServerOptions options) {
       field = "events";
       endpoint = server->options_.events;
       settle(io.events);
-      // A slower subscriber misses events and asks for them again; a whole replay must fit.
-      io.events.set(zmq::sockopt::sndhwm, 250'000);
+      // A slower subscriber misses events and asks for them again; a whole replay, one by one, must
+      // fit.
+      io.events.set(zmq::sockopt::sndhwm, 110'000);
+      io.events.set(zmq::sockopt::tcp_maxrt, server->options_.silent_reader_ms);
       io.events.set(zmq::sockopt::maxmsgsize, std::int64_t{4'096}); // only subscriptions come in
       io.events.set(zmq::sockopt::xpub_verboser, 1); // every subscription and every end of one
       server->events_endpoint_ = bind_to(io.events, endpoint);
@@ -327,7 +329,6 @@ void Server::Io::receive_subscriptions() {
     if (text[0] != 0 && text[0] != 1)
       continue;
     const bool begins = text[0] == 1;
-    server.listeners_ += begins ? 1 : -1;
     if (handler.subscribed)
       handler.subscribed(std::string(text.substr(1)), begins);
   }

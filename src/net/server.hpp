@@ -34,6 +34,7 @@ struct ServerOptions {
   std::int64_t frame_bytes_max = 16 << 20;
   std::size_t peer_bytes_max = 64u
                                << 20; // waiting for one slow peer; beyond it the peer is dropped
+  int silent_reader_ms = 30'000; // takes nothing for so long: an event reader's connection ends
   std::size_t input_bytes_max =
     64u << 20; // handed over and not yet given back by `consumed`; beyond it nothing is read
 };
@@ -68,8 +69,6 @@ public:
   /// From any thread. Order is kept for each peer.
   void send(std::vector<Message> messages);
   void publish(std::vector<Publication> publications);
-  /// Somebody has subscribed to events. What is published while nobody has reaches nobody.
-  [[nodiscard]] bool listened() const { return listeners_.load(std::memory_order_relaxed) > 0; }
   /// Messages handed over have been worked on: `bytes` as the sum of Message::bytes().
   void consumed(std::size_t bytes);
   /// Reads nothing from peers any more; still sends.
@@ -84,7 +83,6 @@ private:
   ServerOptions options_;
   std::string endpoint_, events_endpoint_;
   ServerCounters counters_;
-  std::atomic<std::int64_t> listeners_{0}; // subscriptions
   std::unique_ptr<Io> io_;
 };
 

@@ -282,6 +282,39 @@ class Protocol(WithMaster):
         self.assertIn(("job.submitted", job), [(e["kind"], e.get("job")) for e in again])
         self.assertIn(event, again)
 
+    def test_events_come_in_packs(self):
+        self.start_worker("packs")
+        subscriber = zmq.Context.instance().socket(zmq.SUB)
+        self.addCleanup(subscriber.close)
+        subscriber.connect(self.client.hello()["events"])
+        subscriber.subscribe("of.all")
+        past = f"of.past.1.{secrets.token_hex(8)}"
+        subscriber.subscribe(past)
+        told, numbers, done = [], [], False
+        job = None
+        while job is None or ("job.ended", job) not in [(event["kind"], event.get("job")) for event in told]:
+            self.assertTrue(subscriber.poll(10_000), "no events")
+            topic, position, body = subscriber.recv_multipart()
+            number, = wire.unpack(position)
+            for seq, part, name, packed in wire.unpack(body):
+                event = wire.unpack(packed)
+                self.assertEqual((seq, part), (event["seq"], event.get("part", 0)))
+                about = event.get("job") or event.get("node")
+                self.assertEqual(name, f"{event['kind']}.{about}" if about else event["kind"])
+                if topic.decode() == past:
+                    self.assertEqual(number, 0)
+                    done = name == "replay.done"
+                else:
+                    numbers.append(number)
+                    number += 1
+                told.append(event)
+            if done and job is None:
+                told = []
+                job = self.client.submit([{"name": "packed", "executor": "noop"}])[0]
+        self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+        one_by_one = self.replay(subscriber, told[0]["seq"])
+        self.assertEqual(told, [event for event in one_by_one if event in told])
+
     def replay(self, subscriber, seq):
         """Every kept event from seq on, then replay.done."""
         topic = f"replay.{seq}.{secrets.token_hex(8)}"

@@ -46,7 +46,7 @@ public:
     wire.publish = [this](std::vector<net::Publication> news) {
       const std::lock_guard lock(mutex_);
       for (auto& item : news)
-        topics_.push_back(std::move(item.topic));
+        news_.push_back(std::move(item));
       published_.notify_all();
     };
     wire.consumed = [](std::size_t) {};
@@ -88,22 +88,28 @@ public:
   }
   [[nodiscard]] std::size_t published(const std::string& topic) {
     const std::lock_guard lock(mutex_);
-    return static_cast<std::size_t>(std::count(topics_.begin(), topics_.end(), topic));
+    return static_cast<std::size_t>(std::count_if(
+      news_.begin(), news_.end(), [&](const auto& item) { return item.topic == topic; }));
   }
   /// Waits for an event whose topic begins so.
   bool wait_published(std::string_view topic) {
+    return wait_news([&](const net::Publication& item) { return item.topic.starts_with(topic); });
+  }
+  bool wait_news(const std::function<bool(const net::Publication&)>& wanted) {
     std::unique_lock lock(mutex_);
-    return published_.wait_for(lock, patience, [&] {
-      return std::any_of(topics_.begin(), topics_.end(),
-                         [&](const std::string& t) { return t.starts_with(topic); });
-    });
+    return published_.wait_for(lock, patience,
+                               [&] { return std::any_of(news_.begin(), news_.end(), wanted); });
+  }
+  [[nodiscard]] std::vector<net::Publication> news() {
+    const std::lock_guard lock(mutex_);
+    return news_;
   }
 
 private:
   std::mutex mutex_;
   std::map<net::Peer, std::shared_ptr<Other>> others_;
   net::Server::Handler handler_;
-  std::vector<std::string> topics_;
+  std::vector<net::Publication> news_;
   std::condition_variable published_;
 };
 

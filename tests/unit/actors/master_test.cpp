@@ -1,6 +1,8 @@
 // The actors together: what nodes and clients see of a whole master.
 #include "tests/unit/actors/fake_cluster.hpp"
 
+#include "messages/event_pack.hpp"
+
 #include <algorithm>
 
 namespace reeve::actors {
@@ -15,6 +17,7 @@ QueryHistory rows_of(HistoryKind kind) {
 }
 
 TEST_F(WholeMaster, a_node_registers_and_a_job_runs_there) {
+  net.subscribe("");
   const auto client = add_client();
   const auto agent = add_agent("n1");
   ASSERT_TRUE(agent->wait_registered());
@@ -28,8 +31,8 @@ TEST_F(WholeMaster, a_node_registers_and_a_job_runs_there) {
 TEST_F(WholeMaster, a_queues_events_are_told_beside_the_others_while_somebody_listens_to_them) {
   const auto client = add_client();
   add_agent("n1");
-  net.subscribe("of.queue.default");
-  net.subscribe("of.queue.default");
+  for (const char* topic : {"", "of.queue.default", "of.queue.default"})
+    net.subscribe(topic);
   net.subscribe("of.queue.other");
   client->wait(client->submit(1));
   EXPECT_TRUE(net.wait_published("job.ended.1"));
@@ -44,6 +47,76 @@ TEST_F(WholeMaster, a_queues_events_are_told_beside_the_others_while_somebody_li
   client->wait(client->submit(1));
   EXPECT_TRUE(net.wait_published("job.ended.3"));
   EXPECT_EQ(net.published("of.queue.default"), 2 * told);
+}
+/// What readers are told under a topic: seq, part, number (0: none) and the event.
+using Told = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::string>;
+std::vector<Told> one_by_one(const std::vector<net::Publication>& news, std::string_view topic) {
+  std::vector<Told> out;
+  for (const auto& item : news) {
+    if (!item.topic.starts_with(topic) || item.topic.starts_with("of."))
+      continue;
+    const auto position = decode<std::vector<std::uint64_t>>(item.position).value();
+    out.emplace_back(position.at(0), position.at(1), position.size() > 2 ? position[2] : 0,
+                     item.body);
+  }
+  return out;
+}
+std::vector<Told> unpacked(const std::vector<net::Publication>& news, std::string_view topic) {
+  std::vector<Told> out;
+  for (const auto& item : news) {
+    if (item.topic != topic)
+      continue;
+    std::uint64_t number = decode<std::vector<std::uint64_t>>(item.position).value().at(0);
+    PackReader reader(item.body);
+    while (const auto event = reader.next())
+      out.emplace_back(event->seq.value, event->part, number > 0 ? number++ : 0, event->event);
+  }
+  return out;
+}
+/// Everything that is kept, as a reader of packs gets it; its end last.
+std::vector<Told> replayed(FakeNet& net, const std::string& nonce) {
+  const std::string topic = "of.past.1." + nonce;
+  net.subscribe(topic);
+  EXPECT_TRUE(net.wait_news([&](const auto& item) {
+    const auto event = PackReader(item.body).next();
+    return item.topic == topic && event && event->topic == "replay.done";
+  }));
+  return unpacked(net.news(), topic);
+}
+TEST_F(WholeMaster, packs_of_events_say_what_events_one_by_one_say) {
+  const auto client = add_client();
+  add_agent("n1");
+  client->wait(client->submit(1)); // nobody listens …
+  const auto ended = [](const Told& told) {
+    return decode<Event>(std::get<3>(told)).value().kind == "job.ended";
+  };
+  const auto deadline = std::chrono::steady_clock::now() + 20s; // … until that has been told
+  for (int n = 0; std::ranges::none_of(replayed(net, std::to_string(n)), ended); ++n)
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  for (const char* topic : {"", "of.all"})
+    net.subscribe(topic);
+  client->wait(client->submit(1'000));
+  ASSERT_TRUE(net.wait_published("job.ended.2"));
+  net.subscribe("replay.1.me");
+  auto packed_past = replayed(net, "me");
+  const auto news = net.news();
+  const auto live = one_by_one(news, "job.ended.2"), all = unpacked(news, "of.all");
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_EQ(std::count(all.begin(), all.end(), live[0]), 1);
+  EXPECT_EQ(net.published("job.ended.1"), 0u);
+  std::vector<Told> told = one_by_one(news, "");
+  std::erase_if(told, [](const Told& t) { return std::get<2>(t) == 0; });
+  EXPECT_EQ(told, all);
+  for (std::size_t k = 1; k < all.size(); ++k)
+    EXPECT_EQ(std::get<2>(all[k]), std::get<2>(all[k - 1]) + 1);
+
+  auto past = one_by_one(news, "replay.1.me");
+  ASSERT_GT(past.size(), all.size());
+  past.pop_back(); // the ends: of two moments
+  packed_past.pop_back();
+  EXPECT_EQ(past, packed_past);
+  for (const auto& [seq, part, number, body] : all)
+    EXPECT_EQ(std::count(past.begin(), past.end(), Told(seq, part, 0, body)), 1);
 }
 TEST_F(WholeMaster, work_waits_for_the_first_node) {
   const auto client = add_client();

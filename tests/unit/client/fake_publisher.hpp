@@ -2,6 +2,7 @@
 // Used by the tests of the event stream and of `reeve events`.
 #pragma once
 
+#include "messages/event_pack.hpp"
 #include "tests/unit/client/fake_master.hpp"
 
 #include <memory>
@@ -74,28 +75,31 @@ private:
     wake_.send(zmq::buffer(what), zmq::send_flags::sndmore);
     wake_.send(zmq::buffer(body), zmq::send_flags::none);
   }
-  void send(const std::string& topic, const Event& e, std::uint64_t number = 0) {
-    std::vector<std::uint64_t> position{e.seq.value, e.part};
-    if (number > 0)
-      position.push_back(number);
+  void send(const std::string& topic, const EventPack& pack, std::uint64_t number = 0) {
     socket_.send(zmq::buffer(topic), zmq::send_flags::sndmore);
-    socket_.send(zmq::buffer(encode(position)), zmq::send_flags::sndmore);
-    socket_.send(zmq::buffer(encode(e)), zmq::send_flags::none);
+    socket_.send(zmq::buffer(encode(std::vector<std::uint64_t>{number})), zmq::send_flags::sndmore);
+    socket_.send(zmq::buffer(pack.bytes()), zmq::send_flags::none);
   }
+  /// As many of the kept events as fit, from an earlier one on than was asked for.
   void replay(const std::string& topic) {
     ++replays;
-    const Seq from(std::stoull(topic.substr(7)));
+    const Seq from(std::stoull(topic.substr(8)));
     Event end = event(0, 0, "replay.done");
-    for (const Event& e : kept_) {
-      if (e.seq >= from)
-        send(topic, e);
-      end.seq = e.seq;
-      end.part = e.part;
+    EventPack pack;
+    for (std::size_t k = 0; k < kept_.size(); ++k) {
+      if (kept_[k].seq >= from || (k + 1 < kept_.size() && kept_[k + 1].seq >= from))
+        pack.add(kept_[k]);
+      if (pack.count() == 2 || k + 1 == kept_.size()) {
+        send(topic, pack);
+        pack.clear();
+      }
+      end.seq = kept_[k].seq;
+      end.part = kept_[k].part;
     }
     if (!kept_.empty())
       end.numbers["oldest"] = static_cast<std::int64_t>(kept_.front().seq.value);
-    send("replay.1.somebody-else", event(1)); // must not be taken for an answer
-    send(topic, end);
+    pack.add(end);
+    send(topic, pack);
   }
   void serve() {
     zmq::socket_t told(context_, zmq::socket_type::pair);
@@ -106,7 +110,7 @@ private:
       zmq::poll(items, std::chrono::milliseconds(-1));
       zmq::message_t frame, body;
       while (socket_.recv(frame, zmq::recv_flags::dontwait))
-        if (const std::string text = frame.to_string(); text.rfind("\1replay.", 0) == 0)
+        if (const std::string text = frame.to_string(); text.rfind("\1of.past.", 0) == 0)
           replay(text.substr(1));
       if ((items[1].revents & ZMQ_POLLIN) == 0)
         continue;
@@ -119,8 +123,9 @@ private:
         kept_.push_back(*decode<Event>(body.to_string()));
         ++number_;
         if (what == "publish") {
-          send(kept_.back().kind, kept_.back(), number_);
-          send("of.queue.batch", kept_.back()); // once more, as to who wants only this
+          EventPack pack;
+          pack.add(kept_.back());
+          send("of.all", pack, number_);
         }
         continue;
       }

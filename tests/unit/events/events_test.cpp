@@ -235,34 +235,40 @@ TEST(topics, of_one_job_node_or_queue_stand_beside) {
             (std::vector<std::string>{"of.job.7", "of.node.n1", "of.queue.batch"}));
   for (const auto& topic : side_topics_of(event))
     EXPECT_TRUE(is_side_topic(topic));
-  EXPECT_FALSE(is_side_topic(topic_of(event)));
+  EXPECT_TRUE(is_side_topic(pack_topic));
+  EXPECT_FALSE(is_side_topic(event.kind));
 }
-TEST(topics, name_the_job_or_else_the_node) {
-  Event event;
-  event.kind = "task.failed";
-  event.node = "n1";
-  EXPECT_EQ(topic_of(event), "task.failed.n1");
-  event.job = JobId(7);
-  EXPECT_EQ(topic_of(event), "task.failed.7");
+EventPack packed(std::uint64_t first, std::uint64_t last) {
+  EventPack pack;
+  for (std::uint64_t seq = first; seq <= last; ++seq) {
+    Event event;
+    event.seq = Seq(seq);
+    event.part = 7;
+    pack.add(event);
+  }
+  return pack;
 }
-Event named(std::uint64_t seq) {
-  Event event;
-  event.seq = Seq(seq);
-  event.name = std::to_string(seq);
-  return event;
-}
-TEST(ring, keeps_the_newest) {
+TEST(ring, keeps_at_least_the_newest_in_whole_packs) {
   Ring ring(3);
-  for (std::uint64_t i = 1; i <= 5; ++i)
-    ring.add(named(i));
-  EXPECT_EQ(ring.since(Seq(1))->name, "3");
-  EXPECT_EQ(ring.since(Seq(5))->name, "5");
-  EXPECT_EQ(ring.since(Seq(6)), ring.events().end());
+  ring.add(packed(1, 2));
+  ring.add(packed(3, 4));
+  EXPECT_EQ(ring.packs().front().first, Seq(1)) << "two are fewer than three";
+  ring.add(packed(5, 5));
+  ASSERT_EQ(ring.packs().size(), 2u);
+  EXPECT_EQ(ring.packs().front().first, Seq(3));
+  EXPECT_EQ(ring.packs().front().last_part, 7u);
+  EXPECT_EQ(ring.since(Seq(1))->first, Seq(3));
+  EXPECT_EQ(ring.since(Seq(4))->first, Seq(3));
+  EXPECT_EQ(ring.since(Seq(5))->first, Seq(5));
+  EXPECT_EQ(ring.since(Seq(6)), ring.packs().end());
+  ring.add(packed(6, 100));
+  EXPECT_EQ(ring.packs().size(), 1u);
 }
 TEST(replay, is_asked_for_by_a_topic) {
-  EXPECT_EQ(replay_from("replay.17.ab12"), Seq(17));
+  EXPECT_EQ(replay_from("replay.17.ab12"), (Replay{Seq(17), false}));
+  EXPECT_EQ(replay_from("of.past.17.ab12"), (Replay{Seq(17), true}));
   for (const char* topic : {"", "replay", "replay.", "replay.x.y", "replay.17", "job.17.x",
-                            "replay.99999999999999999999.x"})
+                            "replay.99999999999999999999.x", "of.past", "of.past.17", "of.17.x"})
     EXPECT_FALSE(replay_from(topic)) << topic;
 }
 
