@@ -68,15 +68,34 @@ ledger::Effect answer_to(Swept swept, const history::History::Due& due) {
 
 } // namespace
 
-ArchivistActor::ArchivistActor(caf::actor_config& config, std::string path,
-                               std::unique_ptr<journal::Journal> reader, DirectoryPtr directory)
-    : event_based_actor(config), path_(std::move(path)), reader_(std::move(reader)),
-      directory_(std::move(directory)) {
+RecorderPtr make_recorder(std::string path, std::unique_ptr<journal::Journal> journal_reader) {
+  if (path.empty())
+    return nullptr;
+  history::RecorderOptions options;
+  options.path = std::move(path);
+  options.refill = [reader = std::shared_ptr<journal::Journal>(std::move(journal_reader))](
+                     history::History& history, Seq upto) -> Result<void> {
+    if (!reader)
+      return fail(Code::unavailable, {}, "no way to read the journal");
+    return refill(*reader, history, upto);
+  };
+  options.tell = [](bool trouble, const std::string& text) {
+    if (trouble)
+      spdlog::error("{}", text);
+    else
+      spdlog::info("{}", text);
+  };
+  return std::make_shared<history::Recorder>(std::move(options));
+}
+
+ArchivistActor::ArchivistActor(caf::actor_config& config, RecorderPtr recorder,
+                               DirectoryPtr directory)
+    : event_based_actor(config), recorder_(std::move(recorder)), directory_(std::move(directory)) {
   report_exceptions(this, "archivist");
 }
 
 void ArchivistActor::on_exit() {
-  recorder_.reset(); // records what is queued
+  recorder_.reset(); // its last owner waits until it has recorded what is queued
 }
 
 /// Nothing is kept: who asks is told so, and nobody waits.
@@ -104,23 +123,8 @@ caf::behavior ArchivistActor::without_history() {
 }
 
 caf::behavior ArchivistActor::make_behavior() {
-  if (path_.empty())
+  if (!recorder_)
     return without_history();
-  history::RecorderOptions options;
-  options.path = path_;
-  options.refill = [reader = std::shared_ptr<journal::Journal>(std::move(reader_))](
-                     history::History& history, Seq upto) -> Result<void> {
-    if (!reader)
-      return fail(Code::unavailable, {}, "no way to read the journal");
-    return refill(*reader, history, upto);
-  };
-  options.tell = [](bool trouble, const std::string& text) {
-    if (trouble)
-      spdlog::error("{}", text);
-    else
-      spdlog::info("{}", text);
-  };
-  recorder_ = std::make_unique<history::Recorder>(std::move(options));
   return {
     [this](start_atom) {
       delayed_send(this, delete_every, tick_atom::value);
@@ -135,10 +139,7 @@ caf::behavior ArchivistActor::make_behavior() {
       delayed_send(this, std::chrono::seconds(1), second_atom::value);
       judge_promises();
     },
-    [this](const core::CommittedPtr& batch) {
-      learn(batch->changes);
-      recorder_->record(batch);
-    },
+    [this](const core::CommittedPtr& batch) { learn(batch->changes); }, // with settings
     [this](const Parcel<ArchivistMail>& mail) {
       for (auto& item : mail.take().items)
         answer(std::move(item));

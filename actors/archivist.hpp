@@ -1,6 +1,7 @@
-// What was, for questions: hands committed batches and questions to the history's own thread, and
-// its answers to the gateway. Shell around history::Recorder. Decides nothing, and nobody waits for
-// it but a snapshot: what the journal forgets must be in the history first.
+// What was, for questions: hands questions to the history's own thread, and its answers to the
+// gateway. The ledger hands committed batches there itself. Shell around history::Recorder. Decides
+// nothing, and nobody waits for it but a snapshot: what the journal forgets must be in the history
+// first.
 #pragma once
 
 #include "actors/types.hpp"
@@ -10,12 +11,14 @@
 
 namespace reeve::actors {
 
+using RecorderPtr = std::shared_ptr<history::Recorder>;
+/// Null when `path` is empty: nothing is kept. `reader`: a way to read the journal again, for what
+/// was missed.
+RecorderPtr make_recorder(std::string path, std::unique_ptr<journal::Journal> reader);
+
 class ArchivistActor : public caf::event_based_actor {
 public:
-  /// `path`: empty: nothing is kept. `reader`: a way to read the journal again, for what was
-  /// missed.
-  ArchivistActor(caf::actor_config& config, std::string path,
-                 std::unique_ptr<journal::Journal> reader, DirectoryPtr directory);
+  ArchivistActor(caf::actor_config& config, RecorderPtr recorder, DirectoryPtr directory);
 
 protected:
   caf::behavior make_behavior() override;
@@ -31,10 +34,8 @@ private:
   void learn(const std::map<std::string, std::string>& changed);
   void judge_promises();
 
-  std::string path_;
-  std::unique_ptr<journal::Journal> reader_; // until the recorder has it
+  RecorderPtr recorder_; // null: without a history
   DirectoryPtr directory_;
-  std::unique_ptr<history::Recorder> recorder_;
   Duration keep_{0};
   std::vector<history::SlaTarget> targets_;
   Duration sla_window_{0}, sla_check_every_{0};

@@ -40,6 +40,7 @@ void LedgerActor::on_exit() {
   if (pulse_)
     pulse_->stop.store(true); // an append that waits for etcd would hold up the end
   writer_.reset();            // finishes what is queued
+  options_.record = nullptr;
   if (snapshot_thread_.joinable())
     snapshot_thread_.join();
 }
@@ -255,7 +256,7 @@ void LedgerActor::release() {
 
 /// Waking an actor costs as much as a small batch does: those whom nothing in it concerns sleep on.
 void LedgerActor::broadcast(const core::CommittedPtr& batch) {
-  bool nodes = false; // the registry and the watchdog know nothing else
+  bool nodes = false; // the registry and the watchdog know nothing else, and the archivist less
   bool more = false;  // than jobs that arrive to wait, of which only the scheduler takes note
   for (const auto& change : batch->changes) {
     nodes |= core::get_if<core::NodeChanged>(change) != nullptr ||
@@ -269,7 +270,8 @@ void LedgerActor::broadcast(const core::CommittedPtr& batch) {
       send(to, batch);
   };
   tell(directory_->scheduler);
-  tell(directory_->archivist);
+  if (options_.record)
+    options_.record(batch);
   tell_publisher(batch);
   if (more) {
     tell(directory_->recovery);
@@ -278,6 +280,7 @@ void LedgerActor::broadcast(const core::CommittedPtr& batch) {
   if (nodes) {
     tell(directory_->watchdog);
     tell(directory_->registry);
+    tell(directory_->archivist);
   }
 }
 
@@ -383,8 +386,8 @@ void LedgerActor::on_revival(Result<Revival> outcome) {
   ledger_->reload(std::move(outcome->cluster));
   ledger_->note_journal("healthy");
   send(directory_->gateway, ledger_->cluster().epoch());
-  if (directory_->archivist) // it and the publisher count every seq
-    send(directory_->archivist, core::CommittedPtr(outcome->proof));
+  if (options_.record) // it and the publisher count every seq
+    options_.record(outcome->proof);
   tell_publisher(outcome->proof);
   send_described();
   pump();

@@ -17,6 +17,9 @@ struct LedgerOptions {
   std::uint64_t snapshot_entries =
     1'000'000; // a snapshot is made when the journal has grown by so much since the last
   std::uint64_t snapshot_bytes = 128u << 20;
+  /// Takes every batch that has become durable, before anybody hears of it; must not wait. Missing:
+  /// nothing is kept.
+  std::function<void(const core::CommittedPtr&)> record;
   /// Another master reigns, or this one has stepped down: this process must not go on as a leader.
   /// Called once, on one of CAF's threads; missing: the actor ends, and with it the master.
   std::function<void(const std::string& why)> on_deposed;

@@ -33,8 +33,13 @@ Master::Master(caf::actor_system& system, MasterParts parts) : system_(system) {
   if (parts.wire.publish)
     if (auto second = parts.journal->reader())
       retold = std::move(*second);
-  directory_->archivist = system.spawn<ArchivistActor>(
-    std::move(parts.history), reader ? std::move(*reader) : nullptr, directory_);
+  const auto recorder =
+    make_recorder(std::move(parts.history), reader ? std::move(*reader) : nullptr);
+  if (recorder)
+    parts.ledger_options.record = [recorder](const core::CommittedPtr& batch) {
+      recorder->record(batch);
+    };
+  directory_->archivist = system.spawn<ArchivistActor>(recorder, directory_);
   directory_->ledger =
     system.spawn<LedgerActor, caf::detached>(std::move(parts.ledger), std::move(parts.journal),
                                              std::move(parts.ledger_options), directory_, load);
