@@ -237,8 +237,11 @@ struct FactTeller {
     add(fact.hold ? "job.held" : "job.released", fact.job).text = fact.reason;
   }
   void operator()(const JobsForgotten& fact) {
-    for (const JobId job : fact.jobs)
-      add("job.forgotten", job);
+    for (std::size_t from = 0, to = 0; from < fact.jobs.size(); from = to) {
+      while (++to < fact.jobs.size() && fact.jobs[to] == fact.jobs[to - 1].next())
+        ;
+      add("job.forgotten", fact.jobs[from]).numbers["jobs"] = static_cast<std::int64_t>(to - from);
+    }
   }
   void operator()(const LeaseGranted& fact) {
     Event& event = at_node("lease.granted", fact.node, to_text(fact.resources));

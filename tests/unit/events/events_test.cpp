@@ -204,6 +204,14 @@ TEST_F(Telling, jobs_of_several_queues_in_one_submission_are_told_queue_by_queue
       std::tuple(events[k].job, events[k].numbers.at("jobs"), events[k].queue, events[k].part),
       wanted[k]);
 }
+TEST_F(Telling, jobs_forgotten_one_after_the_other_are_one_event) {
+  const auto events = tell({JobsForgotten{{JobId(3), JobId(4), JobId(5), JobId(9), JobId(8)}}});
+  ASSERT_EQ(events.size(), 3u);
+  const std::vector<std::pair<JobId, std::int64_t>> wanted{
+    {JobId(3), 3}, {JobId(9), 1}, {JobId(8), 1}};
+  for (std::size_t k = 0; k < 3; ++k)
+    EXPECT_EQ(std::pair(events[k].job, events[k].numbers.at("jobs")), wanted[k]);
+}
 TEST_F(Telling, a_lease_names_its_queue) {
   LeaseGranted lease;
   lease.queue = "night";
