@@ -38,8 +38,9 @@ int main(int argc, char** argv) {
     if (e.seq.value == seq && e.part <= part && seq > 0)
       continue; // seen the last time
     if (e.job || e.kind == "stream.gap") {
-      std::printf("%llu.%u %s job %llu %s\n", static_cast<unsigned long long>(e.seq.value), e.part,
-                  e.kind.c_str(), static_cast<unsigned long long>(e.job.value), e.name.c_str());
+      std::printf("%llu.%u %s job %llu queue %s %s\n", static_cast<unsigned long long>(e.seq.value),
+                  e.part, e.kind.c_str(), static_cast<unsigned long long>(e.job.value),
+                  e.queue.empty() ? "-" : e.queue.c_str(), e.name.c_str());
       std::fflush(stdout);
       ++told;
     }

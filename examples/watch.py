@@ -102,7 +102,8 @@ def main():
     told = 0
     for event in Events(os.environ.get("REEVE_MASTER", "tcp://127.0.0.1:7117"), last):
         if event.get("job"):
-            print(f"{event['seq']}.{event.get('part', 0)} {event['kind']} job {event['job']} {event.get('name', '')}", flush=True)
+            print(f"{event['seq']}.{event.get('part', 0)} {event['kind']} job {event['job']} queue {event.get('queue') or '-'} {event.get('name', '')}",
+                  flush=True)
             told += 1
         place.write_text(f"{event['seq']} {event.get('part', 0)}\n")
         if most and told >= most:

@@ -54,7 +54,7 @@ class Examples(Cluster):
         self.cli("submit", "--wait", "--", "true")
         second = {name: watch(name, 5) for name in programs}
         self.assertEqual(second["cpp"], second["py"])
-        self.assertIn("job.ended job 1 succeeded", second["cpp"][0] if "ended" in second["cpp"][0] else " ".join(second["cpp"]))
+        self.assertIn("job.ended job 1 queue default succeeded", second["cpp"][0] if "ended" in second["cpp"][0] else " ".join(second["cpp"]))
 
     def test_every_job_file_runs_as_it_stands(self):
         files = sorted([*(ROOT / "examples").glob("*.toml"), *(ROOT / "examples").glob("*.json")])
