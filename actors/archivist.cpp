@@ -41,6 +41,21 @@ ledger::Effect answer_to(gateway::Origin from, TaskList list,
   return reply(from, list); // without a history: what the ledger knows
 }
 
+/// Who waits for jobs that are forgotten, or were before the last of them ended.
+ledger::Effect answer_to(gateway::Origin from, Progress progress,
+                         const Result<history::History*>& history) {
+  if (history)
+    if (const auto completed = (*history)->complete(progress); !completed)
+      return failure(from, completed.error());
+  for (std::size_t i = 0; i < progress.jobs.size(); ++i)
+    if (progress.jobs[i].total == 0)
+      return failure(from, {Code::not_found, "jobs[" + std::to_string(i) + "]",
+                            "job " + std::to_string(progress.jobs[i].job.value) +
+                              " has ended and is forgotten, and " +
+                              (history ? "it is not in the history" : history.error().text)});
+  return reply(from, progress);
+}
+
 /// The head that was kept; when that is not all, the node where it ran is asked first.
 ledger::Effect answer_to(gateway::Origin from, const gateway::LogWanted& wanted,
                          const Result<history::History*>& history) {

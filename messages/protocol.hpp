@@ -257,8 +257,8 @@ struct JobProgress {
   }
 };
 /// Tell me when these have ended. Answers: Progress with `last` false at most every `every` while
-/// something changed (0: none), then one with `last` true. A job that is not known ends the wait
-/// with Failed{not_found}.
+/// something changed (0: none), then one with `last` true. A job that there never was ends the wait
+/// with Failed{not_found}, and one that is forgotten, too, unless the history knows how it ended.
 struct Wait {
   static constexpr MessageType type = MessageType::wait;
   std::vector<JobId> jobs;

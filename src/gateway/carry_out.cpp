@@ -168,6 +168,10 @@ void Gateway::carry_out(ledger::CompleteTasks effect, TimePoint, Outbox& out) {
   out.archivist.emplace_back(Origin{effect.peer, effect.correlation}, std::move(effect.list));
 }
 
+void Gateway::carry_out(ledger::CompleteProgress effect, TimePoint, Outbox& out) {
+  out.archivist.emplace_back(Origin{effect.peer, effect.correlation}, std::move(effect.progress));
+}
+
 void Gateway::carry_out(ledger::AskScheduler effect, TimePoint, Outbox& out) {
   const Origin from{effect.peer, effect.correlation};
   if (const auto* explain = std::get_if<Explain>(&effect.question))

@@ -111,6 +111,7 @@ private:
   void carry_out(ledger::ToAllNodes effect, TimePoint now, Outbox& out);
   void carry_out(ledger::AskForLog effect, TimePoint now, Outbox& out);
   void carry_out(ledger::CompleteTasks effect, TimePoint now, Outbox& out);
+  void carry_out(ledger::CompleteProgress effect, TimePoint now, Outbox& out);
   void carry_out(ledger::AskScheduler effect, TimePoint now, Outbox& out);
 
   Greeting greeting_;

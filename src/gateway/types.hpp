@@ -68,7 +68,7 @@ struct LogWanted { // the node could not be asked: `why`
   NodeId asked = {}; // the node that could not answer; 0: none was asked
 };
 struct ForArchivist {
-  using Question = std::variant<QueryHistory, LogWanted, TaskList>;
+  using Question = std::variant<QueryHistory, LogWanted, TaskList, Progress>;
   template<class Q>
   ForArchivist(Origin asker, Q asked)
       : from(asker), question(std::move(asked)) {} // clang 14 emplaces no aggregates

@@ -38,6 +38,8 @@ public:
   Result<HistoryRows> query(const QueryHistory& question);
   /// Fills in what is known of tasks that have ended: node, attempt, result.
   Result<void> complete(TaskList& list);
+  /// Fills in how those jobs ended that have no total. What is not known here stays as it is.
+  Result<void> complete(Progress& progress);
   struct Log {
     LogChunk chunk;     // of the head that was kept
     NodeId node;        // where the attempt was

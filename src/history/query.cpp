@@ -443,6 +443,31 @@ Result<void> History::complete(TaskList& list) {
   });
 }
 
+Result<void> History::complete(Progress& progress) {
+  auto select = db_.prepare("SELECT s.state,j.tasks,j.succeeded,j.failed,j.cancelled,j.exit_code "
+                            "FROM jobs j JOIN job_states s ON s.name=j.state WHERE j.job=?",
+                            false);
+  if (!select)
+    return tl::unexpected<Error>(std::move(select).error());
+  for (JobProgress& job : progress.jobs) {
+    if (job.total > 0)
+      continue;
+    select->integer(1, job.job.value);
+    auto read = each_row(*select, db_.path(), [&] {
+      job.state = static_cast<JobState>(select->integer_at(0));
+      job.total = static_cast<std::uint32_t>(select->integer_at(1));
+      job.succeeded = static_cast<std::uint32_t>(select->integer_at(2));
+      job.failed = static_cast<std::uint32_t>(select->integer_at(3));
+      job.cancelled = static_cast<std::uint32_t>(select->integer_at(4));
+      job.exit_code = static_cast<std::int32_t>(select->integer_at(5));
+      return true;
+    });
+    if (!read)
+      return read;
+  }
+  return {};
+}
+
 Result<std::optional<History::Log>> History::log(const ReadLog& question) {
   auto select =
     db_.prepare(task_columns + " AND r.first+r.count>?3 AND (?4=0 OR r.attempt=?4) ORDER BY "

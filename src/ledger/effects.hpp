@@ -62,6 +62,13 @@ struct CompleteTasks {
   std::uint64_t correlation = 0;
   TaskList list;
 };
+/// The archivist adds how those jobs ended that have no total, as they are forgotten here, then
+/// answers the peer.
+struct CompleteProgress {
+  Peer peer = 0;
+  std::uint64_t correlation = 0;
+  Progress progress;
+};
 
 /// A dry run of jobs that could be submitted.
 struct DryRun {
@@ -76,6 +83,6 @@ struct AskScheduler {
 };
 
 using Effect = std::variant<ToPeer, NodeBound, NodeUnbound, AssignToNode, StopOnNode, ToAllNodes,
-                            AskForLog, CompleteTasks, AskScheduler>;
+                            AskForLog, CompleteTasks, CompleteProgress, AskScheduler>;
 
 } // namespace reeve::ledger

@@ -70,6 +70,8 @@ std::pair<Peer, std::uint64_t> asker(const Effect& effect) {
     return {log->peer, log->correlation};
   if (const auto* tasks = std::get_if<CompleteTasks>(&effect))
     return {tasks->peer, tasks->correlation};
+  if (const auto* wait = std::get_if<CompleteProgress>(&effect))
+    return {wait->peer, wait->correlation};
   if (const auto* asked = std::get_if<AskScheduler>(&effect))
     return {asked->peer, asked->correlation};
   return {};
@@ -178,16 +180,17 @@ void Ledger::reply_error(Peer peer, std::uint64_t correlation, const Error& erro
 }
 
 void Ledger::answer(std::vector<Waiters::Answer> answers) {
-  for (const auto& one : answers)
-    effect(ToPeer{one.peer, MessageType::progress, one.correlation, encode(one.progress)});
+  const auto forgotten = [](const JobProgress& job) { return job.total == 0; };
+  for (auto& one : answers)
+    if (std::ranges::any_of(one.progress.jobs, forgotten))
+      effect(CompleteProgress{one.peer, one.correlation, std::move(one.progress)});
+    else
+      effect(ToPeer{one.peer, MessageType::progress, one.correlation, encode(one.progress)});
 }
 
-JobProgress Ledger::progress_of(JobId job) const {
-  if (auto progress = cluster_.progress(job))
-    return *progress;
-  JobProgress forgotten;
-  forgotten.job = job;
-  return forgotten;
+std::optional<JobProgress> Ledger::progress_of(JobId job) const {
+  auto progress = cluster_.progress(job);
+  return progress ? std::optional(*progress) : std::nullopt;
 }
 
 RefusedWish Ledger::wish(const core::Command& command, TimePoint now) {
@@ -391,7 +394,8 @@ Beacon Ledger::make_beacon(TimePoint now) const {
         largest.erase(largest.begin());
     }
   for (auto at = largest.rbegin(); at != largest.rend(); ++at)
-    beacon.jobs.push_back(progress_of(at->second));
+    if (const auto progress = progress_of(at->second))
+      beacon.jobs.push_back(*progress);
   return beacon;
 }
 

@@ -137,6 +137,8 @@ private:
                    Duration retry_after = {});
   void done(Peer peer, std::uint64_t correlation, std::uint64_t changed);
   void answer(std::vector<Waiters::Answer> answers);
+  /// Nothing: the job is not held here.
+  [[nodiscard]] std::optional<JobProgress> progress_of(JobId job) const;
   void dispatch(const Placement& placement, std::uint32_t slots, bool with_spec);
   void unbind(NodeId node, const std::string& reason);
   void tell_stops_again(TimePoint now);
@@ -144,7 +146,6 @@ private:
   bool tell_stops(NodeId node, std::vector<JobRuns> cancel, std::vector<JobRuns> move);
   void close_batch();
   void measure(const core::Committed& batch);
-  [[nodiscard]] JobProgress progress_of(JobId job) const;
   [[nodiscard]] Beacon make_beacon(TimePoint now) const;
 
   void handle(Peer, std::uint64_t, const core::SubmitJobs&, TimePoint);

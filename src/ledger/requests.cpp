@@ -147,20 +147,23 @@ void Ledger::handle(Peer peer, std::uint64_t correlation, const ActOnJobs& messa
 
 void Ledger::handle(Peer peer, std::uint64_t correlation, const Wait& message, TimePoint now) {
   std::vector<JobId> open;
+  std::vector<JobProgress> ended; // no total: forgotten since
   for (std::size_t i = 0; i < message.jobs.size(); ++i) {
-    const core::Job* job = cluster_.find_job(message.jobs[i]);
-    if (!job)
-      return reply_error(peer, correlation, no_job("jobs[" + number(i) + "]", message.jobs[i]));
-    if (!job->ended)
-      open.push_back(message.jobs[i]);
+    const JobId id = message.jobs[i];
+    const core::Job* job = cluster_.find_job(id);
+    if (job && !job->ended)
+      open.push_back(id);
+    else if (job)
+      ended.push_back(*cluster_.progress(id));
+    else if (id && id <= cluster_.newest_job())
+      ended.emplace_back().job = id;
+    else
+      return reply_error(peer, correlation, no_job("jobs[" + number(i) + "]", id));
   }
-  if (!open.empty())
-    return waiters_.add(peer, correlation, message, std::move(open), now);
-  Progress progress;
-  progress.last = true;
-  for (const JobId job : message.jobs)
-    progress.jobs.push_back(progress_of(job));
-  reply(peer, correlation, progress);
+  if (open.empty())
+    return answer({{peer, correlation, {std::move(ended), true}}});
+  std::erase_if(ended, [](const JobProgress& job) { return job.total == 0; });
+  waiters_.add(peer, correlation, message, std::move(open), std::move(ended), now);
 }
 
 void Ledger::handle(Peer peer, std::uint64_t correlation, const ListJobs& query, TimePoint) {

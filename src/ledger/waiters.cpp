@@ -6,26 +6,36 @@
 namespace reeve::ledger {
 namespace {
 constexpr Duration patience = std::chrono::minutes(2);
-
-Progress progress_of(const Wait& wait, const Waiters::ProgressOf& of, bool last) {
-  Progress progress;
-  progress.last = last;
-  progress.jobs.reserve(wait.jobs.size());
-  for (const JobId job : wait.jobs)
-    progress.jobs.push_back(of(job));
-  return progress;
-}
 } // namespace
 
+Progress Waiters::progress_of(const Waiter& waiter, const ProgressOf& of, bool last) {
+  Progress progress;
+  progress.last = last;
+  progress.jobs.reserve(waiter.wait.jobs.size());
+  for (const JobId job : waiter.wait.jobs)
+    if (auto known = of(job)) {
+      progress.jobs.push_back(*known);
+    } else if (const auto at = waiter.ended.find(job); at != waiter.ended.end()) {
+      progress.jobs.push_back(at->second);
+    } else if (last) {
+      progress.jobs.emplace_back();
+      progress.jobs.back().job = job;
+    }
+  return progress;
+}
+
 void Waiters::add(Peer peer, std::uint64_t correlation, const Wait& wait, std::vector<JobId> open,
-                  TimePoint now) {
+                  std::vector<JobProgress> ended, TimePoint now) {
   const Key key{peer, correlation};
-  Waiter waiter{wait, {open.begin(), open.end()}, now, {}, true};
+  Waiter waiter{wait, {open.begin(), open.end()}, now, {}, true, {}};
   if (const auto known = waits_.find(key); known != waits_.end()) {
     waiter.told = known->second.told;
     waiter.moved = known->second.moved;
+    waiter.ended = std::move(known->second.ended);
     forget(key);
   }
+  for (const JobProgress& job : ended)
+    waiter.ended.insert_or_assign(job.job, job);
   for (const JobId job : waiter.open)
     by_job_[job].insert(key);
   waits_.insert_or_assign(key, std::move(waiter));
@@ -38,13 +48,16 @@ std::vector<Waiters::Answer> Waiters::ended(JobId job, const ProgressOf& progres
     return answers;
   const std::set<Key> keys = std::move(at->second);
   by_job_.erase(at);
+  const auto end = progress(job);
   for (const Key& key : keys) {
     Waiter& waiter = waits_.at(key);
     waiter.moved = true;
     waiter.open.erase(job);
+    if (end)
+      waiter.ended.insert_or_assign(job, *end);
     if (!waiter.open.empty())
       continue;
-    answers.push_back({key.first, key.second, progress_of(waiter.wait, progress, true)});
+    answers.push_back({key.first, key.second, progress_of(waiter, progress, true)});
     waits_.erase(key);
   }
   return answers;
@@ -69,7 +82,7 @@ std::vector<Waiters::Answer> Waiters::tick(TimePoint now, const ProgressOf& prog
       continue;
     waiter.moved = false;
     waiter.told = now;
-    answers.push_back({key.first, key.second, progress_of(waiter.wait, progress, false)});
+    answers.push_back({key.first, key.second, progress_of(waiter, progress, false)});
   }
   for (const Key& key : stale)
     forget(key);

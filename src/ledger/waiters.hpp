@@ -13,7 +13,8 @@ namespace reeve::ledger {
 
 class Waiters {
 public:
-  using ProgressOf = std::function<JobProgress(JobId)>;
+  /// Nothing: it ended, and has been forgotten since.
+  using ProgressOf = std::function<std::optional<JobProgress>(JobId)>;
   struct Answer {
     Peer peer = 0;
     std::uint64_t correlation = 0;
@@ -21,9 +22,11 @@ public:
   };
 
   /// Waits until none of `open` (jobs of `wait` that have not ended) is left. The same peer and
-  /// correlation again: replaced. With `every`, the next tick tells how the jobs stand.
+  /// correlation again: replaced. With `every`, the next tick tells how the jobs stand. How the
+  /// others ended is remembered, as they may be forgotten before; who is told in the end gets a job
+  /// with a total of 0 for one whose end is not known here.
   void add(Peer peer, std::uint64_t correlation, const Wait& wait, std::vector<JobId> open,
-           TimePoint now);
+           std::vector<JobProgress> ended, TimePoint now);
   /// A job ended. Answers for those that waited for nothing else.
   std::vector<Answer> ended(JobId job, const ProgressOf& progress);
   /// A job moved: its waits will get a progress message on the next tick.
@@ -48,7 +51,9 @@ private:
     std::set<JobId> open;
     TimePoint renewed, told;
     bool moved = false;
+    std::unordered_map<JobId, JobProgress> ended;
   };
+  static Progress progress_of(const Waiter& waiter, const ProgressOf& of, bool last);
   void forget(const Key& key);
 
   std::map<Key, Waiter> waits_;

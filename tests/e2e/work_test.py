@@ -64,6 +64,24 @@ class Work(Cluster):
         self.assertEqual(tasks[2]["last"]["exit_code"], 14)
         self.cli("job", "wait", 1, code=1)
 
+    def test_a_wait_tells_exit_codes_of_jobs_that_the_master_has_forgotten(self):
+        self.cli("master", "config", "retention.jobs=0s")  # each is forgotten as soon as it has ended
+        self.start_agent("a")
+        late = self.folder / "late"
+        bad, good = self.submit("--", "sh", "-c", "exit 3"), self.submit("--array", "1-4", "--", "true")
+        last = self.submit("--", "sh", "-c", f"until test -e {late}; do sleep 0.05; done")
+        words = [BIN / "reeve", "--master", self.endpoint, "job", "wait", bad, good, last, "-o", "json"]
+        wait = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(wait.kill)
+        await_true(lambda: [j["progress"]["job"] for j in self.cli("job", "list", "-o", "json").json["jobs"]] == [int(last)], "that two are forgotten")
+        late.touch()
+        told = wait.communicate(timeout=60)[0]
+        self.assertEqual(wait.returncode, 1)
+        ends = [(j["state"], j["total"], j["succeeded"], j["exit_code"]) for j in json.loads(told)["jobs"]]
+        self.assertEqual(ends, [("failed", 1, 0, 3), ("succeeded", 4, 4, 0), ("succeeded", 1, 1, 0)])
+        self.assertIn("exit code 3", self.cli("job", "wait", bad, good, last, code=1).out)
+        self.assertIn("no job 99", self.cli("job", "wait", good, "99", code=4).err)
+
     def test_what_cannot_start_or_takes_too_long_says_so(self):
         self.start_agent("a")
         lost = self.submit("--", "no-such-program")

@@ -278,7 +278,7 @@ INSTANTIATE_TEST_SUITE_P(
              true,
              false,
              8s,
-             "node n1 could not recovery_start it, which is not its fault"}),
+             "node n1 could not start it, which is not its fault"}),
   [](const auto& test) { return std::string(test.param.name); });
 
 class FreeOfCharge : public testing::TestWithParam<Cause> {};

@@ -417,6 +417,28 @@ TEST_P(Pages, together_are_the_whole) {
 INSTANTIATE_TEST_SUITE_P(of, Pages, testing::Values(1u, 3u, 7u, 39u, 40u),
                          testing::PrintToStringParamName());
 
+// ---- waits for jobs that are forgotten
+TEST_F(WithHistory, a_wait_gets_how_jobs_ended_and_keeps_what_it_knows) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId failed = world.submit("a", 3), open = world.submit("b"), known = world.submit("c");
+  world.place(n1, failed, {{0, 3, 1}});
+  world.finish(n1, failed, {world.result(0), world.result(1, 1, Cause::exit_code, 7)});
+  world.finish(n1, failed, {world.result(2)});
+  record();
+  Progress progress{{{.job = failed}, {.job = open}, {.job = JobId(77)}}, true};
+  progress.jobs.push_back({.job = known, .state = JobState::cancelled, .total = 1});
+  const Progress before = progress;
+  ASSERT_TRUE(history->complete(progress));
+  EXPECT_EQ(progress.jobs[0], (JobProgress{.job = failed,
+                                           .state = JobState::failed,
+                                           .total = 3,
+                                           .succeeded = 2,
+                                           .failed = 1,
+                                           .exit_code = 7}));
+  for (const std::size_t i : {1, 2, 3})
+    EXPECT_EQ(progress.jobs[i], before.jobs[i]) << i;
+}
+
 // ---- single tasks
 class Tasks : public WithHistory {
 protected:

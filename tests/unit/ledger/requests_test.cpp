@@ -144,7 +144,8 @@ protected:
     auto all = effects();
     std::erase_if(all, [](const Effect& effect) {
       const auto* to = std::get_if<ToPeer>(&effect);
-      return !to || to->type == MessageType::results_ack;
+      return to ? to->type == MessageType::results_ack
+                : !std::holds_alternative<CompleteProgress>(effect);
     });
     return all;
   }
@@ -247,6 +248,53 @@ TEST_F(waiting, of_a_peer_that_is_gone_ends) {
   const auto all = to_clients();
   ASSERT_EQ(all.size(), 1u);
   as<Progress>(all[0], other_client, 3);
+}
+
+TEST_F(waiting, for_several_jobs_remembers_how_those_ended_that_are_forgotten_meanwhile) {
+  const JobId before = submit(array_of(1)), between = submit(array_of(3)),
+              end = submit(array_of(1));
+  run(before, 1);
+  commit();
+  ask(Wait{{between, end, before}, {}}, client, 5);
+  run(between, 3);
+  commit();
+  now_ += std::chrono::seconds(31);
+  ask(Wait{{between, end, before}, {}}, client, 5); // as clients do
+  ledger_.wish(core::Forget{{before, between}}, now_);
+  now_ += std::chrono::seconds(31);
+  ask(Wait{{between, end, before}, {}}, client, 5);
+  run(end, 1);
+  commit();
+  const auto all = to_clients();
+  ASSERT_EQ(all.size(), 1u);
+  const auto progress = as<Progress>(all[0], client, 5);
+  ASSERT_EQ(progress.jobs.size(), 3u);
+  for (const JobProgress& job : progress.jobs)
+    EXPECT_EQ(job.state, JobState::succeeded) << job.job.value;
+  EXPECT_EQ(progress.jobs[0].succeeded, 3u);
+}
+
+TEST_F(waiting, for_jobs_that_were_forgotten_before_asks_the_history) {
+  const JobId old = submit(array_of(1)), job = submit(array_of(1));
+  run(old, 1);
+  commit();
+  ledger_.wish(core::Forget{{old}}, now_);
+  commit();
+  effects();
+  ask(Wait{{old, job}, std::chrono::seconds(1)}, client, 5);
+  ledger_.tick(now_);
+  auto all = to_clients();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(as<Progress>(all[0], client, 5).jobs.size(), 1u); // of what is known
+  run(job, 1);
+  commit();
+  all = to_clients();
+  ASSERT_EQ(all.size(), 1u);
+  const auto& asked = std::get<CompleteProgress>(all[0]);
+  EXPECT_EQ(asked.progress.jobs.at(0), (JobProgress{.job = old}));
+  EXPECT_EQ(asked.progress.jobs.at(1).succeeded, 1u);
+  ask(Wait{{old}, {}});
+  EXPECT_EQ(std::get<CompleteProgress>(effects().at(0)).progress.jobs.size(), 1u);
 }
 
 TEST_F(waiting, for_a_job_that_is_not_known_fails) {
