@@ -2,11 +2,10 @@
 #include "src/history/history.hpp"
 
 #include "src/history/schema.hpp"
+#include "src/history/sql.hpp"
 #include "src/history/waits.hpp"
 
 #include <algorithm>
-#include <array>
-
 #include <functional>
 
 namespace reeve::history {
@@ -14,12 +13,6 @@ namespace {
 
 constexpr std::size_t kinds_max = 100'000;
 
-void time_or_null(sqlite::Statement& s, int parameter, TimePoint time) {
-  if (time == TimePoint{})
-    s.null(parameter);
-  else
-    s.integer(parameter, us(time));
-}
 void text_or_null(sqlite::Statement& s, int parameter, std::string_view text) {
   if (text.empty())
     s.null(parameter);
@@ -33,17 +26,62 @@ void blob_or_null(sqlite::Statement& s, int parameter, std::string_view bytes) {
     s.blob(parameter, bytes);
 }
 
-/// The row of a job that is new with these.
-const JobRow* find_job(const Rows& rows, JobId job) {
-  const auto at =
-    std::lower_bound(rows.jobs.begin(), rows.jobs.end(), job,
-                     [](const JobRow& row, JobId wanted) { return row.job < wanted; });
-  return at != rows.jobs.end() && at->job == job ? &*at : nullptr;
+/// A value of a row of attempt_runs.
+void give_run(const RunRow& row, std::int64_t id, int column, Feed::Cell to) {
+  switch (column) {
+  case 0:
+    return to.integer(id);
+  case 1:
+    return to.integer(static_cast<std::int64_t>(row.job.value));
+  case 2:
+    return to.integer(row.run.first);
+  case 3:
+    return to.integer(row.run.count);
+  case 4:
+    return to.integer(row.run.attempt);
+  case 5:
+    return to.integer(row.node.value);
+  case 6:
+    return to.integer(static_cast<std::int64_t>(row.cause));
+  case 7:
+    return to.integer(us(row.recorded));
+  case 8:
+    return to.time(row.started);
+  case 9:
+    return to.time(row.ended);
+  default:
+    break;
+  }
+  if (row.result == nullptr)
+    return; // null
+  const TaskResult& r = *row.result;
+  switch (column) {
+  case 10:
+    return to.integer(r.exit_code);
+  case 11:
+    return to.integer(r.signal);
+  case 12:
+    return to.integer(r.usage.wall.count());
+  case 13:
+    return to.integer(r.usage.user_cpu.count());
+  case 14:
+    return to.integer(r.usage.system_cpu.count());
+  case 15:
+    return to.integer(r.usage.max_rss_bytes);
+  case 16:
+    return to.integer(static_cast<std::int64_t>(r.stdout_bytes));
+  case 17:
+    return to.integer(static_cast<std::int64_t>(r.stderr_bytes));
+  case 18:
+    return to.text(r.text);
+  default:
+    return to.blob(r.result.data);
+  }
 }
 
 } // namespace
 
-Result<std::unique_ptr<History>> History::open(const std::string& path) {
+Result<std::unique_ptr<History>> History::open(const std::string& path, std::size_t block) {
   if (auto made = sqlite::make_private_file(path); !made)
     return tl::unexpected<Error>(std::move(made).error());
   auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
@@ -51,25 +89,28 @@ Result<std::unique_ptr<History>> History::open(const std::string& path) {
     return tl::unexpected<Error>(std::move(db).error());
   if (auto good = add_waits_functions(*db).and_then([&] { return prepare_layout(*db); }); !good)
     return tl::unexpected<Error>(std::move(good).error());
-  std::unique_ptr<History> history(new History(std::move(*db)));
+  std::unique_ptr<History> history(new History(std::move(*db), block));
   if (auto good = history->start(); !good)
     return tl::unexpected<Error>(std::move(good).error());
   return history;
 }
 
 Result<void> History::start() {
-  const struct {
-    sqlite::Statement* statement;
-    const char* sql;
-  } statements[] = {
+  if (auto attached = feed_.attach(db_); !attached)
+    return attached;
+  // A conflict ends the transaction: nothing needs to be kept for undoing one statement.
+  const std::pair<sqlite::Statement*, std::string> statements[] = {
     {&begin_, "BEGIN IMMEDIATE"},
     {&commit_, "COMMIT"},
-    {&end_,
-     "UPDATE job_rows SET end_id=?2,state=?3,started_us=?4,ended_us=?5,succeeded=?6,failed=?7,"
-     "cancelled=?8,exit_code=?9,reason=?10 WHERE job=?1"},
-    {&unend_, "UPDATE job_rows SET end_id=NULL,state=NULL,started_us=NULL,ended_us=NULL,"
-              "succeeded=NULL,failed=NULL,cancelled=NULL,exit_code=NULL,reason=NULL WHERE job=?1"},
+    {&insert_jobs_, Feed::insert("INSERT OR IGNORE INTO job_rows", 7)},
+    {&insert_ends_, Feed::insert("INSERT OR ROLLBACK INTO job_ends", 10)},
+    {&insert_runs_, Feed::insert("INSERT OR ROLLBACK INTO attempt_runs", 20)},
     {&nameless_, "INSERT OR IGNORE INTO job_rows(job) VALUES(?)"},
+    {&look_up_, "SELECT j.job,j.kind,j.submitted_us,j.tasks FROM feed f CROSS JOIN job_rows j ON "
+                "j.job=f.c0"},
+    {&ended_, "SELECT state,started_us,ended_us,succeeded+failed+cancelled FROM job_ends WHERE "
+              "job=?"},
+    {&void_, "DELETE FROM job_ends WHERE job=?"},
     {&head_, "INSERT OR IGNORE INTO output_heads VALUES(?,?,?)"},
     {&node_, "INSERT INTO node_rows VALUES(?,?,?,?,?,?,?,?,?,?)"},
     {&name_, "INSERT OR REPLACE INTO node_names VALUES(?,?)"},
@@ -79,12 +120,12 @@ Result<void> History::start() {
                "VALUES(?,?,?,?,?,?)"},
     {&minute_grows_, "UPDATE minutes SET earliest_us=min(earliest_us,?),latest_us=max(latest_us,?) "
                      "WHERE id=(SELECT max(id) FROM minutes)"},
-    {&kind_, "INSERT INTO kinds(name,user,queue,executor) VALUES(?,?,?,?)"},
-    {&find_kind_, "SELECT kind FROM kinds WHERE name=? AND user=? AND queue=? AND executor=?"},
+    {&kind_, "INSERT INTO kinds(name,user,queue,executor,used_us) VALUES(?,?,?,?,?)"},
+    {&find_kind_,
+     "SELECT kind,used_us FROM kinds WHERE name=? AND user=? AND queue=? AND executor=?"},
+    {&kind_key_, "SELECT name,user,queue,executor,used_us FROM kinds WHERE kind=?"},
+    {&kind_used_, "UPDATE kinds SET used_us=? WHERE kind=?"},
     {&task_run_, "SELECT id FROM attempt_runs WHERE job=? AND first=? AND attempt=? AND count=1"},
-    {&known_, "SELECT k.user,k.queue,j.submitted_us,j.tasks,j.state,j.started_us,j.ended_us,"
-              "j.succeeded+j.failed+j.cancelled FROM job_rows j LEFT JOIN kinds k ON "
-              "k.kind=j.kind WHERE j.job=?"},
   };
   for (const auto& [statement, sql] : statements) {
     auto prepared = db_.prepare(sql);
@@ -92,16 +133,12 @@ Result<void> History::start() {
       return tl::unexpected<Error>(std::move(prepared).error());
     *statement = std::move(*prepared);
   }
-  const Result<void> bulks[] = {jobs_.prepare(db_, "INSERT OR IGNORE INTO job_rows", 16),
-                                runs_.prepare(db_, "INSERT INTO attempt_runs", 20),
-                                totals_.prepare(db_)};
-  for (const auto& bulk : bulks)
-    if (!bulk)
-      return bulk;
+  if (auto good = totals_.prepare(db_).and_then([&] { return lists_.prepare(db_); }); !good)
+    return good;
   const struct {
     std::int64_t* value;
     const char* sql;
-  } numbers[] = {{&ids_.end, "SELECT max(end_id) FROM job_rows"},
+  } numbers[] = {{&ids_.end, "SELECT max(end_id) FROM job_ends"},
                  {&ids_.run, "SELECT max(id) FROM attempt_runs"},
                  {&ids_.node, "SELECT max(id) FROM node_rows"},
                  {&ids_.config, "SELECT max(id) FROM config_rows"}};
@@ -111,27 +148,39 @@ Result<void> History::start() {
       return tl::unexpected<Error>(std::move(newest).error());
     *value = newest->value_or(0);
   }
+  const auto listed_end = Lists::newest_end(db_), listed_run = Lists::newest_run(db_);
   auto last = db_.integer("SELECT value FROM meta WHERE key='last_seq'");
-  if (!last)
-    return tl::unexpected<Error>(std::move(last).error());
+  if (!listed_end || !listed_run || !last)
+    return tl::unexpected<Error>(!listed_end   ? listed_end.error()
+                                 : !listed_run ? listed_run.error()
+                                               : last.error());
+  ids_.end = std::max(ids_.end, *listed_end);
+  ids_.run = std::max(ids_.run, *listed_run);
   last_ = Seq(static_cast<std::uint64_t>(last->value_or(0)));
-  return {};
+  return ready_lists();
+}
+
+Result<void> History::ready_lists() {
+  return lists_.ready() ? Result<void>() : in_transaction([] { return Result<void>(); });
 }
 
 /// After a failure nothing of `work` remains, nor in what is remembered here.
 Result<void> History::in_transaction(const std::function<Result<void>()>& work) {
   const Ids ids = ids_;
-  auto done =
-    begin_.run(db_.path()).and_then(work).and_then([&] { return commit_.run(db_.path()); });
+  auto done = begin_.run(db_.path())
+                .and_then([&] { return lists_.ready() ? Result<void>() : lists_.catch_up(db_); })
+                .and_then(work)
+                .and_then([&] { return lists_.write(db_); })
+                .and_then([&] { return commit_.run(db_.path()); });
   new_runs_.clear();
-  last_known_.reset();
+  known_.clear();
   if (!done) {
     db_.roll_back();
-    totals_.clear();
-    jobs_.clear();
-    runs_.clear();
+    totals_.forget();
+    lists_.forget();
     ids_ = ids;
     kinds_.clear();
+    kind_keys_.clear();
     minute_now_ = 0;
   }
   return done;
@@ -151,20 +200,28 @@ Result<void> History::record(std::span<const core::CommittedPtr> batches) {
     next = batch->last().next();
   }
   Rows& rows = builder.rows();
-  auto recorded = in_transaction([&] { return insert(rows); });
+  auto recorded = in_transaction([&] { return insert(rows, false); });
+  if (!recorded && recorded.error().code == Code::conflict) // an end whose voiding was in a gap
+    recorded = in_transaction([&] { return insert(rows, true); });
   if (recorded)
     last_ = rows.last;
   return recorded;
 }
 
-Result<void> History::insert(Rows& rows) {
+Result<void> History::insert(Rows& rows, bool again) {
+  const auto key_of = [&](std::int64_t kind) -> const KindKey& {
+    static const KindKey unknown;
+    const auto at = kind_keys_.find(kind);
+    return at == kind_keys_.end() ? unknown : at->second.key;
+  };
   return note_minute(rows)
     .and_then([&] { return insert_nodes(rows); })
-    .and_then([&] { return insert_jobs_and_ends(rows); })
+    .and_then([&] { return know_jobs(rows); })
+    .and_then([&] { return insert_ends(rows, again); })
     .and_then([&] { return insert_runs(rows); })
     .and_then([&] { return insert_outputs(rows); })
     .and_then([&] { return insert_config(rows); })
-    .and_then([&] { return totals_.write(db_); })
+    .and_then([&] { return totals_.write(db_, key_of); })
     .and_then([&] { return meta_.integer(1, rows.last.value).run(db_.path()); });
 }
 
@@ -183,212 +240,245 @@ Result<void> History::note_minute(const Rows& rows) {
     .run(db_.path());
 }
 
-Result<std::int64_t> History::kind_of(const KindKey& key) {
-  if (const auto at = kinds_.find(key); at != kinds_.end())
-    return at->second;
-  for (auto* statement : {&find_kind_, &kind_})
-    statement->text(1, key.name).text(2, key.user).text(3, key.queue).text(4, key.executor);
-  const sqlite::Reset reset(find_kind_);
-  auto found = find_kind_.next(db_.path());
-  if (!found)
-    return tl::unexpected<Error>(std::move(found).error());
-  std::int64_t kind = 0;
-  if (*found) {
-    kind = find_kind_.integer_at(0);
-  } else {
-    if (auto inserted = kind_.run(db_.path()); !inserted)
-      return tl::unexpected<Error>(std::move(inserted).error());
-    kind = sqlite3_last_insert_rowid(db_.handle());
-  }
-  if (kinds_.size() >= kinds_max)
+/// A kind that is in use says so once an hour: so those that are not can be forgotten.
+Result<std::int64_t> History::kind_of(const KindKey& key, TimePoint used) {
+  constexpr auto noted_every = std::chrono::hours(1);
+  if (kind_keys_.size() >= kinds_max) {
     kinds_.clear();
-  kinds_.emplace(key, kind);
-  return kind;
-}
-
-Result<void> History::insert_job(const JobRow& row, const End* last) {
-  auto kind = kind_of(row.spec->kind);
-  if (!kind)
-    return tl::unexpected<Error>(std::move(kind).error());
-  auto values = jobs_.row();
-  values.integer(static_cast<std::int64_t>(row.job.value))
-    .integer(*kind)
-    .integer(row.spec->tasks)
-    .integer(row.spec->priority)
-    .integer(us(row.submitted))
-    .text(row.spec->labels);
-  const core::JobEnded* end = last ? last->end : nullptr;
-  if (end != nullptr)
-    totals_.add_job(row.spec->kind.user, row.spec->kind.queue,
-                    {end->state, row.spec->tasks, row.submitted, end->started, end->at});
-  if (end == nullptr) {
-    for (int column = 7; column <= 15; ++column)
-      values.null();
-  } else {
-    values.integer(last->id)
-      .integer(static_cast<std::int64_t>(end->state))
-      .time(end->started)
-      .integer(us(end->at))
-      .integer(end->succeeded)
-      .integer(end->failed)
-      .integer(end->cancelled)
-      .integer(end->exit_code)
-      .text(end->reason);
+    kind_keys_.clear();
   }
-  values.text(row.spec->correlation);
-  return jobs_.add(db_);
-}
-
-Result<std::optional<History::Known>> History::known(JobId job) {
-  const sqlite::Reset reset(known_);
-  auto found = known_.integer(1, job.value).next(db_.path());
-  if (!found)
-    return tl::unexpected<Error>(std::move(found).error());
-  if (!*found)
-    return std::optional<Known>();
-  const auto time = [&](int column) { return TimePoint(Duration(known_.integer_at(column))); };
-  Known out;
-  out.job = job;
-  out.user = known_.text_at(0);
-  out.queue = known_.text_at(1);
-  out.submitted = time(2);
-  if (!known_.is_null(3))
-    out.tasks = known_.integer_at(3);
-  if (!known_.is_null(6))
-    out.end = EndedJob{static_cast<JobState>(known_.integer_at(4)),
-                       out.tasks.value_or(known_.integer_at(7)), out.submitted, time(5), time(6)};
-  return std::optional<Known>(std::move(out));
-}
-
-Result<void> History::insert_end(JobId job, const End& last) {
-  const core::JobEnded* end = last.end;
-  auto before = known(job);
-  if (!before)
-    return tl::unexpected<Error>(std::move(before).error());
-  if (const auto& was = *before) { // else nothing changes below, and it is asked again
-    if (was->end)
-      totals_.add_job(was->user, was->queue, *was->end, -1);
-    if (end != nullptr)
-      totals_.add_job(
-        was->user, was->queue,
-        {end->state,
-         was->tasks.value_or(std::int64_t{end->succeeded} + end->failed + end->cancelled),
-         was->submitted, end->started, end->at});
-  }
-  if (end == nullptr)
-    return unend_.integer(1, job.value).run(db_.path());
-  end_.integer(1, job.value).integer(2, last.id).integer(3, static_cast<std::int64_t>(end->state));
-  time_or_null(end_, 4, end->started);
-  end_.integer(5, us(end->at))
-    .integer(6, std::int64_t{end->succeeded})
-    .integer(7, std::int64_t{end->failed})
-    .integer(8, std::int64_t{end->cancelled})
-    .integer(9, std::int64_t{end->exit_code});
-  text_or_null(end_, 10, end->reason);
-  return end_.run(db_.path());
-}
-
-/// Most jobs come and end within one call: those are written once.
-Result<void> History::insert_jobs_and_ends(const Rows& rows) {
-  std::unordered_map<JobId, End> last; // a job may end twice: it was retried
-  for (const EndRow& row : rows.ends)
-    last[row.job].end = row.end;
-  for (const EndRow& row : rows.ends)
-    if (End& end = last[row.job]; row.end != nullptr && end.end == row.end)
-      end.id = ++ids_.end;
-  for (const JobRow& row : rows.jobs) {
-    const auto at = last.find(row.job);
-    if (auto good = insert_job(row, at == last.end() ? nullptr : &at->second); !good)
-      return good;
-  }
-  if (auto good = jobs_.flush(db_); !good)
-    return good;
-  for (const EndRow& row : rows.ends) {
-    if (find_job(rows, row.job))
-      continue;
-    const auto at = last.find(row.job);
-    if (at == last.end())
-      continue; // written already
-    auto good = insert_end(row.job, at->second);
-    if (good &&
-        sqlite3_changes(db_.handle()) == 0) // from before a gap: nothing else is known of it
-      good = nameless_.integer(1, row.job.value).run(db_.path()).and_then([&] {
-        return insert_end(row.job, at->second);
-      });
-    if (!good)
-      return good;
-    last.erase(at);
-  }
-  return {};
-}
-
-/// Adds a run to the sums of its job's owner and of its node.
-Result<void> History::count_run(const Rows& rows, const RunRow& row) {
-  const std::int64_t count = row.run.count;
-  AttemptSums sums;
-  sums.attempts = count;
-  if (row.cause == Cause::none)
-    sums.succeeded = count;
-  else if (row.cause != Cause::cancelled && row.cause != Cause::drained &&
-           row.cause != Cause::preempted && row.cause != Cause::superseded)
-    sums.failed = count;
-  if (row.cause == Cause::lost_node)
-    sums.lost = count;
-  if (const TaskResult* r = row.result) {
-    sums.sum_wall_us = r->usage.wall.count();
-    sums.sum_cpu_us = (r->usage.user_cpu + r->usage.system_cpu).count();
-    sums.max_rss_bytes = r->usage.max_rss_bytes;
-  }
-  if (const JobRow* job = find_job(rows, row.job)) {
-    totals_.add_attempts(job->spec->kind.user, job->spec->kind.queue, row.node, row.recorded, sums);
-    return {};
-  }
-  if (!last_known_ || last_known_->job != row.job) {
-    auto found = known(row.job);
+  auto known = kinds_.find(key);
+  if (known == kinds_.end()) {
+    for (auto* statement : {&find_kind_, &kind_})
+      statement->text(1, key.name).text(2, key.user).text(3, key.queue).text(4, key.executor);
+    const sqlite::Reset reset(find_kind_);
+    auto found = find_kind_.next(db_.path());
     if (!found)
       return tl::unexpected<Error>(std::move(found).error());
-    last_known_ = *found ? std::move(**found) : Known();
-    last_known_->job = row.job;
+    std::int64_t kind = 0;
+    TimePoint noted = used;
+    if (*found) {
+      kind = find_kind_.integer_at(0);
+      noted = TimePoint(Duration(find_kind_.integer_at(1)));
+    } else {
+      if (auto inserted = kind_.integer(5, us(used)).run(db_.path()); !inserted)
+        return tl::unexpected<Error>(std::move(inserted).error());
+      kind = sqlite3_last_insert_rowid(db_.handle());
+    }
+    known = kinds_.emplace(key, kind).first;
+    kind_keys_[kind] = {key, noted};
   }
-  totals_.add_attempts(last_known_->user, last_known_->queue, row.node, row.recorded, sums);
-  return {};
+  Kind& kind = kind_keys_.at(known->second);
+  if (used - kind.used >= noted_every) {
+    if (auto noted = kind_used_.integer(1, us(used)).integer(2, known->second).run(db_.path());
+        !noted)
+      return tl::unexpected<Error>(std::move(noted).error());
+    kind.used = used;
+  }
+  return known->second;
+}
+
+/// Its key, which sums are told by.
+Result<void> History::know_kind(std::int64_t kind) {
+  if (kind == 0 || kind_keys_.contains(kind))
+    return {};
+  kind_key_.integer(1, kind);
+  return each_row(kind_key_, db_.path(), [&] {
+    const auto text = [&](int column) { return std::string(kind_key_.text_at(column)); };
+    KindKey key{text(0), text(1), text(2), text(3)};
+    kinds_.emplace(key, kind);
+    kind_keys_[kind] = {std::move(key), TimePoint(Duration(kind_key_.integer_at(4)))};
+    return true;
+  });
+}
+
+const History::Known* History::known(JobId job) const {
+  const auto at = std::lower_bound(known_.begin(), known_.end(), job,
+                                   [](const Known& one, JobId wanted) { return one.job < wanted; });
+  return at != known_.end() && at->job == job ? &*at : nullptr;
+}
+
+/// Jobs that were submitted before these rows. `jobs`: in their order, each once.
+Result<void> History::look_up(const std::vector<JobId>& jobs) {
+  if (jobs.empty())
+    return {};
+  const auto shown = feed_.show(jobs.size(), [&](std::size_t row, int, Feed::Cell to) {
+    to.integer(static_cast<std::int64_t>(jobs[row].value));
+  });
+  return each_row(look_up_, db_.path(), [&] {
+    known_.push_back({JobId(look_up_.unsigned_at(0)), look_up_.integer_at(1),
+                      TimePoint(Duration(look_up_.integer_at(2))),
+                      look_up_.is_null(3) ? -1 : look_up_.integer_at(3)});
+    return true;
+  });
+}
+
+Result<void> History::know_jobs(const Rows& rows) {
+  if (auto good = insert_jobs(rows.jobs); !good)
+    return good;
+  const std::size_t fresh = known_.size();
+  std::vector<JobId> before;
+  const auto want = [&](JobId job) {
+    if ((before.empty() || before.back() != job) && known(job) == nullptr)
+      before.push_back(job);
+  };
+  for (const EndRow& row : rows.ends)
+    want(row.job);
+  for (const RunRow& row : rows.runs)
+    want(row.job);
+  std::sort(before.begin(), before.end());
+  before.erase(std::unique(before.begin(), before.end()), before.end());
+  auto good = look_up(before);
+  for (auto at = known_.begin() + static_cast<std::ptrdiff_t>(fresh); good && at != known_.end();
+       ++at)
+    good = know_kind(at->kind);
+  std::sort(known_.begin(), known_.end(),
+            [](const Known& a, const Known& b) { return a.job < b.job; });
+  return good;
+}
+
+/// `rows`: in the order of jobs, as the ledger numbers them.
+Result<void> History::insert_jobs(std::span<const JobRow> rows) {
+  known_.reserve(rows.size());
+  std::unordered_map<const SpecInfo*, std::int64_t> kinds; // many have the same one
+  for (const JobRow& row : rows) {
+    std::int64_t& kind = kinds[row.spec.get()];
+    if (kind == 0) {
+      auto found = kind_of(row.spec->kind, row.submitted);
+      if (!found)
+        return tl::unexpected<Error>(std::move(found).error());
+      kind = *found;
+    }
+    known_.push_back({row.job, kind, row.submitted, row.spec->tasks});
+  }
+  const auto shown = feed_.show(rows.size(), [&](std::size_t at, int column, Feed::Cell to) {
+    const JobRow& row = rows[at];
+    switch (column) {
+    case 0:
+      return to.integer(static_cast<std::int64_t>(row.job.value));
+    case 1:
+      return to.integer(known_[at].kind);
+    case 2:
+      return to.integer(row.spec->tasks);
+    case 3:
+      return to.integer(row.spec->priority);
+    case 4:
+      return to.integer(us(row.submitted));
+    case 5:
+      return to.text(row.spec->labels);
+    default:
+      return to.text(row.spec->correlation);
+    }
+  });
+  return insert_jobs_.run(db_.path());
+}
+
+/// Takes back the end of a job that runs again.
+Result<void> History::void_end(const Known& job) {
+  ended_.integer(1, job.job.value);
+  return each_row(ended_, db_.path(),
+                  [&] {
+                    const auto number = [&](int column) { return ended_.integer_at(column); };
+                    totals_.add_job(job.kind,
+                                    {static_cast<JobState>(number(0)),
+                                     job.tasks < 0 ? number(3) : job.tasks, job.submitted,
+                                     TimePoint(Duration(number(1))),
+                                     TimePoint(Duration(number(2)))},
+                                    -1);
+                    return true;
+                  })
+    .and_then([&] { return void_.integer(1, job.job.value).run(db_.path()); });
+}
+
+/// The last end of each job that does not run again, in the order of the ledger.
+Result<std::vector<History::End>> History::last_ends(const Rows& rows, bool again) {
+  std::vector<End> ends;
+  const bool voided = std::any_of(rows.ends.begin(), rows.ends.end(),
+                                  [](const EndRow& row) { return row.end == nullptr; });
+  std::unordered_map<JobId, const core::JobEnded*> last;
+  if (voided)
+    for (const EndRow& row : rows.ends)
+      last[row.job] = row.end;
+  for (const EndRow& row : rows.ends) {
+    const Known* job = known(row.job);
+    if (row.end == nullptr || again)
+      if (auto good = void_end(*job); !good)
+        return tl::unexpected<Error>(std::move(good).error());
+    if (row.end != nullptr && (!voided || last[row.job] == row.end))
+      ends.push_back({++ids_.end, row.end, job});
+  }
+  return ends;
+}
+
+Result<void> History::insert_ends(const Rows& rows, bool again) {
+  for (const EndRow& row : rows.ends)
+    if (known(row.job) == nullptr) { // from before a gap: nothing else is known of it
+      if (auto good = nameless_.integer(1, row.job.value).run(db_.path()); !good)
+        return good;
+      known_.insert(std::lower_bound(known_.begin(), known_.end(), row.job,
+                                     [](const Known& one, JobId job) { return one.job < job; }),
+                    {row.job, 0, {}, -1});
+    }
+  auto ends = last_ends(rows, again);
+  if (!ends)
+    return tl::unexpected<Error>(std::move(ends).error());
+  for (const auto& [id, end, job] : *ends) {
+    const std::int64_t tasks =
+      job->tasks < 0 ? std::int64_t{end->succeeded} + end->failed + end->cancelled : job->tasks;
+    totals_.add_job(job->kind, {end->state, tasks, job->submitted, end->started, end->at});
+    lists_.add_end(job->kind, {id, static_cast<std::int64_t>(end->state),
+                               static_cast<std::int64_t>(job->job.value)});
+  }
+  const auto shown = feed_.show(ends->size(), [&](std::size_t at, int column, Feed::Cell to) {
+    const auto& [id, end, job] = (*ends)[at];
+    switch (column) {
+    case 0:
+      return to.integer(static_cast<std::int64_t>(job->job.value));
+    case 1:
+      return to.integer(id);
+    case 2:
+      return to.integer(static_cast<std::int64_t>(end->state));
+    case 3:
+      return to.time(end->started);
+    case 4:
+      return to.integer(us(end->at));
+    case 5:
+      return to.integer(end->succeeded);
+    case 6:
+      return to.integer(end->failed);
+    case 7:
+      return to.integer(end->cancelled);
+    case 8:
+      return to.integer(end->exit_code);
+    default:
+      return to.text(end->reason);
+    }
+  });
+  return insert_ends_.run(db_.path());
 }
 
 Result<void> History::insert_runs(const Rows& rows) {
+  const std::int64_t first = ids_.run + 1;
   for (const RunRow& row : rows.runs) {
-    auto values = runs_.row();
-    values.integer(++ids_.run)
-      .integer(static_cast<std::int64_t>(row.job.value))
-      .integer(row.run.first)
-      .integer(row.run.count)
-      .integer(row.run.attempt)
-      .integer(row.node.value)
-      .integer(static_cast<std::int64_t>(row.cause))
-      .integer(us(row.recorded))
-      .time(row.started)
-      .time(row.ended);
+    const Known* job = known(row.job);
+    const std::int64_t kind = job ? job->kind : 0, id = ++ids_.run, tasks = row.run.count;
+    AttemptSums sums = sums_of_run(row.cause, tasks);
     if (const TaskResult* r = row.result) {
-      values.integer(r->exit_code)
-        .integer(r->signal)
-        .integer(r->usage.wall.count())
-        .integer(r->usage.user_cpu.count())
-        .integer(r->usage.system_cpu.count())
-        .integer(r->usage.max_rss_bytes)
-        .integer(static_cast<std::int64_t>(r->stdout_bytes))
-        .integer(static_cast<std::int64_t>(r->stderr_bytes))
-        .text(r->text)
-        .blob(r->result.data);
-    } else {
-      for (int column = 11; column <= 20; ++column)
-        values.null();
+      sums.sum_wall_us = r->usage.wall.count();
+      sums.sum_cpu_us = (r->usage.user_cpu + r->usage.system_cpu).count();
+      sums.max_rss_bytes = r->usage.max_rss_bytes;
     }
-    auto good = runs_.add(db_).and_then([&] { return count_run(rows, row); });
-    if (!good)
-      return good;
+    totals_.add_attempts(kind, row.node, row.recorded, sums);
+    lists_.add_run(kind, static_cast<std::int64_t>(row.job.value),
+                   {id, row.node.value, tasks, static_cast<std::int64_t>(row.cause),
+                    us(row.recorded), sums.sum_wall_us, sums.sum_cpu_us, sums.max_rss_bytes});
     if (row.run.count == 1 && !rows.outputs.empty())
-      new_runs_[{row.job, row.run.first, row.run.attempt}] = ids_.run;
+      new_runs_[{row.job, row.run.first, row.run.attempt}] = id;
   }
-  return runs_.flush(db_);
+  const auto shown = feed_.show(rows.runs.size(), [&](std::size_t at, int column, Feed::Cell to) {
+    give_run(rows.runs[at], first + static_cast<std::int64_t>(at), column, to);
+  });
+  return insert_runs_.run(db_.path());
 }
 
 /// A head belongs to its attempt's row; without one nobody could ask for it.
@@ -492,108 +582,8 @@ Result<void> History::adopt(std::span<const JobRow> jobs,
       if (auto good = name_.integer(1, std::int64_t{node.value}).text(2, name).run(db_.path());
           !good)
         return good;
-    for (const JobRow& row : jobs)
-      if (auto good = insert_job(row, nullptr); !good)
-        return good;
-    return jobs_.flush(db_);
+    return insert_jobs(jobs);
   });
-}
-
-Result<std::int64_t> History::first_id(TimePoint since, const char* column, std::int64_t newest) {
-  auto first = db_.integer("SELECT min(" + std::string(column) +
-                           ") FROM minutes WHERE latest_us>=" + std::to_string(us(since)));
-  if (!first)
-    return tl::unexpected<Error>(std::move(first).error());
-  return first->value_or(newest + 1);
-}
-
-Result<void> History::sweep_kinds() {
-  constexpr std::int64_t at_once = 20'000;
-  auto newest = db_.integer("SELECT max(kind) FROM kinds");
-  if (!newest)
-    return tl::unexpected<Error>(std::move(newest).error());
-  const std::int64_t from = kinds_swept_ < newest->value_or(0) ? kinds_swept_ : 0;
-  kinds_swept_ = from + at_once;
-  auto swept = db_.run(("DELETE FROM kinds WHERE kind>" + std::to_string(from) +
-                        " AND kind<=" + std::to_string(kinds_swept_) +
-                        " AND NOT EXISTS (SELECT 1 FROM job_rows j WHERE j.kind=kinds.kind)")
-                         .c_str());
-  if (sqlite3_changes(db_.handle()) > 0)
-    kinds_.clear(); // a number may come again
-  return swept;
-}
-
-namespace {
-struct Dated {         // rows that go when they are old enough
-  const char* column;  // of minutes: the first `number` of each
-  std::int64_t newest; // `number`
-  const char *table, *key, *number;
-  const char* with = nullptr; // goes before them: a table and its column of their keys
-};
-std::array<Dated, 4> dated(const auto& ids) {
-  return {{{"end_id", ids.end, "job_rows", "job", "end_id"},
-           {"run_id", ids.run, "attempt_runs", "id", "id", "output_heads WHERE run"},
-           {"node_id", ids.node, "node_rows", "id", "id"},
-           {"config_id", ids.config, "config_rows", "id", "id"}}};
-}
-} // namespace
-
-Result<History::Due> History::due(TimePoint cutoff) {
-  constexpr std::int64_t counted_max = 100'000;
-  Due due;
-  for (const Dated& d : dated(ids_)) {
-    auto kept = first_id(cutoff, d.column, d.newest);
-    if (!kept)
-      return tl::unexpected<Error>(std::move(kept).error());
-    auto rows = db_.integer("SELECT count(*) FROM (SELECT 1 FROM " + std::string(d.table) +
-                            " WHERE " + d.number + "<" + std::to_string(*kept) + " LIMIT " +
-                            std::to_string(counted_max) + ")");
-    if (!rows)
-      return tl::unexpected<Error>(std::move(rows).error());
-    due.rows += static_cast<std::uint64_t>(rows->value_or(0));
-    due.more |= rows->value_or(0) >= counted_max;
-  }
-  return due;
-}
-
-Result<bool> History::sweep(TimePoint cutoff) {
-  constexpr std::int64_t rows_max = 5'000;
-  bool more = false;
-  const auto remove = [&](const std::string& what, const Dated& d,
-                          std::int64_t kept) -> Result<void> {
-    const std::string sql = "DELETE FROM " + what + " IN (SELECT " + d.key + " FROM " + d.table +
-                            " WHERE " + d.number + "<?1 ORDER BY " + d.number + " LIMIT ?2)";
-    auto statement = db_.prepare(sql.c_str(), false);
-    if (!statement)
-      return tl::unexpected<Error>(std::move(statement).error());
-    if (auto good = statement->integer(1, kept).integer(2, rows_max).run(db_.path()); !good)
-      return good;
-    more = more || sqlite3_changes(db_.handle()) >= rows_max;
-    return {};
-  };
-  auto swept = in_transaction([&]() -> Result<void> {
-    for (const Dated& d : dated(ids_)) {
-      auto kept = first_id(cutoff, d.column, d.newest);
-      if (!kept)
-        return tl::unexpected<Error>(std::move(kept).error());
-      if (d.with != nullptr)
-        if (auto good = remove(d.with, d, *kept); !good)
-          return good;
-      if (auto good = remove(std::string(d.table) + " WHERE " + d.key, d, *kept); !good)
-        return good;
-    }
-    if (more)
-      return {};
-    return sweep_kinds().and_then([&] { return Totals::sweep(db_, cutoff); }).and_then([&] {
-      return db_.run(("DELETE FROM minutes WHERE latest_us<" + std::to_string(us(cutoff))).c_str());
-    });
-  });
-  if (!swept)
-    return tl::unexpected<Error>(std::move(swept).error());
-  minute_now_ = 0; // its row may be gone
-  if (auto given_back = db_.run("PRAGMA incremental_vacuum(1000)"); !given_back)
-    return tl::unexpected<Error>(std::move(given_back).error());
-  return more;
 }
 
 } // namespace reeve::history

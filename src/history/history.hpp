@@ -3,7 +3,8 @@
 // the journal; nothing here is needed to run. One thread at a time (Recorder's).
 #pragma once
 
-#include "src/history/bulk_insert.hpp"
+#include "src/history/feed.hpp"
+#include "src/history/lists.hpp"
 #include "src/history/rows.hpp"
 #include "src/history/totals.hpp"
 #include "src/sqlite/database.hpp"
@@ -17,8 +18,10 @@ class Sql;
 
 class History {
 public:
-  /// Makes the file and its folder when missing. Errors: io, corrupt, refused, unknown_version.
-  static Result<std::unique_ptr<History>> open(const std::string& path);
+  /// Makes the file and its folder when missing, and brings it to this version's layout. `block`:
+  /// rows that share lists. Errors: io, corrupt, refused, unknown_version.
+  static Result<std::unique_ptr<History>> open(const std::string& path,
+                                               std::size_t block = Lists::rows_in_block);
 
   /// Newest entry of the journal whose rows are here.
   [[nodiscard]] Seq last() const { return last_; }
@@ -66,36 +69,43 @@ public:
   Result<bool> sweep(TimePoint cutoff);
 
 private:
-  explicit History(sqlite::Database db) : db_(std::move(db)) {}
+  History(sqlite::Database db, std::size_t block) : db_(std::move(db)), lists_(block) {}
   Result<void> start();
   /// Forgets kinds that no job has any more, some at a time.
-  Result<void> sweep_kinds();
+  Result<void> sweep_kinds(TimePoint cutoff);
   Result<void> in_transaction(const std::function<Result<void>()>& work);
+  /// What could not be written may have left them unknown.
+  Result<void> ready_lists();
 
-  Result<void> insert(Rows& rows);
-  struct End {
-    const core::JobEnded* end = nullptr; // none: it runs again
-    std::int64_t id = 0;
-  };
-  /// What is known of a job's owner and its last end. Nothing: no such row.
+  /// What is known of a job's kind and submission.
   struct Known {
     JobId job;
-    std::string user, queue;
+    std::int64_t kind = 0; // 0: unknown
     TimePoint submitted;
-    std::optional<std::int64_t> tasks;
-    std::optional<EndedJob> end;
+    std::int64_t tasks = -1; // -1: unknown
   };
-  Result<std::optional<Known>> known(JobId job);
-  Result<void> insert_job(const JobRow& row, const End* last);
-  Result<void> insert_end(JobId job, const End& last);
-  Result<void> insert_jobs_and_ends(const Rows& rows);
+  struct End {
+    std::int64_t id = 0;
+    const core::JobEnded* end = nullptr;
+    const Known* job = nullptr;
+  };
+  /// `again`: a job may be here with an end that nobody took back.
+  Result<void> insert(Rows& rows, bool again);
+  /// Fills known_ for every job that these rows are about.
+  Result<void> know_jobs(const Rows& rows);
+  Result<void> look_up(const std::vector<JobId>& jobs);
+  [[nodiscard]] const Known* known(JobId job) const;
+  Result<void> insert_jobs(std::span<const JobRow> rows);
+  Result<void> insert_ends(const Rows& rows, bool again);
+  Result<std::vector<End>> last_ends(const Rows& rows, bool again);
+  Result<void> void_end(const Known& job);
   Result<void> insert_runs(const Rows& rows);
-  Result<void> count_run(const Rows& rows, const RunRow& row);
   Result<void> insert_outputs(const Rows& rows);
   Result<void> insert_nodes(const Rows& rows);
   Result<void> insert_config(const Rows& rows);
   Result<void> note_minute(const Rows& rows);
-  Result<std::int64_t> kind_of(const KindKey& key);
+  Result<std::int64_t> kind_of(const KindKey& key, TimePoint used);
+  Result<void> know_kind(std::int64_t kind);
 
   Result<HistoryRows> query_jobs(const QueryHistory& question);
   Result<HistoryRows> query_attempts(const QueryHistory& question);
@@ -103,13 +113,20 @@ private:
   Result<HistoryRows> query_config(const QueryHistory& question);
   Result<HistoryRows> query_totals(const QueryHistory& question);
   template<class Sums> Result<std::map<std::string, Sums>> sums_of(const QueryHistory& question);
-  Result<void> bound_ids(const QueryHistory& question, const char* column, std::int64_t newest,
-                         const std::string& id, std::string& condition);
-  /// Some, when there are too many to be looked at one by one.
-  Result<std::vector<std::int64_t>> kinds_like(const QueryHistory& question);
-  Result<std::optional<std::vector<std::int64_t>>> few_jobs_of(const QueryHistory& question);
-  Result<std::vector<std::int64_t>> newest_ends(const std::vector<std::int64_t>& kinds,
-                                                const Sql& of_kind, std::size_t most);
+  Result<std::map<std::string, AttemptSums>> sums_on_nodes(const QueryHistory& question);
+  /// Ids that can be of the asked stretch of time: a first cut before times are compared.
+  Result<Lists::Ids> ids_of(const QueryHistory& question, const char* column, std::int64_t newest);
+  /// In their order; one more than can be looked at one by one: there are too many.
+  Result<Lists::Keys> kinds_like(const QueryHistory& question);
+  Result<Lists::Keys> nodes_named(const std::string& name);
+  Result<std::optional<Lists::Keys>> few_jobs_on(const Lists::Keys& nodes, std::size_t most);
+  Result<HistoryRows> listed_page(const Sql& sql, Lists::Of of, const Lists::Keys& keys,
+                                  Lists::Ids ids, std::uint32_t limit,
+                                  const std::function<bool(const Packed::Row&)>& wanted);
+  /// Calls `show` with ids of one kind of list, the newest first, until it returns false.
+  Result<void> each_listed(Lists::Of of, const Lists::Keys& keys, Lists::Ids ids,
+                           const std::function<bool(const Packed::Row&)>& wanted,
+                           const std::function<Result<bool>(std::int64_t id)>& show);
   /// Rows of `since` or later have ids from this one on. `column`: of `minutes`.
   Result<std::int64_t> first_id(TimePoint since, const char* column, std::int64_t newest);
 
@@ -117,19 +134,28 @@ private:
     std::int64_t end = 0, run = 0, node = 0, config = 0;
   };
 
+  struct Kind {
+    KindKey key;
+    TimePoint used; // that the database knows of
+  };
+
+  Feed feed_; // ends after the database
   sqlite::Database db_;
   Seq last_;
   Ids ids_;
   std::int64_t minute_now_ = 0; // that the newest row of `minutes` is for; 0: begin a new one
   Specs specs_;
   std::map<KindKey, std::int64_t> kinds_;
-  std::int64_t kinds_swept_ = 0; // up to this one, in this round
+  std::unordered_map<std::int64_t, Kind> kind_keys_; // of kinds_, and others
+  std::int64_t kinds_swept_ = 0;                     // up to this one, in this round
+  // of one transaction
+  std::vector<Known> known_;                                               // in the order of jobs
   std::map<std::tuple<JobId, TaskIndex, Attempt>, std::int64_t> new_runs_; // those of one task
-  std::optional<Known> last_known_; // of a job that has many runs
   Totals totals_;
-  BulkInsert jobs_, runs_;
-  sqlite::Statement begin_, commit_, end_, unend_, nameless_, head_, node_, name_, config_, meta_,
-    minute_, minute_grows_, kind_, find_kind_, task_run_, known_;
+  Lists lists_;
+  sqlite::Statement begin_, commit_, insert_jobs_, insert_ends_, insert_runs_, nameless_, look_up_,
+    ended_, void_, head_, node_, name_, config_, meta_, minute_, minute_grows_, kind_, find_kind_,
+    kind_key_, kind_used_, task_run_;
 };
 
 } // namespace reeve::history

@@ -11,6 +11,7 @@ namespace reeve::history {
 namespace {
 
 constexpr std::size_t looked_at_max = 10'000; // kinds, or jobs, that are looked at one by one
+constexpr std::size_t jobs_listed_max = 300'000;
 
 template<class E> std::optional<E> by_name(const std::string& name, E last) {
   for (int k = 0; k <= static_cast<int>(last); ++k)
@@ -21,29 +22,75 @@ template<class E> std::optional<E> by_name(const std::string& name, E last) {
 
 /// A table of `limit` rows at most, its first column the row's id, which is not shown. `next`: the
 /// last one shown when there are more.
+class Page {
+public:
+  Page(sqlite::Database& db, std::uint32_t limit) : db_(db), limit_(limit) {}
+  /// The rows that `statement` gives. False: there are more than have room.
+  Result<bool> add(sqlite::Statement& statement) {
+    for (;;) {
+      auto row = statement.next(db_.path());
+      if (!row)
+        return row;
+      if (!*row)
+        return true;
+      if (out_.rows.size() == limit_) {
+        out_.next = shown_;
+        return false;
+      }
+      shown_ = statement.unsigned_at(0);
+      auto& cells = out_.rows.emplace_back();
+      for (int column = 1; column < statement.columns(); ++column)
+        cells.emplace_back(statement.text_at(column));
+    }
+  }
+  /// `added`: what the last `add` gave. Its statement names the columns.
+  Result<HistoryRows> whole(const sqlite::Statement& statement, const Result<void>& added) {
+    if (!added)
+      return tl::unexpected<Error>(added.error());
+    for (int column = 1; column < statement.columns(); ++column)
+      out_.columns.emplace_back(statement.column_name(column));
+    return std::move(out_);
+  }
+
+private:
+  sqlite::Database& db_;
+  std::uint32_t limit_;
+  HistoryRows out_;
+  std::uint64_t shown_ = 0;
+};
+
 Result<HistoryRows> table_of(sqlite::Database& db, const Sql& sql, std::uint32_t limit) {
   auto statement = sql.prepare(db);
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
-  HistoryRows out;
-  for (int column = 1; column < statement->columns(); ++column)
-    out.columns.emplace_back(statement->column_name(column));
-  std::uint64_t shown = 0;
-  for (;;) {
-    auto row = statement->next(db.path());
-    if (!row)
-      return tl::unexpected<Error>(std::move(row).error());
-    if (!*row)
-      return out;
-    if (out.rows.size() == limit) {
-      out.next = shown;
-      return out;
-    }
-    shown = statement->unsigned_at(0);
-    auto& cells = out.rows.emplace_back();
-    for (int column = 1; column < statement->columns(); ++column)
-      cells.emplace_back(statement->text_at(column));
-  }
+  Page page(db, limit);
+  auto added = page.add(*statement).map([](bool) {});
+  return page.whole(*statement, added);
+}
+
+/// The first column of each row.
+Result<Lists::Keys> numbers_of(sqlite::Database& db, const Sql& sql) {
+  auto statement = sql.prepare(db);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  Lists::Keys numbers;
+  auto read = each_row(*statement, db.path(), [&] {
+    numbers.push_back(statement->integer_at(0));
+    return true;
+  });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  return numbers;
+}
+
+std::string within(const std::string& id, Lists::Ids ids) {
+  return id + ">=" + std::to_string(ids.begin) + " AND " + id + "<" + std::to_string(ids.end);
+}
+
+/// Tasks that were taken away, not failed.
+bool taken_away(Cause cause) {
+  return cause == Cause::cancelled || cause == Cause::drained || cause == Cause::preempted ||
+         cause == Cause::superseded;
 }
 
 Error no_such_state(const std::string& state, const std::string& wanted) {
@@ -60,6 +107,8 @@ template<class E> std::string names_up_to(E last) {
 } // namespace
 
 Result<HistoryRows> History::query(const QueryHistory& question) {
+  if (auto ready = ready_lists(); !ready)
+    return tl::unexpected<Error>(std::move(ready).error());
   if (!question.by.empty())
     return query_totals(question);
   switch (question.kind) {
@@ -75,15 +124,13 @@ Result<HistoryRows> History::query(const QueryHistory& question) {
   return query_config(question);
 }
 
-/// Ids of `id` that can be of the asked stretch of time: a first cut before times are compared.
-Result<void> History::bound_ids(const QueryHistory& q, const char* column, std::int64_t newest,
-                                const std::string& id, std::string& condition) {
-  condition = id + ">0";
+Result<Lists::Ids> History::ids_of(const QueryHistory& q, const char* column, std::int64_t newest) {
+  Lists::Ids ids{1, newest + 1};
   if (q.since != TimePoint{}) {
     auto first = first_id(q.since, column, newest);
     if (!first)
       return tl::unexpected<Error>(std::move(first).error());
-    condition = id + ">=" + std::to_string(*first);
+    ids.begin = *first;
   }
   if (q.until != TimePoint{}) {
     const std::string c = column;
@@ -92,10 +139,9 @@ Result<void> History::bound_ids(const QueryHistory& q, const char* column, std::
                   ") FROM minutes WHERE earliest_us<=" + std::to_string(us(q.until)) + ")");
     if (!end)
       return tl::unexpected<Error>(std::move(end).error());
-    if (*end)
-      condition += " AND " + id + "<" + std::to_string(**end);
+    ids.end = end->value_or(ids.end);
   }
-  return {};
+  return ids;
 }
 
 namespace {
@@ -112,87 +158,50 @@ void also_kind(Sql& sql, const QueryHistory& q) {
 }
 } // namespace
 
-Result<std::vector<std::int64_t>> History::kinds_like(const QueryHistory& q) {
+Result<Lists::Keys> History::kinds_like(const QueryHistory& q) {
   Sql sql("SELECT kind FROM kinds");
   also_name(sql, "name", q.name);
   if (!q.user.empty())
     sql.also("user=?", q.user);
   if (!q.queue.empty())
     sql.also("queue=?", q.queue);
-  auto statement = sql.end(" LIMIT " + std::to_string(looked_at_max + 1)).prepare(db_);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  std::vector<std::int64_t> kinds;
-  auto read = each_row(*statement, db_.path(), [&] {
-    kinds.push_back(statement->integer_at(0));
-    return true;
-  });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
+  auto kinds = numbers_of(db_, sql.end(" LIMIT " + std::to_string(looked_at_max + 1)));
+  if (kinds)
+    std::sort(kinds->begin(), kinds->end());
   return kinds;
 }
 
-/// The newest `most` ends among jobs of these kinds, each found through its own part of the index.
-/// `of_kind`: SQL with the kind as ?1 and an end as ?2 that is too old.
-Result<std::vector<std::int64_t>> History::newest_ends(const std::vector<std::int64_t>& kinds,
-                                                       const Sql& of_kind, std::size_t most) {
-  auto statement = of_kind.prepare(db_, 3);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  std::vector<std::int64_t> ends; // a heap, the oldest on top
-  for (const std::int64_t kind : kinds) {
-    const bool full = ends.size() == most;
-    statement->reset();
-    statement->integer(1, kind).integer(2, full ? ends.front() : std::int64_t{0});
-    auto read = each_row(*statement, db_.path(), [&] {
-      if (ends.size() == most && statement->integer_at(0) <= ends.front())
-        return false;
-      ends.push_back(statement->integer_at(0));
-      std::push_heap(ends.begin(), ends.end(), std::greater<>());
-      if (ends.size() > most) {
-        std::pop_heap(ends.begin(), ends.end(), std::greater<>());
-        ends.pop_back();
-      }
-      return true;
-    });
-    if (!read)
-      return tl::unexpected<Error>(std::move(read).error());
-  }
-  return ends;
+Result<Lists::Keys> History::nodes_named(const std::string& name) {
+  return numbers_of(db_,
+                    Sql("SELECT node FROM node_names").also("name=?", name).end(" ORDER BY 1"));
 }
 
-/// Jobs of the kinds that are asked for; nothing when there are too many.
-Result<std::optional<std::vector<std::int64_t>>> History::few_jobs_of(const QueryHistory& q) {
-  using Jobs = std::optional<std::vector<std::int64_t>>;
-  const auto kinds = kinds_like(q);
-  auto statement = db_.prepare("SELECT job FROM job_rows WHERE kind=?", false);
-  if (!kinds || !statement)
-    return tl::unexpected<Error>(!kinds ? kinds.error() : statement.error());
-  if (kinds->size() > looked_at_max)
-    return Jobs();
-  Jobs jobs(std::in_place);
-  for (const std::int64_t kind : *kinds) {
-    statement->reset();
-    statement->integer(1, kind);
-    bool too_many = false;
-    auto read = each_row(*statement, db_.path(), [&] {
-      too_many = jobs->size() == looked_at_max;
-      if (!too_many)
-        jobs->push_back(statement->integer_at(0));
-      return !too_many;
+Result<void> History::each_listed(Lists::Of of, const Lists::Keys& keys, Lists::Ids ids,
+                                  const std::function<bool(const Packed::Row&)>& wanted,
+                                  const std::function<Result<bool>(std::int64_t id)>& show) {
+  std::vector<std::int64_t> found; // of one block
+  Result<bool> more = true;
+  auto read = lists_.read(
+    db_, of, &keys, ids,
+    [&](std::int64_t, const Packed::Row& row) {
+      if (wanted(row))
+        found.push_back(row[0]);
+    },
+    [&] {
+      std::sort(found.begin(), found.end(), std::greater<>());
+      for (auto id = found.begin(); more && *more && id != found.end(); ++id)
+        more = show(*id);
+      found.clear();
+      return more && *more;
     });
-    if (!read)
-      return tl::unexpected<Error>(std::move(read).error());
-    if (too_many)
-      return Jobs();
-  }
-  return jobs;
+  return more ? read : tl::unexpected<Error>(std::move(more).error());
 }
 
 Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
   auto statement = db_.prepare(
     "SELECT k.user, k.executor, k.name, (r.ended_us - r.started_us) / max(1, r.count) FROM "
-    "attempt_runs r JOIN job_rows j ON j.job=r.job JOIN kinds k ON k.kind=j.kind WHERE r.cause=0 "
+    "attempt_runs r CROSS JOIN job_rows j ON j.job=r.job CROSS JOIN kinds k ON k.kind=j.kind WHERE "
+    "r.cause=0 "
     "AND r.started_us IS NOT NULL AND k.name<>'' ORDER BY r.id DESC LIMIT ?",
     false);
   if (!statement)
@@ -211,59 +220,96 @@ Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
 }
 
 Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
-  Sql sql("SELECT j.end_id, j.job AS job, k.name AS name, k.user AS user, k.queue AS queue, s.name "
-          "AS state, coalesce(j.tasks, j.succeeded + j.failed + j.cancelled) AS tasks, j.succeeded "
-          "AS succeeded, j.failed AS failed, j.cancelled AS cancelled, j.exit_code AS exit_code, "
-          "j.submitted_us AS submitted_us, j.started_us AS started_us, j.ended_us AS ended_us, "
-          "j.ended_us - j.started_us AS ran_us, j.priority AS priority, k.executor AS executor, "
-          "j.reason AS reason, j.labels AS labels, j.correlation AS correlation FROM job_rows j "
-          "LEFT JOIN kinds k ON "
-          "k.kind=j.kind LEFT JOIN job_states s ON s.state=j.state");
-  std::string ids;
-  if (auto bounded = bound_ids(q, "end_id", ids_.end, "j.end_id", ids); !bounded)
-    return tl::unexpected<Error>(std::move(bounded).error());
+  Sql sql("SELECT e.end_id, e.job AS job, k.name AS name, k.user AS user, k.queue AS queue, s.name "
+          "AS state, coalesce(j.tasks, e.succeeded + e.failed + e.cancelled) AS tasks, e.succeeded "
+          "AS succeeded, e.failed AS failed, e.cancelled AS cancelled, e.exit_code AS exit_code, "
+          "j.submitted_us AS submitted_us, e.started_us AS started_us, e.ended_us AS ended_us, "
+          "e.ended_us - e.started_us AS ran_us, j.priority AS priority, k.executor AS executor, "
+          "e.reason AS reason, j.labels AS labels, j.correlation AS correlation FROM job_ends e "
+          "CROSS JOIN job_rows j ON j.job=e.job LEFT JOIN kinds k ON k.kind=j.kind LEFT JOIN "
+          "job_states s ON s.state=e.state");
+  auto ids = ids_of(q, "end_id", ids_.end);
+  if (!ids)
+    return tl::unexpected<Error>(std::move(ids).error());
+  if (q.before > 0)
+    ids->end = std::min(ids->end, static_cast<std::int64_t>(q.before));
   const auto state = by_name(q.state, JobState::last_);
   if (!q.state.empty() && !state)
     return tl::unexpected<Error>(no_such_state(q.state, "one of " + names_up_to(JobState::last_)));
-  const bool unusual = state && *state != JobState::succeeded;
-  const auto also_all = [&](Sql& to) {
-    to.also(ids);
-    if (q.before > 0)
-      to.also("j.end_id<", static_cast<std::int64_t>(q.before));
-    also_time(to, q, "j.ended_us");
-    if (q.job)
-      to.also("j.job=", static_cast<std::int64_t>(q.job.value));
-    if (state)
-      to.also("j.state=", static_cast<std::int64_t>(*state));
-    if (unusual)
-      to.also("j.state<>2"); // what the index of the others is for
-    if (!q.node.empty())
-      to.also("j.job IN (SELECT job FROM attempt_runs WHERE node IN (SELECT node FROM node_names "
-              "WHERE name=?))",
-              q.node);
-  };
-  also_all(sql);
-  if (by_kind(q)) {
-    auto kinds = unusual ? Result<std::vector<std::int64_t>>() : kinds_like(q);
-    if (!kinds)
-      return tl::unexpected<Error>(std::move(kinds).error());
-    if (unusual ||
-        kinds->size() > looked_at_max) { // frequent, or among few: rows from the newest on
-      also_kind(sql, q);
-    } else {
-      Sql of_kind("SELECT j.end_id FROM job_rows j");
-      of_kind.also("j.kind=?1").also("j.end_id>?2");
-      also_all(of_kind);
-      const std::string most = std::to_string(q.limit + 1);
-      auto ends = newest_ends(*kinds, of_kind.end(" ORDER BY j.end_id DESC LIMIT " + most),
-                              std::size_t{q.limit} + 1);
-      if (!ends)
-        return tl::unexpected<Error>(std::move(ends).error());
-      sql.also("j.end_id IN " + list_of(*ends));
-    }
+  auto kinds = by_kind(q) && !q.job ? kinds_like(q) : Result<Lists::Keys>();
+  if (!kinds)
+    return tl::unexpected<Error>(std::move(kinds).error());
+  // Too many kinds are frequent ones, or among few rows: rows from the newest on.
+  const bool listed = by_kind(q) && !q.job && kinds->size() <= looked_at_max;
+  if (listed)
+    sql.also("e.end_id=?1");
+  else
+    sql.also(within(q.job ? "+e.end_id" : "e.end_id", *ids));
+  also_time(sql, q, "e.ended_us");
+  if (q.job)
+    sql.also("e.job=", static_cast<std::int64_t>(q.job.value));
+  if (state)
+    sql.also("e.state=", static_cast<std::int64_t>(*state));
+  if (state && *state != JobState::succeeded && !listed)
+    sql.also("e.state<>2"); // what the index of the others is for
+  std::optional<Lists::Keys> on_node;
+  if (!q.node.empty()) {
+    const auto nodes = nodes_named(q.node);
+    if (!nodes)
+      return tl::unexpected<Error>(nodes.error());
+    auto few = few_jobs_on(*nodes, listed ? jobs_listed_max : looked_at_max);
+    if (!few)
+      return tl::unexpected<Error>(std::move(few).error());
+    on_node = std::move(*few);
+    if (!on_node) // many: the next one is soon found by looking at each
+      sql.also("EXISTS (SELECT 1 FROM attempt_runs r WHERE r.job=e.job AND r.node IN " +
+               list_of(*nodes) + ")");
+    else if (!listed)
+      sql.also("e.job IN " + list_of(*on_node));
   }
-  sql.end(" ORDER BY j.end_id DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
+  also_kind(sql, q);
+  sql.end(" ORDER BY e.end_id DESC LIMIT " + std::to_string(q.limit + 1));
+  if (!listed)
+    return table_of(db_, sql, q.limit);
+  return listed_page(
+    sql, Lists::Of::ends_by_kind, *kinds, *ids, q.limit, [&](const Packed::Row& row) {
+      using Column = Lists::EndColumn;
+      return (!state || row[Column::state] == static_cast<std::int64_t>(*state)) &&
+             (!on_node || std::binary_search(on_node->begin(), on_node->end(), row[Column::job]));
+    });
+}
+
+/// Rows that `sql` gives for ids of lists, each as ?1.
+Result<HistoryRows> History::listed_page(const Sql& sql, Lists::Of of, const Lists::Keys& keys,
+                                         Lists::Ids ids, std::uint32_t limit,
+                                         const std::function<bool(const Packed::Row&)>& wanted) {
+  auto statement = sql.prepare(db_, 2);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  Page page(db_, limit);
+  auto added = each_listed(of, keys, ids, wanted, [&](std::int64_t id) {
+    statement->reset();
+    statement->integer(1, id);
+    return page.add(*statement);
+  });
+  return page.whole(*statement, added);
+}
+
+/// Jobs that have an attempt on one of these nodes, in their order; none when they are more than
+/// `most`.
+Result<std::optional<Lists::Keys>> History::few_jobs_on(const Lists::Keys& nodes,
+                                                        std::size_t most) {
+  Lists::Keys jobs;
+  auto read = lists_.read(
+    db_, Lists::Of::runs_by_node, &nodes, {},
+    [&](std::int64_t, const Packed::Row& row) { jobs.push_back(row[Lists::NodeColumn::job]); },
+    [&] { return jobs.size() <= most; });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  if (jobs.size() > most)
+    return std::optional<Lists::Keys>();
+  std::sort(jobs.begin(), jobs.end());
+  return std::optional<Lists::Keys>(std::move(jobs));
 }
 
 /// A row for each task; `before` and `next` are the run's id times block_tasks plus the task's
@@ -278,59 +324,71 @@ Result<HistoryRows> History::query_attempts(const QueryHistory& q) {
           "AS text, r.recorded_us AS recorded_us FROM attempt_runs r CROSS JOIN numbers n ON "
           "n.n<r.count LEFT JOIN job_rows j ON j.job=r.job LEFT JOIN kinds k ON k.kind=j.kind "
           "LEFT JOIN node_names m ON m.node=r.node LEFT JOIN causes c ON c.cause=r.cause");
-  std::string ids;
-  if (auto bounded = bound_ids(q, "run_id", ids_.run, "r.id", ids); !bounded)
-    return tl::unexpected<Error>(std::move(bounded).error());
-  sql.also(ids);
-  if (q.before > 0) {
-    const auto run = static_cast<std::int64_t>(q.before / block_tasks),
-               place = static_cast<std::int64_t>(q.before % block_tasks);
-    sql.also("r.id<=", run);
-    sql.also("(r.id<" + std::to_string(run) + " OR n.n<" + std::to_string(place) + ")");
-  }
+  if (q.task && !q.job)
+    return fail(Code::bad_field, "task", "say of which job");
+  const auto cause = by_name(q.state, Cause::last_);
+  const bool succeeded = q.state == "succeeded" || cause == Cause::none,
+             failed = q.state == "failed";
+  if (!q.state.empty() && !succeeded && !failed && !cause)
+    return tl::unexpected<Error>(
+      no_such_state(q.state, "succeeded, failed, or one of " + names_up_to(Cause::last_)));
+  const auto wanted_cause = [&](Cause c) {
+    return q.state.empty() || (succeeded ? c == Cause::none
+                               : failed  ? c != Cause::none && !taken_away(c)
+                                         : c == *cause);
+  };
+  auto ids = ids_of(q, "run_id", ids_.run);
+  if (!ids)
+    return tl::unexpected<Error>(std::move(ids).error());
+  const auto run = static_cast<std::int64_t>(q.before / block_tasks);
+  if (q.before > 0)
+    ids->end = std::min(ids->end, run + 1);
+  auto kinds = by_kind(q) && !q.job ? kinds_like(q) : Result<Lists::Keys>();
+  auto nodes = q.node.empty() ? Result<Lists::Keys>() : nodes_named(q.node);
+  if (!kinds || !nodes)
+    return tl::unexpected<Error>(!kinds ? kinds.error() : nodes.error());
+  const bool of_kinds = by_kind(q) && !q.job && kinds->size() <= looked_at_max;
+  const bool listed = of_kinds || (!q.node.empty() && !q.job);
+  sql.also(listed ? "r.id=?1" : within("r.id", *ids));
+  if (q.before > 0)
+    sql.also("(r.id<" + std::to_string(run) + " OR n.n<" + std::to_string(q.before % block_tasks) +
+             ")");
   also_time(sql, q, "r.recorded_us");
   if (q.job)
     sql.also("r.job=", static_cast<std::int64_t>(q.job.value));
   if (q.task) {
-    if (!q.job)
-      return fail(Code::bad_field, "task", "say of which job");
     const std::int64_t task = *q.task;
     sql.also("r.first>=", task - task % block_tasks);
     sql.also("r.first<=", task);
     sql.also("n.n=" + std::to_string(task) + "-r.first");
   }
   if (!q.state.empty()) {
-    const auto none = static_cast<std::int64_t>(Cause::none);
-    const auto cause = by_name(q.state, Cause::last_);
-    if (q.state == "succeeded")
-      sql.also("r.cause=", none);
-    else if (q.state == "failed")
-      sql.also("r.cause<>" + std::to_string(none) + " AND r.cause NOT IN " +
-               list_of({static_cast<std::int64_t>(Cause::cancelled),
-                        static_cast<std::int64_t>(Cause::drained),
-                        static_cast<std::int64_t>(Cause::preempted),
-                        static_cast<std::int64_t>(Cause::superseded)}));
-    else if (cause)
-      sql.also("r.cause=", static_cast<std::int64_t>(*cause));
-    else
-      return tl::unexpected<Error>(
-        no_such_state(q.state, "succeeded, failed, or one of " + names_up_to(Cause::last_)));
-    if (q.state != "succeeded" && q.state != "none")
-      sql.also("r.cause<>0");
+    std::vector<std::int64_t> causes;
+    for (int k = 0; k <= static_cast<int>(Cause::last_); ++k)
+      if (wanted_cause(static_cast<Cause>(k)))
+        causes.push_back(k);
+    sql.also((failed ? "+r.cause IN " : "r.cause IN ") + list_of(causes));
+    if (!succeeded)
+      sql.also("r.cause<>0"); // what the index of the others is for
   }
   if (!q.node.empty())
-    sql.also("r.node IN (SELECT node FROM node_names WHERE name=?)", q.node);
-  if (by_kind(q)) {
-    auto jobs = few_jobs_of(q);
-    if (!jobs)
-      return tl::unexpected<Error>(std::move(jobs).error());
-    if (*jobs)
-      sql.also("r.job IN " + list_of(**jobs));
-    else
-      also_kind(sql, q);
-  }
+    sql.also("r.node IN " + list_of(*nodes));
+  also_kind(sql, q);
   sql.end(" ORDER BY r.id DESC, n.n DESC LIMIT " + std::to_string(q.limit + 1));
-  return table_of(db_, sql, q.limit);
+  if (!listed)
+    return table_of(db_, sql, q.limit);
+  if (of_kinds)
+    return listed_page(sql, Lists::Of::runs_by_kind, *kinds, *ids, q.limit,
+                       [&](const Packed::Row& row) {
+                         using Column = Lists::RunColumn;
+                         return wanted_cause(static_cast<Cause>(row[Column::cause])) &&
+                                (q.node.empty() || std::binary_search(nodes->begin(), nodes->end(),
+                                                                      row[Column::node]));
+                       });
+  return listed_page(sql, Lists::Of::runs_by_node, *nodes, *ids, q.limit,
+                     [&](const Packed::Row& row) {
+                       return wanted_cause(static_cast<Cause>(row[Lists::NodeColumn::cause]));
+                     });
 }
 
 Result<HistoryRows> History::query_nodes(const QueryHistory& q) {
@@ -338,10 +396,10 @@ Result<HistoryRows> History::query_nodes(const QueryHistory& q) {
     "SELECT r.id, m.name AS node, r.time_us AS time_us, r.state AS state, r.reason AS reason, "
     "r.capacity AS capacity, r.labels AS labels, r.program AS program, r.incarnation AS "
     "incarnation, r.seq AS seq FROM node_rows r LEFT JOIN node_names m ON m.node=r.node");
-  std::string ids;
-  if (auto bounded = bound_ids(q, "node_id", ids_.node, "r.id", ids); !bounded)
-    return tl::unexpected<Error>(std::move(bounded).error());
-  sql.also(ids);
+  const auto ids = ids_of(q, "node_id", ids_.node);
+  if (!ids)
+    return tl::unexpected<Error>(ids.error());
+  sql.also(within("r.id", *ids));
   if (q.before > 0)
     sql.also("r.id<", static_cast<std::int64_t>(q.before));
   also_time(sql, q, "r.time_us");
@@ -364,10 +422,10 @@ Result<HistoryRows> History::query_nodes(const QueryHistory& q) {
 Result<HistoryRows> History::query_config(const QueryHistory& q) {
   Sql sql("SELECT r.id, r.name AS name, r.value AS value, r.time_us AS time_us, r.seq AS seq FROM "
           "config_rows r");
-  std::string ids;
-  if (auto bounded = bound_ids(q, "config_id", ids_.config, "r.id", ids); !bounded)
-    return tl::unexpected<Error>(std::move(bounded).error());
-  sql.also(ids);
+  const auto ids = ids_of(q, "config_id", ids_.config);
+  if (!ids)
+    return tl::unexpected<Error>(ids.error());
+  sql.also(within("r.id", *ids));
   if (q.before > 0)
     sql.also("r.id<", static_cast<std::int64_t>(q.before));
   also_time(sql, q, "r.time_us");

@@ -50,15 +50,24 @@ std::string group_of(const QueryHistory& q, const std::string& time) {
   return {};
 }
 
+bool of_names(const QueryHistory& q) {
+  return !q.name.empty() || q.by == "name";
+}
+bool of_owners(const QueryHistory& q) {
+  return of_names(q) || !q.user.empty() || !q.queue.empty() || q.by == "user" || q.by == "queue";
+}
+bool of_nodes(const QueryHistory& q) {
+  return !q.node.empty() || q.by == "node";
+}
+
 /// The table of kept sums that can answer; empty: only rows can.
 std::string kept_sums(const QueryHistory& q) {
-  if (!q.name.empty() || q.by == "name" || q.job)
+  if (q.job)
     return {};
-  if (q.kind == HistoryKind::jobs)
-    return "job_totals";
-  const bool owner = !q.user.empty() || !q.queue.empty() || q.by == "user" || q.by == "queue";
-  const bool node = !q.node.empty() || q.by == "node";
-  return owner && node ? "" : node ? "node_totals" : "attempt_totals";
+  if (of_nodes(q))
+    return "node_totals";
+  const std::string of = q.kind == HistoryKind::jobs ? "job" : "attempt";
+  return of + (of_names(q) ? "_name_totals" : "_totals");
 }
 
 /// Of whole slots of `span`.
@@ -80,20 +89,48 @@ Sql from_kept(const QueryHistory& q, const std::string& table, std::int64_t span
 
 template<class Sums> Sql from_rows(const QueryHistory& q) {
   return Sql(of_jobs<Sums>
-               ? "SELECT " + group_of(q, "j.ended_us") + "," + job_sums() +
-                   " FROM job_rows j LEFT JOIN kinds k ON k.kind=j.kind"
+               ? "SELECT " + group_of(q, "e.ended_us") + "," + job_sums() +
+                   " FROM job_ends e LEFT JOIN job_rows j ON j.job=e.job LEFT JOIN kinds k ON "
+                   "k.kind=j.kind"
                : "SELECT " + group_of(q, "r.recorded_us") + "," + attempt_sums() +
                    " FROM attempt_runs r LEFT JOIN job_rows j ON j.job=r.job LEFT JOIN kinds k ON "
                    "k.kind=j.kind LEFT JOIN node_names m ON m.node=r.node");
 }
 
 void also_owner(Sql& sql, const QueryHistory& q) {
+  also_name(sql, "k.name", q.name);
   if (!q.user.empty())
     sql.also("k.user=?", q.user);
   if (!q.queue.empty())
     sql.also("k.queue=?", q.queue);
   if (!q.node.empty())
     sql.also("m.name=?", q.node);
+}
+
+/// Slots of a stretch that have no sums by name.
+Result<std::vector<std::int64_t>> slots_without(sqlite::Database& db, const std::string& table,
+                                                std::int64_t span, Stretch of) {
+  Sql sql("SELECT slot_us FROM crowded_slots");
+  sql.also("of_what=?", table);
+  sql.also("span_us=", span);
+  sql.also("slot_us>=", of.begin);
+  sql.also("slot_us<", of.end);
+  auto statement = sql.prepare(db);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  std::vector<std::int64_t> slots;
+  auto read = each_row(*statement, db.path(), [&] {
+    slots.push_back(statement->integer_at(0));
+    return true;
+  });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  return slots;
+}
+
+Stretch asked_of(const QueryHistory& q) {
+  return {std::max<std::int64_t>(us(q.since), 0),
+          q.until == TimePoint() ? always : us(q.until) + 1};
 }
 
 template<class Sums>
@@ -178,29 +215,44 @@ template<class Sums> Result<std::map<std::string, Sums>> History::sums_of(const 
     part.since = TimePoint(Duration(of.begin));
     part.until = of.end == always ? TimePoint() : TimePoint(Duration(of.end - 1));
     Sql sql = from_rows<Sums>(q);
-    std::string ids;
-    good = of_jobs<Sums> ? bound_ids(part, "end_id", ids_.end, "j.end_id", ids)
-                         : bound_ids(part, "run_id", ids_.run, "r.id", ids);
-    if (!good)
+    const auto ids =
+      of_jobs<Sums> ? ids_of(part, "end_id", ids_.end) : ids_of(part, "run_id", ids_.run);
+    if (!ids) {
+      good = tl::unexpected<Error>(ids.error());
       return;
-    sql.also(ids);
-    also_time(sql, part, of_jobs<Sums> ? "j.ended_us" : "r.recorded_us");
-    also_name(sql, "k.name", q.name);
+    }
+    const std::string id = std::string(q.job ? "+" : "") + (of_jobs<Sums> ? "e.end_id" : "r.id");
+    sql.also(id + ">=", ids->begin);
+    sql.also(id + "<", ids->end);
+    also_time(sql, part, of_jobs<Sums> ? "e.ended_us" : "r.recorded_us");
     also_owner(sql, q);
     if (q.job)
-      sql.also(of_jobs<Sums> ? "j.job=" : "r.job=", static_cast<std::int64_t>(q.job.value));
+      sql.also(of_jobs<Sums> ? "e.job=" : "r.job=", static_cast<std::int64_t>(q.job.value));
     good = gather_sums(db_, sql.end(" GROUP BY 1"), sums);
   };
   const std::string table = kept_sums(q);
-  const auto by_slots = [&](std::int64_t span, Stretch of) {
+  const std::function<void(std::int64_t, Stretch)> by_slots = [&](std::int64_t span, Stretch of) {
     if (!good || of.empty())
       return;
+    std::vector<std::int64_t> crowded; // slots without sums of names
+    if (of_names(q)) {
+      auto slots = slots_without(db_, table, span, of);
+      if (!slots) {
+        good = tl::unexpected<Error>(std::move(slots).error());
+        return;
+      }
+      crowded = std::move(*slots);
+    }
     Sql sql = from_kept<Sums>(q, table, span, of);
     also_owner(sql, q);
     good = gather_sums(db_, sql, sums);
+    for (const std::int64_t slot : crowded)
+      if (span == hour_us)
+        by_rows({std::max(slot, of.begin), std::min(slot + span, of.end)});
+      else
+        by_slots(hour_us, {std::max(slot, of.begin), std::min(slot + span, of.end)});
   };
-  const Stretch all{std::max<std::int64_t>(us(q.since), 0),
-                    q.until == TimePoint() ? always : us(q.until) + 1};
+  const Stretch all = asked_of(q);
   if (table.empty()) {
     by_rows(all);
   } else {
@@ -214,6 +266,78 @@ template<class Sums> Result<std::map<std::string, Sums>> History::sums_of(const 
   }
   if (!good)
     return tl::unexpected<Error>(std::move(good).error());
+  return sums;
+}
+
+/// Of attempts of some owner on nodes there are no sums, as these are nearly as many as attempts.
+/// Lists have what is needed of each.
+Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHistory& q) {
+  using Column = Lists::RunColumn;
+  std::map<std::string, AttemptSums> sums;
+  const bool by_kind = q.by == "user" || q.by == "queue" || q.by == "name";
+  Sql kinds("SELECT k.kind," + (by_kind ? group_of(q, "") : "''") + " FROM kinds k");
+  QueryHistory owner = q;
+  owner.node.clear();
+  also_owner(kinds, owner);
+  auto statement = kinds.end(" ORDER BY 1").prepare(db_);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  Lists::Keys keys;
+  std::unordered_map<std::int64_t, AttemptSums*> groups; // by kind, node or time, as asked
+  auto known = each_row(*statement, db_.path(), [&] {
+    keys.push_back(statement->integer_at(0));
+    if (by_kind)
+      groups[keys.back()] = &sums[std::string(statement->text_at(1))];
+    return true;
+  });
+  const auto nodes = q.node.empty() ? Result<Lists::Keys>() : nodes_named(q.node);
+  auto ids = ids_of(q, "run_id", ids_.run);
+  const auto oldest = db_.integer("SELECT min(id) FROM attempt_runs");
+  if (!known || !nodes || !ids || !oldest)
+    return tl::unexpected<Error>(!known   ? known.error()
+                                 : !nodes ? nodes.error()
+                                 : !ids   ? ids.error()
+                                          : oldest.error());
+  ids->begin = std::max(ids->begin, oldest->value_or(ids->end)); // lists may hold older ones
+  const bool every = q.name.empty() && q.user.empty() && q.queue.empty();
+  const Stretch all = asked_of(q);
+  const std::int64_t span = q.by == "hour" ? hour_us : day_us;
+  std::unordered_map<std::int64_t, AttemptSums> of_number; // of a node, or a slot
+  auto read = lists_.read(
+    db_, Lists::Of::runs_by_kind, every ? nullptr : &keys, *ids,
+    [&](std::int64_t kind, const Packed::Row& row) {
+      if (row[Column::recorded_us] < all.begin || row[Column::recorded_us] >= all.end ||
+          (!q.node.empty() && !std::binary_search(nodes->begin(), nodes->end(), row[Column::node])))
+        return;
+      AttemptSums one = sums_of_run(static_cast<Cause>(row[Column::cause]), row[Column::tasks]);
+      one.sum_wall_us = row[Column::wall_us];
+      one.sum_cpu_us = row[Column::cpu_us];
+      one.max_rss_bytes = row[Column::max_rss_bytes];
+      if (by_kind) {
+        auto& group = groups[kind];
+        if (group == nullptr) // its kind is not known
+          group = &sums[""];
+        group->add(one);
+      } else {
+        of_number[q.by == "node"  ? row[Column::node]
+                  : q.by == "all" ? 0
+                                  : row[Column::recorded_us] / span * span]
+          .add(one);
+      }
+    },
+    [] { return true; });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  for (const auto& [number, sum] : of_number) {
+    std::string group = q.by == "all" ? "all" : std::to_string(number);
+    if (q.by == "node") {
+      auto name = db_.text("SELECT name FROM node_names WHERE node=" + group);
+      if (!name)
+        return tl::unexpected<Error>(std::move(name).error());
+      group = name->value_or("");
+    }
+    sums[group].add(sum);
+  }
   return sums;
 }
 
@@ -247,8 +371,9 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
     jobs ? add(sums_of<JobSums>(q),
                {"jobs", "succeeded", "failed", "cancelled", "tasks", "average_wait_us",
                 "longest_wait_us", "p50_wait_us", "p90_wait_us", "p99_wait_us", "sum_ran_us"})
-         : add(sums_of<AttemptSums>(q), {"attempts", "succeeded", "failed", "lost", "sum_wall_us",
-                                         "sum_cpu_us", "max_rss_bytes"});
+         : add(of_nodes(q) && of_owners(q) && !q.job ? sums_on_nodes(q) : sums_of<AttemptSums>(q),
+               {"attempts", "succeeded", "failed", "lost", "sum_wall_us", "sum_cpu_us",
+                "max_rss_bytes"});
   if (!added)
     return tl::unexpected<Error>(added.error());
   return out;

@@ -2,6 +2,7 @@
 #include "src/history/schema.hpp"
 
 #include "messages/types.hpp"
+#include "src/history/lists.hpp"
 #include "src/history/totals.hpp"
 
 namespace reeve::history {
@@ -9,7 +10,8 @@ namespace {
 
 // `id`, and `end_id` of ended jobs, grow in the order in which the ledger decided, so newest first
 // is id DESC, and a page ends at an id. A row of `minutes` has the first ids that were given within
-// about a minute, and the times that belong to them: so no table needs an index on time.
+// about a minute, and the times that belong to them: so no table needs an index on time. What
+// belongs to a kind of job or to a node is in lists (lists.hpp).
 constexpr const char* tables = R"(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES('last_seq', 0);
@@ -20,24 +22,30 @@ CREATE TABLE minutes(id INTEGER PRIMARY KEY, earliest_us INTEGER NOT NULL,
 CREATE TABLE gaps(first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, reason TEXT NOT NULL);
 
 CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL, user TEXT NOT NULL,
-  queue TEXT NOT NULL, executor TEXT NOT NULL, UNIQUE(name, user, queue, executor));
+  queue TEXT NOT NULL, executor TEXT NOT NULL, used_us INTEGER NOT NULL DEFAULT 0,
+  UNIQUE(name, user, queue, executor));
 CREATE INDEX kinds_user ON kinds(user);
 CREATE INDEX kinds_queue ON kinds(queue);
+)";
+// A job is written at its submission and, in a row of its own, at its end: no row ever changes.
+constexpr const char* jobs_tables = R"(
 CREATE TABLE job_rows(job INTEGER PRIMARY KEY, kind INTEGER, tasks INTEGER, priority INTEGER,
-  submitted_us INTEGER, labels TEXT, end_id INTEGER, state INTEGER, started_us INTEGER,
-  ended_us INTEGER, succeeded INTEGER, failed INTEGER, cancelled INTEGER, exit_code INTEGER,
-  reason TEXT, correlation TEXT);
-CREATE UNIQUE INDEX job_rows_end ON job_rows(end_id) WHERE end_id IS NOT NULL;
-CREATE INDEX job_rows_kind ON job_rows(kind, end_id);
-CREATE INDEX job_rows_unusual ON job_rows(state, end_id) WHERE end_id IS NOT NULL AND state <> 2;
-
+  submitted_us INTEGER, labels TEXT, correlation TEXT);
+CREATE TABLE job_ends(job INTEGER PRIMARY KEY, end_id INTEGER NOT NULL, state INTEGER NOT NULL,
+  started_us INTEGER, ended_us INTEGER NOT NULL, succeeded INTEGER, failed INTEGER,
+  cancelled INTEGER, exit_code INTEGER, reason TEXT);
+)";
+constexpr const char* ends_indexes = R"(
+CREATE UNIQUE INDEX job_ends_id ON job_ends(end_id);
+CREATE INDEX job_ends_unusual ON job_ends(state, end_id) WHERE state <> 2;
+)";
+constexpr const char* other_tables = R"(
 CREATE TABLE attempt_runs(id INTEGER PRIMARY KEY, job INTEGER NOT NULL, first INTEGER NOT NULL,
   count INTEGER NOT NULL, attempt INTEGER NOT NULL, node INTEGER NOT NULL, cause INTEGER NOT NULL,
   recorded_us INTEGER NOT NULL, started_us INTEGER, ended_us INTEGER, exit_code INTEGER,
   signal INTEGER, wall_us INTEGER, user_cpu_us INTEGER, system_cpu_us INTEGER,
   max_rss_bytes INTEGER, stdout_bytes INTEGER, stderr_bytes INTEGER, text TEXT, result BLOB);
 CREATE INDEX attempt_runs_task ON attempt_runs(job, first);
-CREATE INDEX attempt_runs_node ON attempt_runs(node);
 CREATE INDEX attempt_runs_unusual ON attempt_runs(cause) WHERE cause <> 0;
 CREATE TABLE output_heads(run INTEGER PRIMARY KEY, stdout BLOB, stderr BLOB);
 
@@ -58,9 +66,10 @@ CREATE TABLE numbers(n INTEGER PRIMARY KEY);
 
 constexpr const char* jobs_view = R"(
 CREATE VIEW jobs AS SELECT j.job, k.name, k.user, k.queue, k.executor, s.name AS state, j.tasks,
-  j.succeeded, j.failed, j.cancelled, j.exit_code, j.priority, j.submitted_us, j.started_us,
-  j.ended_us, j.reason, j.labels, j.correlation
-  FROM job_rows j LEFT JOIN kinds k ON k.kind = j.kind LEFT JOIN job_states s ON s.state = j.state;
+  e.succeeded, e.failed, e.cancelled, e.exit_code, j.priority, j.submitted_us, e.started_us,
+  e.ended_us, e.reason, j.labels, j.correlation
+  FROM job_rows j LEFT JOIN job_ends e ON e.job = j.job LEFT JOIN kinds k ON k.kind = j.kind
+  LEFT JOIN job_states s ON s.state = e.state;
 )";
 constexpr const char* views = R"(
 CREATE VIEW attempts AS SELECT r.job, r.first + n.n AS task, r.attempt, m.name AS node,
@@ -97,9 +106,9 @@ Result<void> make(sqlite::Database& db) {
   const std::string numbers = "INSERT INTO numbers WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL "
                               "SELECT n + 1 FROM c WHERE n < " +
                               std::to_string(block_tasks - 1) + ") SELECT n FROM c;";
-  const std::string sql = std::string("BEGIN IMMEDIATE;") + tables + totals_tables() + jobs_view +
-                          views + numbers +
-                          "PRAGMA application_id=" + std::to_string(application_id) +
+  const std::string sql = std::string("BEGIN IMMEDIATE;") + tables + jobs_tables + ends_indexes +
+                          other_tables + lists_tables() + totals_tables() + jobs_view + views +
+                          numbers + "PRAGMA application_id=" + std::to_string(application_id) +
                           ";PRAGMA user_version=" + std::to_string(layout_version) + ";COMMIT;";
   // auto_vacuum only takes effect before the first page exists.
   auto made = db.run("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA "
@@ -110,16 +119,29 @@ Result<void> make(sqlite::Database& db) {
   return made;
 }
 
-/// Layout 1 had no correlation, layout 2 no totals.
+/// Layout 1 had no correlation, layout 2 no totals; up to layout 3 a job had one row, which was
+/// changed at its end, and indexes where lists are now. Lists are made when the file is opened.
 Result<void> upgrade(sqlite::Database& db, std::int64_t from) {
-  std::string sql = "BEGIN IMMEDIATE;";
+  std::string sql = "BEGIN IMMEDIATE; DROP VIEW jobs;";
   if (from < 2)
-    sql +=
-      std::string("ALTER TABLE job_rows ADD COLUMN correlation TEXT; DROP VIEW jobs;") + jobs_view;
-  sql += "DROP INDEX job_rows_kind; CREATE INDEX job_rows_kind ON job_rows(kind, end_id);"
-         "CREATE INDEX kinds_user ON kinds(user); CREATE INDEX kinds_queue ON kinds(queue);" +
-         totals_tables() + fill_totals() + "PRAGMA user_version=" + std::to_string(layout_version) +
-         "; COMMIT;";
+    sql += "ALTER TABLE job_rows ADD COLUMN correlation TEXT;";
+  sql += "ALTER TABLE job_rows RENAME TO old_rows;";
+  sql += jobs_tables;
+  sql += "INSERT INTO job_rows SELECT job,kind,tasks,priority,submitted_us,labels,correlation "
+         "FROM old_rows ORDER BY job;"
+         "INSERT INTO job_ends SELECT job,end_id,state,started_us,ended_us,succeeded,failed,"
+         "cancelled,exit_code,reason FROM old_rows WHERE end_id IS NOT NULL ORDER BY job;"
+         "ALTER TABLE kinds ADD COLUMN used_us INTEGER NOT NULL DEFAULT 0;"
+         "UPDATE kinds SET used_us=coalesce((SELECT max(o.submitted_us) FROM old_rows o WHERE "
+         "o.kind=kinds.kind),0);"
+         "DROP TABLE old_rows; DROP INDEX attempt_runs_node;";
+  sql += ends_indexes;
+  if (from < 3)
+    sql += "CREATE INDEX kinds_user ON kinds(user); CREATE INDEX kinds_queue ON kinds(queue);";
+  else
+    sql += "DROP TABLE job_totals; DROP TABLE attempt_totals; DROP TABLE node_totals;";
+  sql += lists_tables() + totals_tables() + jobs_view + fill_totals() +
+         "PRAGMA user_version=" + std::to_string(layout_version) + "; COMMIT;";
   auto done = db.run(sql.c_str());
   if (!done)
     db.roll_back();

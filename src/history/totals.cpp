@@ -10,6 +10,24 @@ namespace {
 
 constexpr std::array spans{hour_us, day_us};
 
+// What an insert does with sums that are there.
+constexpr const char* jobs_grow =
+  "jobs=jobs+excluded.jobs,succeeded=succeeded+excluded.succeeded,"
+  "failed=failed+excluded.failed,cancelled=cancelled+excluded.cancelled,"
+  "tasks=tasks+excluded.tasks,waits=waits+excluded.waits,"
+  "sum_wait_us=sum_wait_us+excluded.sum_wait_us,"
+  "longest_wait_us=max(longest_wait_us,excluded.longest_wait_us),"
+  "sum_ran_us=sum_ran_us+excluded.sum_ran_us,spread=add_waits(spread,excluded.spread)";
+constexpr const char* attempts_grow =
+  "attempts=attempts+excluded.attempts,succeeded=succeeded+excluded.succeeded,"
+  "failed=failed+excluded.failed,lost=lost+excluded.lost,"
+  "sum_wall_us=sum_wall_us+excluded.sum_wall_us,sum_cpu_us=sum_cpu_us+excluded.sum_cpu_us,"
+  "max_rss_bytes=max(max_rss_bytes,excluded.max_rss_bytes)";
+constexpr const char *job_columns = "jobs,succeeded,failed,cancelled,tasks,waits,sum_wait_us,"
+                                    "longest_wait_us,sum_ran_us,spread",
+                     *attempt_columns =
+                       "attempts,succeeded,failed,lost,sum_wall_us,sum_cpu_us,max_rss_bytes";
+
 std::string number_of(auto value) {
   return std::to_string(static_cast<std::int64_t>(value));
 }
@@ -18,20 +36,27 @@ std::int64_t hour_of(TimePoint time) {
   return us(time) / hour_us * hour_us;
 }
 
-/// Finds or makes the sums of an hour and an owner, copying names only when they are new.
-auto& sums_of(auto& of, std::int64_t hour, std::string_view user, std::string_view queue) {
-  const auto at = of.find(std::tuple(hour, user, queue));
-  return at != of.end() ? at->second : of[{hour, std::string(user), std::string(queue)}];
-}
-
 void bind(sqlite::Statement& statement, int first, std::initializer_list<std::int64_t> values) {
   for (const std::int64_t value : values)
     statement.integer(first++, value);
 }
-void bind_attempts(sqlite::Statement& to, int first, const AttemptSums& sums) {
+int bind_sums(sqlite::Statement& to, int first, const AttemptSums& sums) {
   bind(to, first,
        {sums.attempts, sums.succeeded, sums.failed, sums.lost, sums.sum_wall_us, sums.sum_cpu_us,
         sums.max_rss_bytes});
+  return first + 7;
+}
+int bind_sums(sqlite::Statement& to, int first, const JobSums& s) {
+  bind(to, first,
+       {s.jobs, s.succeeded, s.failed, s.cancelled, s.tasks, s.waits, s.sum_wait_us,
+        s.longest_wait_us, s.sum_ran_us});
+  return first + 9;
+}
+std::string bytes_beside(const JobSums& sums) {
+  return sums.spread.encode();
+}
+std::string bytes_beside(const AttemptSums&) {
+  return {};
 }
 
 } // namespace
@@ -76,26 +101,34 @@ AttemptSums AttemptSums::at(const sqlite::Statement& row, int column) {
   return out;
 }
 
+AttemptSums sums_of_run(Cause cause, std::int64_t tasks) {
+  AttemptSums sums;
+  sums.attempts = tasks;
+  if (cause == Cause::none)
+    sums.succeeded = tasks;
+  else if (cause != Cause::cancelled && cause != Cause::drained && cause != Cause::preempted &&
+           cause != Cause::superseded)
+    sums.failed = tasks;
+  if (cause == Cause::lost_node)
+    sums.lost = tasks;
+  return sums;
+}
+
 Result<void> Totals::prepare(sqlite::Database& db) {
-  const std::string attempts =
-    "attempts=attempts+excluded.attempts,succeeded=succeeded+excluded.succeeded,"
-    "failed=failed+excluded.failed,lost=lost+excluded.lost,"
-    "sum_wall_us=sum_wall_us+excluded.sum_wall_us,sum_cpu_us=sum_cpu_us+excluded.sum_cpu_us,"
-    "max_rss_bytes=max(max_rss_bytes,excluded.max_rss_bytes)";
+  job_tables_.names = "job_name_totals";
+  attempt_tables_.names = "attempt_name_totals";
+  const auto insert = [](const std::string& table, int columns, const char* sums) {
+    std::string sql = "INSERT INTO " + table + " VALUES(?";
+    for (int column = 1; column < columns; ++column)
+      sql += ",?";
+    return sql + ") ON CONFLICT DO UPDATE SET " + sums;
+  };
   const std::pair<sqlite::Statement*, std::string> statements[] = {
-    {&add_job_,
-     "INSERT INTO job_totals VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
-     "jobs=jobs+excluded.jobs,succeeded=succeeded+excluded.succeeded,"
-     "failed=failed+excluded.failed,cancelled=cancelled+excluded.cancelled,"
-     "tasks=tasks+excluded.tasks,waits=waits+excluded.waits,"
-     "sum_wait_us=sum_wait_us+excluded.sum_wait_us,"
-     "longest_wait_us=max(longest_wait_us,excluded.longest_wait_us),"
-     "sum_ran_us=sum_ran_us+excluded.sum_ran_us,spread=add_waits(spread,excluded.spread)"},
-    {&add_attempts_,
-     "INSERT INTO attempt_totals VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET " +
-       attempts},
-    {&add_node_,
-     "INSERT INTO node_totals VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET " + attempts}};
+    {&job_tables_.of_owners, insert("job_totals", 14, jobs_grow)},
+    {&job_tables_.of_names, insert(job_tables_.names, 15, jobs_grow)},
+    {&attempt_tables_.of_owners, insert("attempt_totals", 11, attempts_grow)},
+    {&attempt_tables_.of_names, insert(attempt_tables_.names, 12, attempts_grow)},
+    {&add_node_, insert("node_totals", 10, attempts_grow)}};
   for (const auto& [statement, sql] : statements) {
     auto prepared = db.prepare(sql);
     if (!prepared)
@@ -105,9 +138,8 @@ Result<void> Totals::prepare(sqlite::Database& db) {
   return {};
 }
 
-void Totals::add_job(std::string_view user, std::string_view queue, const EndedJob& end,
-                     int times) {
-  JobSums& sums = sums_of(jobs_, hour_of(end.ended), user, queue);
+void Totals::add_job(std::int64_t kind, const EndedJob& end, int times) {
+  JobSums& sums = jobs_[{hour_of(end.ended), kind}];
   sums.jobs += times;
   sums.tasks += times * end.tasks;
   (end.state == JobState::succeeded ? sums.succeeded
@@ -127,41 +159,114 @@ void Totals::add_job(std::string_view user, std::string_view queue, const EndedJ
     sums.longest_wait_us = std::max(sums.longest_wait_us, wait);
 }
 
-void Totals::add_attempts(std::string_view user, std::string_view queue, NodeId node,
-                          TimePoint recorded, const AttemptSums& sums) {
-  sums_of(attempts_, hour_of(recorded), user, queue).add(sums);
-  nodes_[{hour_of(recorded), node}].add(sums);
+void Totals::add_attempts(std::int64_t kind, NodeId node, TimePoint recorded,
+                          const AttemptSums& sums) {
+  attempts_[{hour_of(recorded), kind}].add(sums);
+  nodes_[{hour_of(recorded), node.value}].add(sums);
 }
 
-Result<void> Totals::write(sqlite::Database& db) {
-  Result<void> good;
-  for (const std::int64_t span : spans) {
-    for (auto at = jobs_.begin(); good && at != jobs_.end(); ++at) {
-      const auto& [hour, user, queue] = at->first;
-      const JobSums& s = at->second;
-      const std::string spread = s.spread.encode();
-      bind(add_job_, 1, {span, hour / span * span});
-      add_job_.text(3, user).text(4, queue);
-      bind(add_job_, 5,
-           {s.jobs, s.succeeded, s.failed, s.cancelled, s.tasks, s.waits, s.sum_wait_us,
-            s.longest_wait_us, s.sum_ran_us});
-      good = add_job_.blob(14, spread).run(db.path());
-    }
-    for (auto at = attempts_.begin(); good && at != attempts_.end(); ++at) {
-      const auto& [hour, user, queue] = at->first;
-      bind(add_attempts_, 1, {span, hour / span * span});
-      add_attempts_.text(3, user).text(4, queue);
-      bind_attempts(add_attempts_, 5, at->second);
-      good = add_attempts_.run(db.path());
-    }
-    for (auto at = nodes_.begin(); good && at != nodes_.end(); ++at) {
-      bind(add_node_, 1, {span, at->first.first / span * span, at->first.second.value});
-      bind_attempts(add_node_, 4, at->second);
+Result<void> Totals::write(sqlite::Database& db, const KeyOf& key_of) {
+  auto good = write_kinds(db, jobs_, job_tables_, key_of).and_then([&] {
+    return write_kinds(db, attempts_, attempt_tables_, key_of);
+  });
+  std::map<HourOf, const AttemptSums*> nodes; // in the order of the table
+  for (const auto& [key, sums] : nodes_)
+    nodes.emplace(key, &sums);
+  for (const std::int64_t span : spans)
+    for (auto at = nodes.begin(); good && at != nodes.end(); ++at) {
+      bind(add_node_, 1, {span, at->first.hour / span * span, at->first.number});
+      bind_sums(add_node_, 4, *at->second);
       good = add_node_.run(db.path());
     }
-  }
   clear();
   return good;
+}
+
+template<class Sums>
+Result<void> Totals::write_kinds(sqlite::Database& db, const Hours<Sums>& from, Tables<Sums>& to,
+                                 const KeyOf& key_of) {
+  using Owner = std::pair<std::string_view, std::string_view>; // user, queue
+  struct Slot {
+    std::map<Owner, Sums> owners;
+    std::map<std::pair<std::string_view, Owner>, Sums> names;
+  };
+  for (const std::int64_t span : spans) {
+    std::map<std::int64_t, Slot> slots;
+    for (const auto& [at, sums] : from) {
+      const KindKey& key = key_of(at.number);
+      Slot& slot = slots[at.hour / span * span];
+      const Owner owner{key.user, key.queue};
+      slot.owners[owner].add(sums);
+      slot.names[{key.name, owner}].add(sums);
+    }
+    const auto put = [&](sqlite::Statement& into, int first, const Sums& sums) {
+      const int next = bind_sums(into, first, sums);
+      const std::string bytes = bytes_beside(sums);
+      if constexpr (std::is_same_v<Sums, JobSums>)
+        into.blob(next, bytes);
+      return into.run(db.path());
+    };
+    for (const auto& [time, slot] : slots) {
+      for (const auto& [owner, sums] : slot.owners) {
+        bind(to.of_owners, 1, {span, time});
+        to.of_owners.text(3, owner.first).text(4, owner.second);
+        if (auto good = put(to.of_owners, 5, sums); !good)
+          return good;
+      }
+      const auto room = room_for(db, to.names, span, time, slot.names.size());
+      if (!room)
+        return tl::unexpected<Error>(room.error());
+      for (auto at = slot.names.begin(); *room && at != slot.names.end(); ++at) {
+        const auto& [name, owner] = at->first;
+        bind(to.of_names, 1, {span, time});
+        to.of_names.text(3, name).text(4, owner.first).text(5, owner.second);
+        if (auto good = put(to.of_names, 6, at->second); !good)
+          return good;
+      }
+    }
+  }
+  return {};
+}
+
+/// Whether so many names, some of which may be there, can be added to a slot; else it is crowded
+/// from now on.
+Result<bool> Totals::room_for(sqlite::Database& db, const std::string& table, std::int64_t span,
+                              std::int64_t slot, std::size_t names) {
+  constexpr std::size_t slots_max = 64;
+  const std::string where = " WHERE span_us=" + number_of(span) + " AND slot_us=" + number_of(slot);
+  const auto count = [&](const std::string& from) {
+    return db.integer("SELECT count(*) FROM " + from);
+  };
+  if (names_.size() > slots_max)
+    names_.clear();
+  const auto [at, fresh] = names_.try_emplace({table, span, slot}, 0);
+  auto& known = at->second;
+  if (fresh) {
+    const auto crowded = count("crowded_slots" + where + " AND of_what='" + table + "'");
+    if (!crowded)
+      return tl::unexpected<Error>(crowded.error());
+    if (crowded->value_or(0) > 0)
+      known.reset();
+  }
+  if (!known)
+    return false;
+  if (fresh || *known + names > names_max) {
+    const auto there = count(table + where);
+    if (!there)
+      return tl::unexpected<Error>(there.error());
+    known = static_cast<std::size_t>(there->value_or(0));
+  }
+  if (*known <= names_max && names <= names_max) {
+    *known += names;
+    return true;
+  }
+  known.reset();
+  auto noted = db.run(("DELETE FROM " + table + where + ";INSERT INTO crowded_slots VALUES('" +
+                       table + "'," + number_of(span) + "," + number_of(slot) + ")")
+                        .c_str());
+  if (!noted)
+    return tl::unexpected<Error>(std::move(noted).error());
+  return false;
 }
 
 void Totals::clear() {
@@ -170,9 +275,15 @@ void Totals::clear() {
   nodes_.clear();
 }
 
+void Totals::forget() {
+  clear();
+  names_.clear();
+}
+
 Result<void> Totals::sweep(sqlite::Database& db, TimePoint cutoff) {
   Result<void> good;
-  for (const char* table : {"job_totals", "attempt_totals", "node_totals"})
+  for (const char* table : {"job_totals", "attempt_totals", "node_totals", "job_name_totals",
+                            "attempt_name_totals", "crowded_slots"})
     for (const std::int64_t span : spans)
       if (good)
         good = db.run(("DELETE FROM " + std::string(table) + " WHERE span_us=" + number_of(span) +
@@ -182,32 +293,38 @@ Result<void> Totals::sweep(sqlite::Database& db, TimePoint cutoff) {
 }
 
 std::string totals_tables() {
+  const std::string slot = "(span_us INTEGER, slot_us INTEGER,";
+  const std::string jobs =
+    "user TEXT, queue TEXT, jobs INTEGER NOT NULL, succeeded INTEGER NOT NULL,"
+    "failed INTEGER NOT NULL, cancelled INTEGER NOT NULL, tasks INTEGER NOT NULL,"
+    "waits INTEGER NOT NULL, sum_wait_us INTEGER NOT NULL, longest_wait_us INTEGER NOT NULL,"
+    "sum_ran_us INTEGER NOT NULL, spread BLOB,";
   const std::string attempts =
     "attempts INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,"
     "lost INTEGER NOT NULL, sum_wall_us INTEGER NOT NULL, sum_cpu_us INTEGER NOT NULL,"
     "max_rss_bytes INTEGER NOT NULL,";
-  return "CREATE TABLE job_totals(span_us INTEGER, slot_us INTEGER, user TEXT, queue TEXT,"
-         "jobs INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,"
-         "cancelled INTEGER NOT NULL, tasks INTEGER NOT NULL, waits INTEGER NOT NULL,"
-         "sum_wait_us INTEGER NOT NULL, longest_wait_us INTEGER NOT NULL,"
-         "sum_ran_us INTEGER NOT NULL, spread BLOB,"
-         "PRIMARY KEY(span_us, slot_us, user, queue)) WITHOUT ROWID;"
-         "CREATE TABLE attempt_totals(span_us INTEGER, slot_us INTEGER, user TEXT, queue TEXT," +
-         attempts +
-         "PRIMARY KEY(span_us, slot_us, user, queue)) WITHOUT ROWID;"
-         "CREATE TABLE node_totals(span_us INTEGER, slot_us INTEGER, node INTEGER," +
-         attempts + "PRIMARY KEY(span_us, slot_us, node)) WITHOUT ROWID;";
+  const auto key = [](const char* columns) {
+    return "PRIMARY KEY(span_us, slot_us, " + std::string(columns) + ")) WITHOUT ROWID;";
+  };
+  return "CREATE TABLE job_totals" + slot + jobs + key("user, queue") +
+         "CREATE TABLE job_name_totals" + slot + "name TEXT," + jobs + key("name, user, queue") +
+         "CREATE TABLE attempt_totals" + slot + "user TEXT, queue TEXT," + attempts +
+         key("user, queue") + "CREATE TABLE attempt_name_totals" + slot +
+         "name TEXT, user TEXT, queue TEXT," + attempts + key("name, user, queue") +
+         "CREATE TABLE node_totals" + slot + "node INTEGER," + attempts + key("node") +
+         "CREATE TABLE crowded_slots(of_what TEXT, span_us INTEGER, slot_us INTEGER,"
+         "PRIMARY KEY(of_what, span_us, slot_us)) WITHOUT ROWID;";
 }
 
 std::string job_sums() {
-  const auto states = [](JobState state) { return "sum(j.state=" + number_of(state) + "),"; };
+  const auto states = [](JobState state) { return "sum(e.state=" + number_of(state) + "),"; };
   return "count(*)," + states(JobState::succeeded) + states(JobState::failed) +
          states(JobState::cancelled) +
-         "sum(coalesce(j.tasks, j.succeeded + j.failed + j.cancelled)),"
-         "count(j.started_us - j.submitted_us),"
-         "coalesce(sum(j.started_us - j.submitted_us), 0),"
-         "coalesce(max(j.started_us - j.submitted_us), 0),"
-         "coalesce(sum(j.ended_us - j.started_us), 0), waits_of(j.started_us - j.submitted_us)";
+         "sum(coalesce(j.tasks, e.succeeded + e.failed + e.cancelled)),"
+         "count(e.started_us - j.submitted_us),"
+         "coalesce(sum(e.started_us - j.submitted_us), 0),"
+         "coalesce(max(e.started_us - j.submitted_us), 0),"
+         "coalesce(sum(e.ended_us - e.started_us), 0), waits_of(e.started_us - j.submitted_us)";
 }
 
 std::string attempt_sums() {
@@ -220,23 +337,58 @@ std::string attempt_sums() {
          "0)),coalesce(max(r.max_rss_bytes),0)";
 }
 
+/// Hours by name and by node out of the rows; the rest out of these.
 std::string fill_totals() {
   std::string sql;
-  for (const std::int64_t span : spans) {
-    const std::string us = number_of(span);
-    const auto slot = [&](const std::string& time) {
-      return " SELECT " + us + "," + time + "/" + us + "*" + us + ",";
-    };
-    const std::string owner = "coalesce(k.user,''),coalesce(k.queue,''),";
-    sql += "INSERT INTO job_totals" + slot("j.ended_us") + owner + job_sums() +
-           " FROM job_rows j LEFT JOIN kinds k ON k.kind=j.kind WHERE j.end_id IS NOT NULL GROUP "
-           "BY 1,2,3,4;";
-    sql += "INSERT INTO attempt_totals" + slot("r.recorded_us") + owner + attempt_sums() +
-           " FROM attempt_runs r LEFT JOIN job_rows j ON j.job=r.job LEFT JOIN kinds k ON "
-           "k.kind=j.kind GROUP BY 1,2,3,4;";
-    sql += "INSERT INTO node_totals" + slot("r.recorded_us") + "r.node," + attempt_sums() +
-           " FROM attempt_runs r GROUP BY 1,2,3;";
+  const std::string hour = number_of(hour_us), day = number_of(day_us);
+  const auto fill = [&](const std::string& table, const std::string& select, const char* grow) {
+    sql +=
+      "INSERT INTO " + table + " SELECT " + select + " ON CONFLICT DO UPDATE SET " + grow + ";";
+  };
+  const auto from_rows = [&](const std::string& time, const std::string& group,
+                             const std::string& sums, const std::string& from,
+                             const std::string& by) {
+    return hour + "," + time + "/" + hour + "*" + hour + "," + group + sums + " FROM " + from +
+           " WHERE true GROUP BY 2," + by;
+  };
+  const auto days = [&](const std::string& table, const std::string& group, const char* columns,
+                        const char* grow) {
+    fill(table,
+         day + ",slot_us/" + day + "*" + day + "," + group + columns + " FROM " + table +
+           " WHERE span_us=" + hour,
+         grow);
+  };
+  const std::string name = "coalesce(k.name,''),coalesce(k.user,''),coalesce(k.queue,''),",
+                    kind = " LEFT JOIN kinds k ON k.kind=j.kind";
+  fill("job_name_totals",
+       from_rows("e.ended_us", name, job_sums(),
+                 "job_ends e LEFT JOIN job_rows j ON j.job=e.job" + kind, "j.kind"),
+       jobs_grow);
+  fill("attempt_name_totals",
+       from_rows("r.recorded_us", name, attempt_sums(),
+                 "attempt_runs r LEFT JOIN job_rows j ON j.job=r.job" + kind, "j.kind"),
+       attempts_grow);
+  fill("node_totals",
+       from_rows("r.recorded_us", "r.node,", attempt_sums(), "attempt_runs r", "r.node"),
+       attempts_grow);
+  for (const auto& [of, columns, grow] : {std::tuple("job", job_columns, jobs_grow),
+                                          std::tuple("attempt", attempt_columns, attempts_grow)}) {
+    const std::string owners = std::string(of) + "_totals",
+                      names = std::string(of) + "_name_totals";
+    fill(owners,
+         "span_us,slot_us,user,queue," + std::string(columns) + " FROM " + names + " WHERE true",
+         grow);
+    days(owners, "user,queue,", columns, grow);
+    days(names, "name,user,queue,", columns, grow);
   }
+  days("node_totals", "node,", attempt_columns, attempts_grow);
+  for (const std::string table : {"job_name_totals", "attempt_name_totals"})
+    sql += "INSERT INTO crowded_slots SELECT '" + table + "',span_us,slot_us FROM " + table +
+           " GROUP BY 2,3 HAVING count(*)>" + std::to_string(Totals::names_max) + ";DELETE FROM " +
+           table +
+           " WHERE (span_us,slot_us) IN (SELECT span_us,slot_us FROM crowded_slots WHERE "
+           "of_what='" +
+           table + "');";
   return sql;
 }
 

@@ -3,12 +3,15 @@
 // query_totals.cpp reads them. Must never count a row that is not there.
 #pragma once
 
-#include "src/core/changes.hpp"
+#include "src/history/rows.hpp"
 #include "src/history/waits.hpp"
 
 #include <array>
+#include <functional>
 #include <map>
+#include <optional>
 #include <tuple>
+#include <unordered_map>
 
 namespace reeve::history {
 
@@ -39,31 +42,65 @@ struct EndedJob {
   TimePoint submitted, started, ended; // 0: unknown
 };
 
-/// The sums of one transaction, before they are written.
+/// What `tasks` tasks of one run add.
+AttemptSums sums_of_run(Cause cause, std::int64_t tasks);
+
+/// The sums of one transaction, before they are written: of each owner (user and queue), of each
+/// node, and of each name of jobs an owner has. Where jobs of a slot have more than `names_max`
+/// names, as when each has its own, a row for each would cost more than it saves: such a slot is
+/// noted as crowded, and has no sums by name.
 class Totals {
 public:
+  static constexpr std::size_t names_max = 4'096;
+
   Result<void> prepare(sqlite::Database& db);
-  /// `times`: -1 takes an end back.
-  void add_job(std::string_view user, std::string_view queue, const EndedJob& end, int times = 1);
-  void add_attempts(std::string_view user, std::string_view queue, NodeId node, TimePoint recorded,
-                    const AttemptSums& sums);
-  Result<void> write(sqlite::Database& db);
-  void clear();
+  /// `kind`: of jobs, a number of the caller's. `times`: -1 takes an end back.
+  void add_job(std::int64_t kind, const EndedJob& end, int times = 1);
+  void add_attempts(std::int64_t kind, NodeId node, TimePoint recorded, const AttemptSums& sums);
+  using KeyOf = std::function<const KindKey&(std::int64_t kind)>;
+  Result<void> write(sqlite::Database& db, const KeyOf& key_of);
+  /// What was added, and what is known of the database, may not be in it.
+  void forget();
   /// Forgets hours and days that were over by then.
   static Result<void> sweep(sqlite::Database& db, TimePoint cutoff);
 
 private:
-  using Owner = std::tuple<std::int64_t, std::string, std::string>; // hour, user, queue
-  std::map<Owner, JobSums, std::less<>> jobs_;
-  std::map<Owner, AttemptSums, std::less<>> attempts_;
-  std::map<std::pair<std::int64_t, NodeId>, AttemptSums> nodes_;
-  sqlite::Statement add_job_, add_attempts_, add_node_;
+  void clear();
+  struct HourOf { // a kind's, or a node's
+    std::int64_t hour = 0, number = 0;
+    auto operator<=>(const HourOf&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const HourOf& key) const noexcept {
+      return static_cast<std::size_t>(key.number) * 0x9E3779B97F4A7C15ULL ^
+             static_cast<std::size_t>(key.hour);
+    }
+  };
+  template<class Sums> using Hours = std::unordered_map<HourOf, Sums, Hash>;
+  template<class Sums> struct Tables {
+    sqlite::Statement of_owners, of_names;
+    std::string names; // the table
+  };
+  template<class Sums>
+  Result<void> write_kinds(sqlite::Database& db, const Hours<Sums>& from, Tables<Sums>& to,
+                           const KeyOf& key_of);
+  Result<bool> room_for(sqlite::Database& db, const std::string& table, std::int64_t span,
+                        std::int64_t slot, std::size_t names);
+
+  Hours<JobSums> jobs_;
+  Hours<AttemptSums> attempts_, nodes_;
+  Tables<JobSums> job_tables_;
+  Tables<AttemptSums> attempt_tables_;
+  sqlite::Statement add_node_;
+  // Names that a slot has, or that many at most; none: it is crowded.
+  std::map<std::tuple<std::string, std::int64_t, std::int64_t>, std::optional<std::size_t>> names_;
 };
 
 /// The tables, as SQL, and what fills them from rows that are there already.
 std::string totals_tables();
 std::string fill_totals();
-/// The sums of rows as SQL, in the order of the fields; `j`: job_rows, `r`: attempt_runs.
+/// The sums of rows as SQL, in the order of the fields; `e`: job_ends, `j`: job_rows, `r`:
+/// attempt_runs.
 std::string job_sums();
 std::string attempt_sums();
 

@@ -1,6 +1,8 @@
 // See waits.hpp. SQLite calls the functions at the end: no exception may leave them.
 #include "src/history/waits.hpp"
 
+#include "src/history/varint.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -25,31 +27,6 @@ std::int64_t bound_of(std::uint32_t number) {
   const unsigned shift = std::min((number >> bits) - 1, 62 - bits);
   const std::uint64_t top = number - (shift << bits);
   return static_cast<std::int64_t>(((top + 1) << shift) - 1);
-}
-
-void put(std::string& to, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7)
-    to += static_cast<char>(value | 0x80);
-  to += static_cast<char>(value);
-}
-/// False at the end, or when the number has none.
-bool take(std::string_view& from, std::uint64_t& value) {
-  value = 0;
-  for (unsigned shift = 0; !from.empty() && shift < 64; shift += 7) {
-    const auto byte = static_cast<unsigned char>(from.front());
-    from.remove_prefix(1);
-    value |= std::uint64_t{byte & 0x7FU} << shift;
-    if (byte < 0x80)
-      return true;
-  }
-  return false;
-}
-// Small numbers of either sign stay short.
-std::uint64_t zigzag(std::int64_t n) {
-  return (static_cast<std::uint64_t>(n) << 1) ^ static_cast<std::uint64_t>(n >> 63);
-}
-std::int64_t unzigzag(std::uint64_t n) {
-  return static_cast<std::int64_t>((n >> 1) ^ (~(n & 1) + 1));
 }
 
 } // namespace
@@ -85,8 +62,8 @@ std::string Waits::encode() const {
   std::string out;
   std::uint32_t before = 0;
   for (const auto& [number, times] : classes_) {
-    put(out, number - before);
-    put(out, zigzag(times));
+    put_varint(out, number - before);
+    put_varint(out, zigzag(times));
     before = number;
   }
   return out;
@@ -95,7 +72,7 @@ std::string Waits::encode() const {
 Waits Waits::decode(std::string_view bytes) {
   Waits out;
   std::uint64_t step = 0, times = 0, number = 0;
-  while (take(bytes, step) && take(bytes, times)) {
+  while (take_varint(bytes, step) && take_varint(bytes, times)) {
     number += step;
     if (number > class_of(std::numeric_limits<std::int64_t>::max()))
       break;

@@ -5,32 +5,49 @@
 #include "src/history/waits.hpp"
 #include "tests/bench/harness.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <ctime>
 
 namespace {
 using namespace reeve;
 using namespace reeve::bench;
 
-constexpr std::uint64_t jobs = 3'000'000, in_batch = 20'000, nodes = 1'000;
+constexpr std::uint64_t in_batch = 20'000, nodes = 1'000;
+std::uint64_t jobs = 3'000'000;
 constexpr double wanted_ms = 100;
 
+TimePoint time_of(std::uint64_t job, TimePoint begin) {
+  return begin + std::chrono::duration_cast<Duration>(std::chrono::hours(720)) *
+                   static_cast<std::int64_t>(job) / static_cast<std::int64_t>(jobs);
+}
+
+JobSpec spec_of(std::uint64_t k) {
+  JobSpec spec;
+  spec.name = "step-" + std::to_string(k % 40);
+  spec.user = k == 4'711 ? "guest" : "user" + std::to_string(k % 50);
+  if (k % 1'000 == 1) { // each of its jobs has a name of its own
+    spec.user = "eve";
+    spec.name = "frame-" + std::to_string(k);
+  }
+  spec.queue = k % 3 == 0 ? "night" : "day";
+  spec.executor = "process";
+  return spec;
+}
+
+/// Jobs from `first` on are submitted while those before them end: as when jobs run for longer than
+/// a transaction of the history takes.
 core::CommittedPtr batch_of(std::uint64_t first, TimePoint begin) {
   auto batch = std::make_shared<core::Committed>();
-  const TimePoint at = begin + std::chrono::duration_cast<Duration>(std::chrono::hours(720)) *
-                                 static_cast<std::int64_t>(first) / static_cast<std::int64_t>(jobs);
-  JobsSubmitted submitted{JobId(first + 1), {}, {}};
+  const TimePoint at = time_of(first, begin);
+  if (first < jobs) {
+    JobsSubmitted submitted{JobId(first + 1), {}, {}};
+    for (std::uint64_t k = first; k < first + in_batch; ++k)
+      submitted.specs.push_back(Raw{encode(spec_of(k))});
+    batch->entries.push_back({at - std::chrono::seconds(100), std::move(submitted)});
+  }
   std::map<NodeId, TasksFinished> finished;
-  for (std::uint64_t k = first; k < first + in_batch; ++k) {
-    JobSpec spec;
-    spec.name = "step-" + std::to_string(k % 40);
-    spec.user = k == 4'711 ? "guest" : "user" + std::to_string(k % 50);
-    if (k % 1'000 == 1) { // each of its jobs has a name of its own
-      spec.user = "eve";
-      spec.name = "frame-" + std::to_string(k);
-    }
-    spec.queue = k % 3 == 0 ? "night" : "day";
-    spec.executor = "process";
-    submitted.specs.push_back(Raw{encode(spec)});
+  for (std::uint64_t k = std::max(first, in_batch) - in_batch; k < first; ++k) {
     TaskResult result;
     result.cause = k % 100 == 7 ? Cause::exit_code : Cause::none;
     result.exit_code = k % 100 == 7 ? 1 : 0;
@@ -50,10 +67,15 @@ core::CommittedPtr batch_of(std::uint64_t first, TimePoint begin) {
     end.failed = 1 - end.succeeded;
     batch->changes.emplace_back(std::move(end));
   }
-  batch->entries.push_back({at - std::chrono::seconds(100), std::move(submitted)});
   for (auto& [node, fact] : finished)
     batch->entries.push_back({at, std::move(fact)});
   return batch;
+}
+
+double processor_seconds() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
 }
 
 core::CommittedPtr node_entries(TimePoint begin) {
@@ -77,22 +99,26 @@ double time_sums(const std::string& path, TimePoint begin) {
     "tables");
   history::Totals totals;
   or_give_up(totals.prepare(db), "prepare");
+  std::vector<history::KindKey> keys;
+  for (std::uint64_t k = 0; k < 600; ++k) {
+    const JobSpec spec = spec_of(3'000 + k);
+    keys.push_back({spec.name, spec.user, spec.queue, spec.executor});
+  }
+  const auto key_of = [&](std::int64_t kind) -> const history::KindKey& {
+    return keys[static_cast<std::size_t>(kind)];
+  };
   const auto start = Clock::now();
   for (std::uint64_t first = 0; first < jobs; first += in_batch) {
-    const TimePoint at = begin + std::chrono::duration_cast<Duration>(std::chrono::hours(720)) *
-                                   static_cast<std::int64_t>(first) /
-                                   static_cast<std::int64_t>(jobs);
+    const TimePoint at = time_of(first, begin);
     for (std::uint64_t k = first; k < first + in_batch; ++k) {
-      const std::string user = "user" + std::to_string(k % 50);
-      const std::string queue = k % 3 == 0 ? "night" : "day";
-      totals.add_job(user, queue,
-                     {JobState::succeeded, 1, at - std::chrono::seconds(100),
-                      at - std::chrono::seconds(k % 90), at});
-      totals.add_attempts(user, queue, NodeId(static_cast<std::uint32_t>(1 + k * 7 % nodes)), at,
+      const auto kind = static_cast<std::int64_t>(k % 600); // as many as the jobs above have
+      totals.add_job(kind, {JobState::succeeded, 1, at - std::chrono::seconds(100),
+                            at - std::chrono::seconds(k % 90), at});
+      totals.add_attempts(kind, NodeId(static_cast<std::uint32_t>(1 + k * 7 % nodes)), at,
                           {1, 1, 0, 0, 1'000'000, 0, 0});
     }
     or_give_up(db.run("BEGIN"), "begin");
-    or_give_up(totals.write(db), "write");
+    or_give_up(totals.write(db, key_of), "write");
     or_give_up(db.run("COMMIT"), "commit");
   }
   return seconds_since(start);
@@ -105,23 +131,42 @@ struct Question {
 };
 } // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  if (argc > 1) // fewer, while working on it
+    jobs = std::stoull(argv[1]) / in_batch * in_batch;
   const Scratch scratch;
   auto history = or_give_up(history::History::open(scratch.path("history.db")), "open");
   const TimePoint begin{Duration(1'700'000'000'000'000)};
-  const auto start = Clock::now();
   Seq next(1);
+  double recorded = 0, worked = 0; // seconds of the clock, and of the processor
   const auto record = [&](core::CommittedPtr batch) {
     auto mine = std::make_shared<core::Committed>(*batch);
     mine->first = next;
     next = mine->last().next();
     const core::CommittedPtr one = mine;
+    const auto start = Clock::now();
+    const double used = processor_seconds();
     or_give_up(history->record(std::span(&one, 1)), "record");
+    recorded += seconds_since(start);
+    worked += processor_seconds() - used;
   };
   record(node_entries(begin));
-  for (std::uint64_t first = 0; first < jobs; first += in_batch)
+  double recorded_before = 0, worked_before = 0;
+  for (std::uint64_t first = 0; first <= jobs; first += in_batch) {
     record(batch_of(first, begin));
-  const double recorded = seconds_since(start);
+    if (first == 0 || first % (jobs / 10 / in_batch * in_batch) != 0)
+      continue;
+    const double part = static_cast<double>(jobs / 10 / in_batch * in_batch);
+    std::printf("  %8zu jobs: %5.1f us a job, of the processor %5.1f\n",
+                static_cast<std::size_t>(first), 1e6 * (recorded - recorded_before) / part,
+                1e6 * (worked - worked_before) / part);
+    recorded_before = recorded;
+    worked_before = worked;
+  }
+  std::printf("  a job takes %.0f bytes\n",
+              static_cast<double>(sqlite::bytes_on_disk(scratch.path("history.db"))) /
+                static_cast<double>(jobs));
   say("jobs with their attempts recorded", static_cast<double>(jobs) / recorded, "jobs/s");
   const double sums = time_sums(scratch.path("sums.db"), begin);
   std::printf("  of %.2f us a job %.2f are for the sums of hours and days\n",
@@ -148,10 +193,10 @@ int main() {
   });
   ask("jobs of a beginning of a name", true, [](QueryHistory& q) { q.name = "step-1*"; });
   ask("jobs of no such name", true, [](QueryHistory& q) { q.name = "other"; });
-  ask("one job", true, [](QueryHistory& q) { q.job = JobId(1'234'567); });
+  ask("one job", true, [](QueryHistory& q) { q.job = JobId(12'345); });
   ask("attempts of one job", true, [](QueryHistory& q) {
     q.kind = HistoryKind::attempts;
-    q.job = JobId(1'234'567);
+    q.job = JobId(12'345);
   });
   ask("newest attempts", true, [](QueryHistory& q) { q.kind = HistoryKind::attempts; });
   ask("attempts on a node", true, [](QueryHistory& q) {
@@ -165,6 +210,12 @@ int main() {
   ask("attempts of a user", true, [](QueryHistory& q) {
     q.kind = HistoryKind::attempts;
     q.user = "user7";
+  });
+  ask("jobs on a node", true, [](QueryHistory& q) { q.node = "node77"; });
+  ask("failed jobs of a user on a node", true, [](QueryHistory& q) {
+    q.user = "user7";
+    q.node = "node77";
+    q.state = "failed";
   });
   ask("attempts by exit code, a day twenty days ago", true, [&](QueryHistory& q) {
     q.kind = HistoryKind::attempts;
@@ -192,16 +243,51 @@ int main() {
     q.by = "node";
     q.since = end - std::chrono::hours(168);
   });
-  // These read row by row, as docs/history.md says.
   ask("totals by name, a day", false, [&](QueryHistory& q) {
     q.by = "name";
     q.since = end - std::chrono::hours(24);
   });
   ask("totals by name, thirty days", false, [](QueryHistory& q) { q.by = "name"; });
-  ask("attempts of a user by node, thirty days", false, [](QueryHistory& q) {
-    q.kind = HistoryKind::attempts;
+  ask("totals of a user by name, thirty days", false, [](QueryHistory& q) {
+    q.by = "name";
+    q.user = "user7";
+  });
+  ask("totals of a name by day, thirty days", false, [](QueryHistory& q) {
+    q.by = "day";
+    q.name = "step-3";
+  });
+  const auto ask_attempts = [&](const char* name, auto set) {
+    ask(name, false, [&](QueryHistory& q) {
+      q.kind = HistoryKind::attempts;
+      set(q);
+    });
+  };
+  ask_attempts("attempts by name, thirty days", [](QueryHistory& q) { q.by = "name"; });
+  ask_attempts("attempts of one job", [](QueryHistory& q) {
+    q.by = "all";
+    q.job = JobId(1'234);
+  });
+  ask_attempts("attempts of a user by node, thirty days", [](QueryHistory& q) {
     q.user = "user7";
     q.by = "node";
+  });
+  ask_attempts("attempts of a name by node, thirty days", [](QueryHistory& q) {
+    q.name = "step-3";
+    q.by = "node";
+  });
+  ask_attempts("attempts of a user on a node by day, thirty days", [](QueryHistory& q) {
+    q.user = "user7";
+    q.node = "node77";
+    q.by = "day";
+  });
+  // Of these each attempt is looked at, as docs/history.md says.
+  ask_attempts("attempts of a queue by node, thirty days", [](QueryHistory& q) {
+    q.queue = "day";
+    q.by = "node";
+  });
+  ask_attempts("attempts on a node by user, thirty days", [](QueryHistory& q) {
+    q.node = "node77";
+    q.by = "user";
   });
   for (auto& question : questions) {
     std::vector<double> took;

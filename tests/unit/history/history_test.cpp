@@ -5,6 +5,7 @@
 #include <csignal>
 #include <fstream>
 #include <random>
+#include <sstream>
 #include <sys/resource.h>
 
 namespace reeve::history {
@@ -142,7 +143,7 @@ TEST_F(Histories, a_retried_job_has_one_end_and_that_is_its_last) {
   world.finish(n1, job, {world.result(0, 2)});
   record();
   EXPECT_EQ(sql("SELECT state FROM jobs"), Texts{"succeeded"});
-  EXPECT_EQ(sql("SELECT count(*) FROM job_rows WHERE end_id IS NOT NULL"), Texts{"1"});
+  EXPECT_EQ(sql("SELECT count(*) FROM job_ends"), Texts{"1"});
 }
 TEST_F(Histories, nodes_and_settings_have_their_own_rows) {
   const NodeId n1 = world.add_node("n1");
@@ -241,6 +242,43 @@ TEST_F(Histories, a_gap_is_written_down_and_jobs_from_before_it_can_be_adopted) 
   EXPECT_EQ(sql("SELECT * FROM gaps"), Texts{"1|2|not in the journal any more"});
 }
 
+TEST_F(Histories, an_end_that_was_taken_back_within_a_gap_is_replaced) {
+  const NodeId n1 = world.add_node("n1");
+  const JobId job = world.run(n1, "j", Cause::exit_code, 1);
+  record();
+  world.execute(core::Retry{job, {}});
+  world.commit(); // lost
+  ASSERT_TRUE(history->note_gap(world.cluster.last_seq(), "lost"));
+  world.place(n1, job, {{0, 1, 2}});
+  world.finish(n1, job, {world.result(0, 2)});
+  record();
+  EXPECT_EQ(sql("SELECT name,state FROM jobs"), Texts{"j|succeeded"});
+  EXPECT_EQ(sql("SELECT sum(jobs),sum(failed) FROM job_totals WHERE span_us=3600000000"),
+            Texts{"1|0"});
+  QueryHistory question;
+  question.name = "j";
+  EXPECT_EQ(column(query(question), "state"), Texts{"succeeded"});
+}
+TEST_F(Histories, lists_that_are_written_hold_ids_that_are_never_given_again) {
+  block = 1;
+  reopen();
+  const NodeId n1 = world.add_node("n1");
+  world.run(n1, "first");
+  const JobId job = world.run(n1, "again", Cause::signal);
+  record();
+  world.execute(core::Retry{job, {}});
+  record(); // the newest end is gone, its number is in a list
+  reopen();
+  world.run(n1, "other");
+  record();
+  QueryHistory question;
+  question.name = "again";
+  EXPECT_EQ(column(query(question), "job"), Texts{});
+  question.name = "other";
+  EXPECT_EQ(column(query(question), "job"), Texts{"3"});
+  EXPECT_EQ(sql("SELECT max(end_id) FROM job_ends"), Texts{"3"});
+}
+
 /// The sums that were kept, and those of the rows that are there now. Without the longest waits: of
 /// an end that was taken back the wait may stay.
 std::pair<Texts, Texts> both_totals(const std::string& path) {
@@ -251,7 +289,10 @@ std::pair<Texts, Texts> both_totals(const std::string& path) {
     for (const char* sql :
          {"SELECT 'jobs',span_us,slot_us,user,queue,jobs,succeeded,failed,cancelled,tasks,waits,"
           "sum_wait_us,sum_ran_us,hex(spread) FROM job_totals WHERE jobs>0",
-          "SELECT 'attempts',* FROM attempt_totals", "SELECT 'nodes',* FROM node_totals"}) {
+          "SELECT 'names',span_us,slot_us,name,user,queue,jobs,succeeded,failed,cancelled,tasks,"
+          "waits,sum_wait_us,sum_ran_us,hex(spread) FROM job_name_totals WHERE jobs>0",
+          "SELECT 'attempts',* FROM attempt_totals", "SELECT 'named',* FROM attempt_name_totals",
+          "SELECT 'nodes',* FROM node_totals", "SELECT 'crowded',* FROM crowded_slots"}) {
       auto statement = db.prepare(sql, false).value();
       while (statement.next("test").value()) {
         auto& row = out.emplace_back();
@@ -263,12 +304,66 @@ std::pair<Texts, Texts> both_totals(const std::string& path) {
   };
   Texts kept = rows();
   EXPECT_TRUE(
-    db.run(("BEGIN; DELETE FROM job_totals; DELETE FROM attempt_totals; DELETE FROM node_totals;" +
+    db.run(("BEGIN; DELETE FROM job_totals; DELETE FROM attempt_totals; DELETE FROM node_totals;"
+            "DELETE FROM job_name_totals; DELETE FROM attempt_name_totals; DELETE FROM "
+            "crowded_slots;" +
             fill_totals())
              .c_str()));
   Texts summed = rows();
   EXPECT_TRUE(db.run("ROLLBACK"));
   return {std::move(kept), std::move(summed)};
+}
+
+/// Pages of every filter that is answered out of lists.
+void expect_filters_find_what_the_views_have(History& history, sqlite::Database& db) {
+  std::size_t found = 0;
+  const auto compare = [&](QueryHistory question, const std::string& sql) {
+    Texts wanted, pages;
+    auto statement = db.prepare(sql, false).value();
+    while (statement.next("test").value())
+      wanted.emplace_back(statement.text_at(0));
+    question.limit = question.kind == HistoryKind::jobs ? 9 : 150;
+    do {
+      const auto page = history.query(question).value();
+      for (const auto& row : page.rows)
+        pages.push_back(question.kind == HistoryKind::jobs ? row[0]
+                                                           : row[0] + "." + row[1] + "." + row[2]);
+      question.before = page.next;
+    } while (question.before != 0 && pages.size() <= wanted.size());
+    if (question.kind == HistoryKind::attempts) // of a run the view has no order
+      for (Texts* all : {&wanted, &pages})
+        std::sort(all->begin(), all->end());
+    EXPECT_EQ(pages, wanted) << sql;
+    found += wanted.size();
+  };
+  for (const std::string name : {"", "job0", "job*"})
+    for (const std::string node : {"", "n1"})
+      for (const std::string state : {"", "failed"}) {
+        QueryHistory question;
+        question.name = name;
+        question.node = node;
+        question.state = state;
+        const std::string named = name.empty() ? "" : " AND k.name GLOB '" + name + "'";
+        compare(question,
+                "SELECT e.job FROM job_ends e JOIN job_rows j USING (job) JOIN kinds k USING (kind)"
+                " JOIN job_states s ON s.state=e.state WHERE 1" +
+                  named + (state.empty() ? "" : " AND s.name='" + state + "'") +
+                  (node.empty()
+                     ? ""
+                     : " AND e.job IN (SELECT job FROM attempts WHERE node='" + node + "')") +
+                  " ORDER BY end_id DESC");
+        question.kind = HistoryKind::attempts;
+        compare(question,
+                "SELECT a.job||'.'||a.task||'.'||a.attempt FROM attempts a JOIN jobs k USING (job) "
+                "WHERE 1" +
+                  named + (node.empty() ? "" : " AND a.node='" + node + "'") +
+                  (state.empty()          ? ""
+                   : state == "failed"    ? " AND cause NOT IN ('none','cancelled','drained',"
+                                            "'preempted','superseded')"
+                   : state == "succeeded" ? " AND cause='none'"
+                                          : " AND cause='" + state + "'"));
+      }
+  EXPECT_GT(found, 100u);
 }
 
 /// A random cluster's life. Whatever the cluster knows at the end the history must know too, and
@@ -372,7 +467,7 @@ TEST_P(RandomLives, are_recorded_once_and_whole) {
   for (std::size_t at = 0; at < all.size();) {
     if (!history || any(10) == 0) {
       history.reset();
-      history = History::open(folder.file("history.db")).value();
+      history = History::open(folder.file("history.db"), 20 + any(200)).value(); // rows in a list
     }
     const std::size_t n = std::min<std::size_t>(1 + any(20), all.size() - at);
     ASSERT_TRUE(history->record(std::span(all).subspan(at, n)));
@@ -396,6 +491,7 @@ TEST_P(RandomLives, are_recorded_once_and_whole) {
   const auto [kept, summed] = both_totals(folder.file("history.db"));
   EXPECT_EQ(kept, summed);
   EXPECT_GT(kept.size(), 10u);
+  expect_filters_find_what_the_views_have(*history, db);
   std::size_t ended = 0;
   auto ends =
     db.prepare("SELECT state,tasks,succeeded,failed,cancelled FROM jobs WHERE job=?").value();
@@ -473,32 +569,77 @@ TEST_F(Histories, much_that_is_old_goes_in_steps) {
 }
 
 // ---- files that are none
-TEST_F(Histories, the_correlation_is_kept_and_a_file_of_layout_1_is_taken_over) {
+TEST_F(Histories, the_correlation_is_kept) {
   JobSpec spec;
   spec.executor = "noop";
-  spec.name = "old";
-  const JobId old = world.submit(spec);
-  world.run(world.add_node("n1"), "ended");
+  spec.correlation = "order 66";
+  world.submit(spec);
   record();
-  history.reset();
-  {
-    auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
-    ASSERT_TRUE(db &&
-                db->run("DROP VIEW jobs; ALTER TABLE job_rows DROP COLUMN correlation; DROP "
-                        "INDEX kinds_user; DROP INDEX kinds_queue; DROP TABLE job_totals; DROP "
-                        "TABLE attempt_totals; DROP TABLE node_totals; "
-                        "CREATE VIEW jobs AS SELECT job FROM job_rows; PRAGMA user_version=1"));
+  EXPECT_EQ(sql("SELECT correlation FROM jobs"), Texts{"order 66"});
+}
+
+/// Files that older versions left.
+class OldLayouts : public WithHistory, public testing::WithParamInterface<int> {
+protected:
+  void SetUp() override {
+    std::ifstream file(SOURCE_DIR "/tests/unit/history/layout_3.sql");
+    std::stringstream dump;
+    dump << file.rdbuf();
+    auto db =
+      sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
+        .value();
+    const auto made = db.run(dump.str().c_str());
+    ASSERT_TRUE(made) << made.error().message();
+    if (GetParam() < 3) {
+      ASSERT_TRUE(db.run("DROP INDEX kinds_user; DROP INDEX kinds_queue; DROP TABLE job_totals; "
+                         "DROP TABLE attempt_totals; DROP TABLE node_totals; "
+                         "PRAGMA user_version=2"));
+    }
+  }
+  Texts views() {
+    Texts all;
+    for (const char* view : {"jobs", "attempts", "outputs", "nodes", "config", "gaps"}) {
+      all.push_back(std::string(view) + ":");
+      const auto rows = sql("SELECT * FROM " + std::string(view) + " ORDER BY 1,2,3");
+      all.insert(all.end(), rows.begin(), rows.end());
+    }
+    return all;
+  }
+};
+TEST_P(OldLayouts, are_taken_over_with_everything_that_they_have) {
+  const Texts before = views();
+  EXPECT_GT(before.size(), 25u);
+  if (GetParam() == 1) {
+    auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE).value();
+    ASSERT_TRUE(db.run("DROP VIEW jobs; ALTER TABLE job_rows DROP COLUMN correlation; CREATE VIEW "
+                       "jobs AS SELECT job FROM job_rows; PRAGMA user_version=1"));
   }
   reopen();
-  spec.correlation = "order 66";
-  const JobId job = world.submit(spec);
-  record();
-  EXPECT_EQ(sql("SELECT correlation FROM jobs WHERE job=" + std::to_string(job.value)),
-            Texts{"order 66"});
-  EXPECT_EQ(sql("SELECT name FROM jobs WHERE job=" + std::to_string(old.value)), Texts{"old"});
-  EXPECT_EQ(sql("SELECT sum(jobs) FROM job_totals"), Texts{"2"}) << "an hour's and a day's";
-  EXPECT_EQ(sql("SELECT sum(attempts) FROM node_totals"), Texts{"2"});
+  const Texts after = views();
+  if (GetParam() > 1) {
+    EXPECT_EQ(after, before);
+  } else {
+    EXPECT_EQ(after.size(), before.size());
+  }
+  EXPECT_EQ(history->last(), Seq(40));
+  const auto [kept, summed] = both_totals(folder.file("history.db"));
+  EXPECT_EQ(kept, summed);
+  EXPECT_GT(kept.size(), 10u);
+  QueryHistory question;
+  question.name = "render";
+  EXPECT_EQ(column(query(question), "job"), (Texts{"2", "1"}));
+  question.name.clear();
+  question.node = "n2";
+  question.kind = HistoryKind::attempts;
+  EXPECT_EQ(column(query(question), "job"), (Texts{"5", "3", "2", "1"}));
+  reopen(); // it is of this layout now
+  EXPECT_EQ(views(), after);
+  EXPECT_FALSE(history->sweep(world.now + 100'000h).value());
+  EXPECT_EQ(sql("SELECT name FROM jobs"), Texts{"waits"});
+  EXPECT_EQ(sql("SELECT name FROM kinds"), Texts{"waits"});
 }
+INSTANTIATE_TEST_SUITE_P(from, OldLayouts, testing::Values(1, 2, 3),
+                         testing::PrintToStringParamName());
 
 TEST(history_files, of_another_program_are_refused) {
   TempFolder folder;
@@ -516,7 +657,7 @@ TEST(history_files, of_a_newer_version_are_refused) {
   ASSERT_TRUE(History::open(folder.file("history.db")));
   {
     auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
-    ASSERT_TRUE(db->run("PRAGMA user_version=4"));
+    ASSERT_TRUE(db->run("PRAGMA user_version=5"));
   }
   const auto opened = History::open(folder.file("history.db"));
   ASSERT_FALSE(opened);

@@ -223,6 +223,8 @@ TEST_F(Questions, totals_of_groups_add_up) {
 }
 /// Sums that are kept, and rows at the ends of a stretch, together give what the rows alone give.
 TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
+  block = 150; // so many rows share a list
+  reopen();
   std::mt19937_64 random(7);
   const NodeId nodes[] = {world.add_node("x"), world.add_node("y")};
   const TimePoint first = world.now;
@@ -232,6 +234,7 @@ TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
     spec.executor = "noop";
     spec.user = "user" + std::to_string(random() % 3);
     spec.queue = random() % 2 ? "day" : "night";
+    spec.name = "name" + std::to_string(random() % 4);
     const JobId job = world.submit(spec);
     world.now += std::chrono::seconds(random() % 900);
     const NodeId node = nodes[random() % 2];
@@ -276,7 +279,7 @@ TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
       std::sort(out.begin(), out.end());
       return out;
     };
-    for (const char* by : {"user", "queue"}) {
+    for (const char* by : {"user", "queue", "name"}) {
       question.by = by;
       auto wanted = rows("SELECT " + std::string(by) +
                          ",count(*),sum(state='succeeded'),sum(state='failed'),sum(state="
@@ -297,15 +300,105 @@ TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
     EXPECT_EQ(joined(2), rows("SELECT user,count(*) FROM jobs" + within("ended_us") +
                               " AND queue='day' GROUP BY 1"));
     question.queue.clear();
+    question.name = "name1*";
+    EXPECT_EQ(joined(2), rows("SELECT user,count(*) FROM jobs" + within("ended_us") +
+                              " AND name='name1' GROUP BY 1"));
+    question.name.clear();
     question.kind = HistoryKind::attempts;
+    question.by = "name";
+    EXPECT_EQ(joined(2), rows("SELECT name,count(*) FROM attempts a JOIN jobs j USING (job)" +
+                              within("recorded_us") + " GROUP BY 1"));
     question.by = "node";
     EXPECT_EQ(joined(4),
               rows("SELECT node,count(*),sum(cause='none'),sum(cause<>'none') FROM attempts" +
                    within("recorded_us") + " GROUP BY 1"));
-    question.user = "user1"; // of an owner on a node: of the rows alone
-    EXPECT_EQ(joined(2), rows("SELECT node,count(*) FROM attempts a JOIN jobs j USING (job)" +
-                              within("recorded_us") + " AND user='user1' GROUP BY 1"));
+    const auto joined_rows = [&](const std::string& group, const std::string& filter) {
+      return rows("SELECT " + group +
+                  ",count(*),sum(cause='none'),sum(cause<>'none'),sum(cause='lost_node'),"
+                  "sum(wall_us),sum(user_cpu_us+system_cpu_us),max(max_rss_bytes) FROM attempts a "
+                  "JOIN jobs j USING (job)" +
+                  within("recorded_us") + " AND " + filter + " GROUP BY 1");
+    };
+    question.user = "user1"; // of an owner on nodes: out of lists
+    EXPECT_EQ(joined(8), joined_rows("node", "user='user1'"));
+    question.user.clear();
+    question.name = "name2";
+    EXPECT_EQ(joined(8), joined_rows("node", "name='name2'"));
+    question.name.clear();
+    question.node = "x";
+    for (const char* by : {"user", "name"}) {
+      question.by = by;
+      EXPECT_EQ(joined(8), joined_rows(by, "node='x'"));
+    }
+    question.user = "user2";
+    question.by = "hour";
+    EXPECT_EQ(joined(8),
+              joined_rows("recorded_us/3600000000*3600000000", "node='x' AND user='user2'"));
+    question.by = "all";
+    EXPECT_EQ(joined(8), joined_rows("'all'", "node='x' AND user='user2'"));
   }
+}
+/// Where each job has its own name, a sum for each would save nothing.
+TEST_F(Questions, totals_by_name_are_right_where_there_are_too_many_names_to_keep_sums) {
+  const NodeId node = world.add_node("x");
+  const auto run_many = [&](std::size_t names) {
+    for (std::size_t k = 0; k < names; ++k)
+      world.run(node, k % 100 == 0 ? "often" : "frame-" + std::to_string(k));
+    record();
+  };
+  world.now += 48h - Duration(world.now.time_since_epoch().count() % day_us);
+  run_many(Totals::names_max / 2);
+  const std::string hour = std::to_string(us(world.now) / hour_us * hour_us);
+  const auto kept = [&](const std::string& table) {
+    return std::stoi(
+      sql("SELECT count(*) FROM " + table + " WHERE span_us=3600000000 AND slot_us=" + hour)[0]);
+  };
+  EXPECT_GT(kept("job_name_totals"), 2'000);
+  EXPECT_EQ(kept("crowded_slots"), 0);
+  run_many(2 * Totals::names_max);
+  EXPECT_EQ(kept("job_name_totals"), 0);
+  EXPECT_EQ(kept("attempt_name_totals"), 0);
+  EXPECT_EQ(kept("crowded_slots"), 2);
+  world.now += 2h;
+  run_many(50); // an hour that is not crowded, of a day that is
+  for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts}) {
+    QueryHistory question;
+    question.kind = kind;
+    question.by = "name";
+    question.limit = 10'000;
+    const auto rows = query(question).rows;
+    EXPECT_EQ(rows[0][0], "often");
+    EXPECT_EQ(rows[0][1], std::to_string(21 + 82 + 1));
+    EXPECT_EQ(rows.size(), 1 + 3 + 2 * Totals::names_max - 82);
+    question.by = "all";
+    question.name = "frame-1*";
+    EXPECT_EQ(query(question).rows[0][1],
+              sql("SELECT count(*) FROM jobs WHERE name GLOB 'frame-1*'")[0]);
+    question.name.clear();
+    EXPECT_EQ(query(question).rows[0][1], sql("SELECT count(*) FROM jobs")[0]);
+  }
+}
+TEST(packed_rows, come_back_as_they_were_and_damaged_ones_up_to_the_damage) {
+  std::mt19937_64 random(7);
+  Packed packed;
+  std::vector<Packed::Row> rows;
+  for (int k = 0; k < 1'000; ++k) {
+    Packed::Row row{};
+    for (std::size_t c = 0; c < 5; ++c)
+      row[c] = static_cast<std::int64_t>(random()) >> (random() % 64);
+    rows.push_back(row);
+    packed.add(row, 5);
+  }
+  const auto read = [](std::string_view bytes) {
+    std::vector<Packed::Row> out;
+    Packed::read(bytes, 5, [&](const Packed::Row& row) { out.push_back(row); });
+    return out;
+  };
+  EXPECT_EQ(read(packed.bytes()), rows);
+  const auto cut = read(packed.bytes().substr(0, packed.bytes().size() / 2));
+  EXPECT_GT(cut.size(), 300u);
+  EXPECT_TRUE(std::equal(cut.begin(), cut.end(), rows.begin()));
+  EXPECT_TRUE(read(std::string(100, '\xff')).empty());
 }
 TEST(waits, are_told_by_rank_never_too_short_and_at_most_a_32nd_too_long) {
   std::mt19937_64 random(7);

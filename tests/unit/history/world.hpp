@@ -121,7 +121,7 @@ protected:
   void SetUp() override { reopen(); }
   void reopen() {
     history.reset();
-    auto opened = History::open(folder.file("history.db"));
+    auto opened = History::open(folder.file("history.db"), block);
     ASSERT_TRUE(opened) << opened.error().message();
     history = std::move(*opened);
   }
@@ -168,6 +168,7 @@ protected:
   }
   TempFolder folder;
   World world;
+  std::size_t block = Lists::rows_in_block;
   std::unique_ptr<History> history;
 };
 
