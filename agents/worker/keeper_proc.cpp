@@ -97,8 +97,7 @@ std::optional<Marker> read_marker(pid_t pid) {
   return std::nullopt;
 }
 
-std::optional<ProcStat> read_stat(pid_t pid) {
-  const std::string text = read_small_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+std::optional<ProcStat> parse_stat(const std::string& text, pid_t pid) {
   const std::size_t paren = text.rfind(')'); // the name before it may hold anything
   if (paren == std::string::npos)
     return std::nullopt;
@@ -115,6 +114,10 @@ std::optional<ProcStat> read_stat(pid_t pid) {
   return stat;
 }
 
+std::optional<ProcStat> read_stat(pid_t pid) {
+  return parse_stat(read_small_file("/proc/" + std::to_string(pid) + "/stat", 4096), pid);
+}
+
 std::vector<ProcStat> all_processes() {
   std::vector<ProcStat> found;
   for (const pid_t pid : numbers_in("/proc"))
@@ -123,20 +126,25 @@ std::vector<ProcStat> all_processes() {
   return found;
 }
 
+std::vector<pid_t> parse_children(std::string_view text) {
+  std::vector<pid_t> children;
+  pid_t child = 0;
+  while (eat(text, child)) {
+    children.push_back(child);
+    while (text.starts_with(' '))
+      text.remove_prefix(1);
+  }
+  return children;
+}
+
 std::vector<pid_t> children_of(pid_t pid, pid_t thread) {
   std::vector<pid_t> children;
   const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
   const std::vector<pid_t> threads = thread != 0 ? std::vector<pid_t>{thread} : numbers_in(tasks);
   for (const pid_t tid : threads) {
-    const std::string list =
-      read_small_file(tasks + "/" + std::to_string(tid) + "/children", 4u << 20);
-    std::string_view rest = list;
-    pid_t child = 0;
-    while (eat(rest, child)) {
-      children.push_back(child);
-      while (rest.starts_with(' '))
-        rest.remove_prefix(1);
-    }
+    const auto more =
+      parse_children(read_small_file(tasks + "/" + std::to_string(tid) + "/children", 4u << 20));
+    children.insert(children.end(), more.begin(), more.end());
   }
   return children;
 }

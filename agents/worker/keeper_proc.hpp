@@ -31,8 +31,12 @@ struct ProcStat {
   char state = '?';
   std::uint64_t start_ticks = 0; // since boot
 };
+/// `text`: as in /proc/PID/stat.
+std::optional<ProcStat> parse_stat(const std::string& text, pid_t pid);
 std::optional<ProcStat> read_stat(pid_t pid);
 std::vector<ProcStat> all_processes();
+/// `text`: as in /proc/PID/task/TID/children.
+std::vector<pid_t> parse_children(std::string_view text);
 /// Children of one thread; of all threads of the process when `thread` is 0.
 std::vector<pid_t> children_of(pid_t pid, pid_t thread = 0);
 /// All that descend from `root` now, without itself.

@@ -9,45 +9,40 @@
 #include <vector>
 
 namespace reeve::worker {
-namespace {
 
-/// "7.0.1.out" -> 7, 0, 1. False for any other name.
-bool parse_name(std::string_view name, AttemptId& id) {
+std::optional<AttemptId> parse_output_name(std::string_view name) {
   if (!name.ends_with(".out") && !name.ends_with(".err"))
-    return false;
+    return std::nullopt;
   name.remove_suffix(4);
   std::uint64_t parts[3] = {0, 0, 0};
   for (int k = 0; k < 3; ++k) {
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), parts[k]);
     if (error != std::errc{})
-      return false;
+      return std::nullopt;
     name.remove_prefix(static_cast<std::size_t>(end - name.data()));
     if (k < 2) {
       if (!name.starts_with('.'))
-        return false;
+        return std::nullopt;
       name.remove_prefix(1);
     }
   }
   if (!name.empty() || parts[1] > UINT32_MAX || parts[2] > UINT32_MAX)
-    return false;
-  id = {JobId(parts[0]), static_cast<TaskIndex>(parts[1]), static_cast<Attempt>(parts[2])};
-  return true;
+    return std::nullopt;
+  return AttemptId{JobId(parts[0]), static_cast<TaskIndex>(parts[1]),
+                   static_cast<Attempt>(parts[2])};
 }
-
-} // namespace
 
 std::vector<OutputFiles> list_outputs(const std::string& dir) {
   std::map<AttemptId, OutputFiles> found;
   std::error_code error;
   std::filesystem::directory_iterator file(dir + "/output", error);
   for (; !error && file != std::filesystem::directory_iterator(); file.increment(error)) {
-    AttemptId id;
+    const auto id = parse_output_name(file->path().filename().native());
     struct stat st {};
-    if (!parse_name(file->path().filename().native(), id) ||
-        ::lstat(file->path().c_str(), &st) != 0)
+    if (!id || ::lstat(file->path().c_str(), &st) != 0)
       continue;
-    OutputFiles& mine = found[id];
-    mine.id = id;
+    OutputFiles& mine = found[*id];
+    mine.id = *id;
     mine.written = std::max(mine.written, TimePoint(std::chrono::seconds(st.st_mtim.tv_sec) +
                                                     Duration(st.st_mtim.tv_nsec / 1'000)));
     mine.bytes += static_cast<std::uint64_t>(st.st_size);

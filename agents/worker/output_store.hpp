@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -42,6 +44,9 @@ private:
   int error_ = 0;
   Fd fd_;
 };
+
+/// "7.0.1.out", or .err -> 7, 0, 1. None for any other name.
+std::optional<AttemptId> parse_output_name(std::string_view name);
 
 /// Output files of ended attempts, oldest first.
 class OutputStore {

@@ -1,7 +1,6 @@
 // See etcd_row.hpp.
 #include "src/journal/etcd_row.hpp"
 
-#include <cstring>
 #include <xxhash.h>
 
 namespace reeve::journal::etcd {
@@ -67,7 +66,7 @@ tl::unexpected<Error> unreadable(const std::string& what) {
 
 Nonce nonce_of(std::string_view bytes) {
   Nonce nonce{};
-  std::memcpy(nonce.data(), bytes.data(), std::min(bytes.size(), nonce.size()));
+  bytes.copy(nonce.data(), nonce.size());
   return nonce;
 }
 

@@ -91,7 +91,10 @@ void FileLock::note(std::string_view identity, Seq last) const {
 }
 
 Seq FileLock::noted(const std::string& database, std::string_view identity) {
-  const std::string note = read_note(database);
+  return parse_note(read_note(database), identity);
+}
+
+Seq FileLock::parse_note(const std::string& note, std::string_view identity) {
   long long process = 0;
   std::array<char, 65> name{};
   std::uint64_t seq = 0;

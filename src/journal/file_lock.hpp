@@ -27,6 +27,8 @@ public:
   /// The note's seq; 0 when there is none, it is damaged, or it is another journal's. An empty
   /// `identity` asks for any journal's.
   static Seq noted(const std::string& database, std::string_view identity);
+  /// The same of a note's text.
+  static Seq parse_note(const std::string& note, std::string_view identity);
   static std::string path_of(const std::string& database) { return database + ".lock"; }
 
 private:

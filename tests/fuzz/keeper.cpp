@@ -2,6 +2,7 @@
 #include "agents/worker/keeper_log.hpp"
 #include "agents/worker/keeper_proc.hpp"
 #include "agents/worker/keeper_socket.hpp"
+#include "agents/worker/output_store.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <sys/mman.h>
@@ -53,8 +54,33 @@ void read_markers(std::string_view bytes) {
   }
 }
 
+/// What the kernel says of a process, whose name may hold anything.
+void read_proc(std::string_view bytes) {
+  const std::string text(bytes);
+  const auto stat = parse_stat(text, 7);
+  REQUIRE(!stat || stat->pid == 7);
+  if (const auto paren = text.rfind(')'); paren != std::string::npos) {
+    const auto same = parse_stat("7 (a b) c) " + text.substr(paren + 1), 7);
+    REQUIRE(same.has_value() == stat.has_value());
+    REQUIRE(!stat || (same->parent == stat->parent && same->group == stat->group &&
+                      same->session == stat->session && same->start_ticks == stat->start_ticks));
+  }
+  REQUIRE(parse_children(bytes).size() <= bytes.size());
+}
+
+/// Files that lie in an agent's folder for output.
+void read_output_name(std::string_view bytes) {
+  if (const auto id = parse_output_name(bytes)) {
+    const auto again =
+      parse_output_name(std::to_string(id->job.value) + "." + std::to_string(id->index) + "." +
+                        std::to_string(id->attempt) + ".out");
+    REQUIRE(again && *again == *id);
+  }
+}
+
 // A byte: 0 to 2: a frame to or from the keeper, or a record of its log; 3: a stream of frames;
-// 5: the mark of a task's processes; else its log.
+// 5: the mark of a task's processes; 6: a process's stat or children; 7: a file's name; else its
+// log.
 REEVE_FUZZ(keeper) {
   fuzz::Pieces pieces(input);
   switch (pieces.number(1)) {
@@ -68,6 +94,10 @@ REEVE_FUZZ(keeper) {
     return read_frames(pieces.rest());
   case 5:
     return read_markers(pieces.rest());
+  case 6:
+    return read_proc(pieces.rest());
+  case 7:
+    return read_output_name(pieces.rest());
   default:
     return read_log(pieces.rest());
   }

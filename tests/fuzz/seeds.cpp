@@ -7,6 +7,8 @@
 #include "agents/worker/keeper_socket.hpp"
 #include "src/core/cluster.hpp"
 #include "src/journal/batch_row.hpp"
+#include "src/journal/etcd_row.hpp"
+#include "src/journal/file_lock.hpp"
 #include "tests/unit/messages/all_types.hpp"
 #include "tests/unit/messages/values.hpp"
 
@@ -211,6 +213,58 @@ void put_rows(Writer& out) {
   }
 }
 
+/// The note that a master leaves in the lock of its journal.
+std::string a_note() {
+  const std::string database = std::filesystem::temp_directory_path() / "reeve-fuzz-seed.db";
+  std::string text;
+  if (const auto lock = journal::FileLock::take(database)) {
+    lock->note("0123456789abcdef", Seq(42));
+    std::ifstream file(journal::FileLock::path_of(database), std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  std::filesystem::remove(journal::FileLock::path_of(database));
+  return text;
+}
+
+void put_etcd(Writer& out) {
+  journal::etcd::Leader leader;
+  leader.epoch = Epoch(3);
+  leader.name = "m1";
+  leader.endpoint = "tcp://m1:7117";
+  out.put("etcd_rows", "leader", little(0, 1) + journal::etcd::encode_leader(leader));
+  leader.released = true;
+  out.put("etcd_rows", "released", little(0, 1) + journal::etcd::encode_leader(leader));
+  journal::Batch batch;
+  batch.first = Seq(9);
+  batch.entries = {encode(a_life()[0]), encode(a_life()[1])};
+  journal::etcd::Row row;
+  if (journal::pack(batch, row.batch.body)) {
+    row.batch.seq = 9;
+    row.batch.count = 2;
+    row.batch.version = 1;
+    row.batch.length = static_cast<std::int64_t>(row.batch.body.size());
+    row.batch.crc = journal::row_crc(9, 2, 1, row.batch.body);
+    row.epoch = Epoch(3);
+    row.batches = {1, 1};
+    out.put("etcd_rows", "row", little(1, 1) + journal::etcd::encode_row(row));
+    row.parts = 2;
+    out.put("etcd_rows", "row_in_parts", little(1, 1) + journal::etcd::encode_row(row));
+  }
+  out.put("etcd_rows", "head",
+          little(2, 1) + journal::etcd::encode_head(
+                           {Seq(9), 3, 1'234, journal::etcd::hash_of_snapshot("bytes")}));
+  out.put("etcd_rows", "note", little(3, 1) + a_note());
+}
+
+void put_proc(Writer& out) {
+  const std::string stat = "1234 (a (b) c) S 1 1234 1234 34816 1234 4194304 108 0 0 0 1 2 0 0 20 0 "
+                           "1 0 987654321 8990720 1024 18446744073709551615 1 1 0 0 0 0 0\n";
+  out.put("keeper", "stat", little(6, 1) + stat);
+  out.put("keeper", "stat_short", little(6, 1) + stat.substr(0, 40));
+  out.put("keeper", "children", little(6, 1) + "12 345 6789 ");
+  out.put("keeper", "output_name", little(7, 1) + "7.4294967295.1.out");
+}
+
 } // namespace
 
 void write_seeds(const std::string& folder) {
@@ -221,6 +275,8 @@ void write_seeds(const std::string& folder) {
   put_agent(out);
   put_keeper(out);
   put_rows(out);
+  put_etcd(out);
+  put_proc(out);
 }
 
 } // namespace reeve::fuzz

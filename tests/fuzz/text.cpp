@@ -3,6 +3,7 @@
 #include "src/util/text.hpp"
 #include "messages/protocol.hpp"
 #include "src/events/events.hpp"
+#include "src/history/lists.hpp"
 #include "src/history/waits.hpp"
 #include "src/util/json.hpp"
 #include "src/util/table.hpp"
@@ -69,10 +70,26 @@ void read_waits(std::string_view text) {
   twice.add(waits);
   REQUIRE(twice.percentile(50) >= 0);
 }
+
+void read_packed(std::string_view text) {
+  for (const std::size_t columns : {2u, 3u, 8u}) {
+    history::Packed again;
+    std::size_t rows = 0;
+    history::Packed::read(text, columns, [&](const history::Packed::Row& row) {
+      again.add(row, columns);
+      ++rows;
+    });
+    REQUIRE(rows <= text.size());
+    history::Packed twice;
+    history::Packed::read(again.bytes(), columns,
+                          [&](const history::Packed::Row& row) { twice.add(row, columns); });
+    REQUIRE(twice.bytes() == again.bytes());
+  }
+}
 } // namespace
 
-// A byte: 0: words, 1: JSON, 2: waits as the history keeps them, else msgpack shown as JSON. Then
-// the text.
+// A byte: 0: words, 1: JSON, 2: waits and 4: lists as the history keeps them, else msgpack shown as
+// JSON. Then the text.
 REEVE_FUZZ(text) {
   fuzz::Pieces pieces(input);
   switch (pieces.number(1)) {
@@ -82,6 +99,8 @@ REEVE_FUZZ(text) {
     return read_json(pieces.rest());
   case 2:
     return read_waits(pieces.rest());
+  case 4:
+    return read_packed(pieces.rest());
   default:
     REQUIRE(!dump_json(msgpack_to_json(pieces.rest())).empty());
   }
