@@ -75,9 +75,14 @@ ledger::Effect answer_to(gateway::Origin from, const gateway::LogWanted& wanted,
   return found.known ? reply(from, found.chunk) : failure(from, wanted.why);
 }
 
-ledger::Effect answer_to(Swept swept, const history::History::Due& due) {
-  swept.report.history_rows = due.rows;
-  swept.report.more_history = due.more;
+/// Whatever is wrong with the history: the rest was swept, and is told.
+ledger::Effect answer_to(Swept swept, const Result<history::History::Due>& due) {
+  if (due) {
+    swept.report.history_rows = due->rows;
+    swept.report.more_history = due->more;
+  } else {
+    swept.report.history_trouble = due.error().message();
+  }
   return reply(swept.from, Done{swept.report.things(), swept.report.text()});
 }
 
@@ -130,7 +135,7 @@ caf::behavior ArchivistActor::without_history() {
       post(this, directory_->gateway, Effects{std::move(effects)});
     },
     [this](const Parcel<Swept>& parcel) {
-      post(this, directory_->gateway, Effects{{answer_to(parcel.take(), {})}});
+      post(this, directory_->gateway, Effects{{answer_to(parcel.take(), history::History::Due())}});
     },
     [](const Parcel<Settle>&) { return done_atom::value; },
     [](stop_atom) { return done_atom::value; },
@@ -254,9 +259,9 @@ void ArchivistActor::answer(Swept swept) {
   const bool delete_them = described_ && !swept.dry_run;
   recorder_->ask([to = directory_->gateway, swept = std::move(swept),
                   cutoff](Result<history::History*> history) {
-    auto due = history ? (*history)->due(cutoff) : tl::unexpected(history.error());
+    const auto due = history ? (*history)->due(cutoff) : tl::unexpected(history.error());
     std::vector<ledger::Effect> effects;
-    effects.push_back(due ? answer_to(swept, *due) : failure(swept.from, due.error()));
+    effects.push_back(answer_to(swept, due));
     post_anonymously(to, Effects{std::move(effects)});
   });
   if (delete_them)

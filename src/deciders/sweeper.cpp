@@ -264,6 +264,8 @@ std::string SweepReport::text() const {
   if (journal_entries > 0)
     out += "; the journal's next snapshot replaces " + std::to_string(journal_entries) +
            (journal_entries == 1 ? " entry" : " entries");
+  if (!history_trouble.empty())
+    out += "; rows of the history could not be looked at: " + history_trouble;
   return out;
 }
 

@@ -22,12 +22,14 @@ struct SweepReport {
   std::string some_nodes, some_held; // the first few
   std::uint64_t history_rows = 0;    // past their retention, as far as they were counted
   bool more_history = false;         // there are more
+  std::string history_trouble;       // why they could not be counted
   std::uint64_t journal_entries = 0; // since its snapshot: the next one takes their place
   [[nodiscard]] std::uint64_t things() const {
     return leases + idle_leases + jobs + held_jobs + nodes + orphans + history_rows;
   }
   /// "2 leases past their time, 120 finished jobs (of 4000 tasks)"; "nothing". A sweep takes
-  /// nothing from the journal: what its snapshot will is told behind a semicolon.
+  /// nothing from the journal: what its snapshot will is told behind a semicolon, as is what could
+  /// not be looked at.
   [[nodiscard]] std::string text() const;
 };
 

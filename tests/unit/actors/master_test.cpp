@@ -450,6 +450,13 @@ TEST_F(WholeMaster, without_a_history_the_master_works_and_says_what_it_lacks) {
   const auto list = client->ask<TaskList>(tasks);
   ASSERT_TRUE(list);
   EXPECT_EQ(list->tasks.at(0).state, TaskState::succeeded);
+  Step sweep;
+  sweep.action = MasterAction::sweep;
+  const auto swept = client->ask<Done>(sweep);
+  ASSERT_TRUE(swept) << swept.error().message();
+  EXPECT_NE(swept->text.find("; rows of the history could not be looked at: "), std::string::npos)
+    << swept->text;
+  EXPECT_NE(swept->text.find("history.db"), std::string::npos) << swept->text;
 }
 TEST_F(WholeMaster, a_stop_finishes_what_was_decided) {
   auto client = add_client();
