@@ -34,7 +34,7 @@ std::uint32_t Scheduler::State::ahead(const SchedJob& job) const {
 /// Would the lot get the place again, if a task of it on this node ended now?
 bool Scheduler::State::first_claim(const Flight& flight, LotId id) {
   const Measure& m = *lots[id].measure;
-  Amounts want(nodes.free(flight.at).begin(), nodes.free(flight.at).end());
+  Amounts want(nodes.free(flight.at));
   for (std::size_t c = 0; c < want.size(); ++c)
     want[c] = -(want[c] + m.booking[c] * flight.expected.slots);
   want[Columns::room] -= m.need[Columns::room] * flight.expected.slots;
@@ -76,7 +76,7 @@ void Scheduler::State::give_ahead() {
     // Guided self-scheduling (Polychronopoulos and Kuck, 1987): pieces shrink towards the end, so
     // that no node is left with much when the others are done.
     const std::uint64_t share =
-      (waiting - s.prefetch_keep) / (2 * std::max<std::uint64_t>(1, jobs.more(job).slots));
+      (waiting - s.prefetch_keep) / (2 * std::max<std::uint64_t>(1, expected_of(job).slots));
     const std::uint64_t target = std::min<std::uint64_t>(
       flight_max, std::uint64_t{load.slots} * (1 + std::min<std::uint64_t>(ahead(job), share)));
     if (load.tasks > target / 2 + load.slots / 2)

@@ -5,12 +5,69 @@
 
 #include "src/core/changes.hpp"
 
+#include <algorithm>
+#include <array>
 #include <limits>
+#include <memory>
 #include <optional>
 
 namespace reeve::sched {
 
-using Amounts = std::vector<std::int64_t>;
+/// A number a column, as a vector would hold them; a few lie inside, so that what is asked of a
+/// thousand kinds in turn is not fetched from elsewhere.
+class Amounts {
+public:
+  Amounts() = default;
+  explicit Amounts(std::size_t n, std::int64_t each = 0) { assign(n, each); }
+  explicit Amounts(std::span<const std::int64_t> all) { assign(all); }
+  Amounts(const Amounts& other) { assign(other.all()); }
+  Amounts& operator=(const Amounts& other) {
+    if (this != &other)
+      assign(other.all());
+    return *this;
+  }
+  ~Amounts() = default;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::int64_t* data() { return many_ ? many_.get() : few_.data(); }
+  [[nodiscard]] const std::int64_t* data() const { return many_ ? many_.get() : few_.data(); }
+  [[nodiscard]] std::int64_t* begin() { return data(); }
+  [[nodiscard]] std::int64_t* end() { return data() + size_; }
+  [[nodiscard]] const std::int64_t* begin() const { return data(); }
+  [[nodiscard]] const std::int64_t* end() const { return data() + size_; }
+  [[nodiscard]] std::span<const std::int64_t> all() const { return {data(), size_}; }
+  std::int64_t& operator[](std::size_t column) { return data()[column]; }
+  const std::int64_t& operator[](std::size_t column) const { return data()[column]; }
+  void clear() { size_ = 0; }
+  /// What is new is 0.
+  void resize(std::size_t n) {
+    if (n > few_.size() && n > room_) {
+      auto larger = std::make_unique<std::int64_t[]>(n);
+      std::copy(begin(), end(), larger.get());
+      many_ = std::move(larger);
+      room_ = static_cast<std::uint32_t>(n);
+    }
+    if (n > size_)
+      std::fill(data() + size_, data() + n, 0);
+    size_ = static_cast<std::uint32_t>(n);
+  }
+  void assign(std::size_t n, std::int64_t each) {
+    resize(n);
+    std::fill(begin(), end(), each);
+  }
+  /// `all` must be of another.
+  void assign(std::span<const std::int64_t> all) {
+    resize(all.size());
+    std::copy(all.begin(), all.end(), begin());
+  }
+  bool operator==(const Amounts& other) const { return std::ranges::equal(all(), other.all()); }
+
+private:
+  std::array<std::int64_t, 4> few_{};
+  std::unique_ptr<std::int64_t[]> many_; // null: they are in few_
+  std::uint32_t size_ = 0, room_ = 0;    // room_: in many_
+};
 
 /// Always enough: what a node has of a thing that is not counted, or a kind needs of nothing.
 constexpr std::int64_t plenty = std::numeric_limits<std::int64_t>::max() / 4;

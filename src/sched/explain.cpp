@@ -35,7 +35,7 @@ void Scheduler::State::explain_flight(const Flight& flight, Explained& out) cons
   const core::NodeChanged& facts = nodes[flight.at].facts;
   out.summary = "is on node " + facts.name;
   const std::string ranking(name_of(lots.queues()[lot.queue].settings.ranking));
-  switch (flight.why) {
+  switch (flight.why()) {
   case Why::before:
     out.notes.push_back("it was there when this master began to reign");
     break;
@@ -66,15 +66,15 @@ std::string Scheduler::State::held_back(JobId, const SchedJob& job,
   const Lot& lot = lot_of(job);
   const Measure& m = *lot.measure;
   const core::Kind& kind = lot.kind();
-  const JobMore* more = jobs.more_of(job);
   if (job.held)
     return "its job is held";
   for (ShelfId s = lot.shelf; s != nobody; s = lots.shelf(s).above)
     if (const std::uint32_t q = lots.shelf(s).queue;
         q != nobody && lots.queues()[q].settings.paused)
       return "the queue " + lots.queues()[q].name + " is paused";
-  if (kind.max_parallel > 0 && more && more->tasks >= kind.max_parallel)
-    return "its job runs " + plural(more->tasks, "task") + ", as many as it may at once";
+  if (const std::uint32_t n = expected_of(job).tasks;
+      kind.max_parallel > 0 && n >= kind.max_parallel)
+    return "its job runs " + plural(n, "task") + ", as many as it may at once";
   if (const ShelfId short_of = lots.short_quota(job.lot); short_of != nobody) {
     const Shelf& shelf = lots.shelf(short_of);
     const std::string who = (shelf.of_user ? "user " : "queue ") + shelf.name;
@@ -171,16 +171,15 @@ Scheduler::State::Ahead Scheduler::State::count_ahead(JobId id, const SchedJob& 
     if (by_share ? !lots.before(other, job.lot) : theirs > rank)
       continue;
     std::uint64_t n = 0;
-    them.jobs.each([&](JobId j) {
+    jobs.each(them.line, [&](JobId j, const SchedJob& waiting) {
       if (++looked > counted) {
         out.all = false;
         return;
       }
       if (!by_share && theirs == rank && j >= id)
         return;
-      const SchedJob* waiting = jobs.find(j);
-      if (waiting && waiting->lot == other && waiting->listed)
-        n += ready(*waiting);
+      if (waiting.listed)
+        n += ready(waiting);
     });
     add(them, n);
   }
@@ -223,9 +222,9 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
           out.start = time;
           return out;
         }
-    const auto held = more ? more->flights.all() : std::span<const FlightId>();
+    const auto held = jobs.flights_of(*job);
     for (const FlightId f : held) {
-      bool here = std::ranges::any_of(flights[f].runs, within);
+      bool here = std::ranges::any_of(flights.runs(flights[f]), within);
       flights.each_wish(flights[f],
                         [&](const Wish& wish) { here |= std::ranges::any_of(wish.runs, within); });
       if (here) {
@@ -236,7 +235,7 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
     // Of what was there when the view was built only numbers are known.
     std::vector<FlightId> unknown;
     for (const FlightId f : held)
-      if (tasks_in(flights[f].runs) < flights[f].confirmed.tasks)
+      if (tasks_in(flights.runs(flights[f])) < flights[f].confirmed.tasks)
         unknown.push_back(f);
     if (unknown.size() == 1) {
       explain_flight(flights[unknown.front()], out);

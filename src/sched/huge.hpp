@@ -6,7 +6,6 @@
 #include "src/util/memory.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -22,7 +21,7 @@ template<class T> struct Huge {
   Huge() = default;
   template<class U> Huge(const Huge<U>&) {}
   T* allocate(std::size_t n) {
-    const bool large = n * sizeof(T) >= huge_page;
+    const bool large = n * sizeof(T) >= huge_page / 8 * 7; // the rest of the last is lost
     const std::size_t unit = large ? huge_page : std::max(alignof(T), alignof(std::max_align_t));
     const std::size_t bytes = (n * sizeof(T) + unit - 1) / unit * unit;
     void* memory = std::aligned_alloc(unit, bytes);
@@ -66,10 +65,34 @@ public:
   [[nodiscard]] std::uint32_t end() const { return used_; }
 
 private:
-  static constexpr std::uint32_t page = std::bit_floor(huge_page / sizeof(T));
+  static constexpr std::uint32_t page = huge_page / sizeof(T);
   std::vector<HugeVector<T>> pages_;
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
+};
+
+/// Few things by number that never move either, each where it likes. A std::deque would reckon
+/// longer to find one.
+template<class T> class Fixed {
+public:
+  T& operator[](std::size_t i) { return *all_[i]; }
+  const T& operator[](std::size_t i) const { return *all_[i]; }
+  [[nodiscard]] std::size_t size() const { return all_.size(); }
+  template<class... Args> T& add(Args&&... args) {
+    return *all_.emplace_back(std::make_unique<T>(std::forward<Args>(args)...));
+  }
+  void clear() { all_.clear(); }
+  template<class F> void each(F&& f) {
+    for (const auto& one : all_)
+      f(*one);
+  }
+  /// Some are so.
+  template<class F> [[nodiscard]] bool any(F&& f) const {
+    return std::ranges::any_of(all_, [&f](const auto& one) { return f(std::as_const(*one)); });
+  }
+
+private:
+  std::vector<std::unique_ptr<T>> all_;
 };
 
 } // namespace reeve::sched

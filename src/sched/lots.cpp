@@ -14,24 +14,6 @@ std::uint64_t by_share(double share) {
 }
 } // namespace
 
-void JobLine::add(JobId job) {
-  if (ids_.empty() || head_ == ids_.size() || ids_.back() < job)
-    ids_.push_back(job);
-  else
-    late_.insert(job);
-}
-
-void JobLine::pop() {
-  ++head_;
-  if (head_ == ids_.size()) {
-    ids_.clear();
-    head_ = 0;
-  } else if (head_ >= 1'024 && head_ * 2 >= ids_.size()) {
-    ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(head_));
-    head_ = 0;
-  }
-}
-
 Lots::Lots(Nodes& nodes) : nodes_(nodes) {
   build_shelves();
 }
@@ -44,13 +26,13 @@ std::uint32_t Lots::queue_named(const std::string& name) {
   if (!fresh)
     return at->second;
   const std::uint32_t id = at->second;
-  queues_.emplace_back();
+  queues_.add();
   queues_[id].name = name;
   queues_[id].settings = settings_.of(name);
   queues_[id].turn = turn_;
-  bool around = false; // does it stand around queues that are there already?
-  for (const Queue& queue : queues_)
-    around |= queue.name.size() > name.size() && queue.name.starts_with(name + ".");
+  const bool around = queues_.any([&](const Queue& queue) { // that are there already
+    return queue.name.size() > name.size() && queue.name.starts_with(name + ".");
+  });
   if (around || queue_around(name) != nobody)
     build_shelves();
   else
@@ -75,7 +57,7 @@ ShelfId Lots::new_shelf(ShelfId above, std::uint32_t queue, double weight, const
   const std::size_t columns = nodes_.columns().size();
   if (free_shelves_.empty()) {
     id = static_cast<ShelfId>(shelves_.size());
-    shelves_.emplace_back(columns, shelf_where_);
+    shelves_.add(columns, shelf_where_);
   } else {
     id = free_shelves_.back();
     free_shelves_.pop_back();
@@ -102,9 +84,8 @@ void Lots::build_shelf(std::uint32_t id) {
     build_shelf(around);
   const QueueSettings& s = queue.settings;
   const bool by_user = s.order == Order::fair || !s.user_limit.empty();
-  const bool has_inner = std::any_of(queues_.begin(), queues_.end(), [&](const Queue& other) {
-    return queue_around(other.name) == id;
-  });
+  const bool has_inner =
+    queues_.any([&](const Queue& other) { return queue_around(other.name) == id; });
   queue.shelf = new_shelf(around == nobody ? root_ : queues_[around].shelf, id, s.weight, s.limit);
   queue.own = queue.shelf;
   if (has_inner) {
@@ -150,10 +131,10 @@ void Lots::build_shelves() {
   shelf_where_.clear();
   root_ = new_shelf(nobody, nobody, 1, {});
   shelves_[root_].shares = true;
-  for (Queue& queue : queues_) {
+  queues_.each([](Queue& queue) {
     queue.shelf = queue.own = nobody;
     queue.users.clear();
-  }
+  });
   for (std::uint32_t q = 0; q < queues_.size(); ++q)
     build_shelf(q);
   for (LotId id = 0; id < lots_.end(); ++id) {
@@ -170,8 +151,7 @@ void Lots::build_shelves() {
   }
   for (auto& [lease, held] : held_)
     charge(held);
-  for (Shelf& shelf : shelves_)
-    reckon_left(shelf);
+  shelves_.each([this](Shelf& shelf) { reckon_left(shelf); });
   for (LotId id = 0; id < lots_.end(); ++id)
     if (lots_[id].measure && lots_[id].head)
       place(id);
@@ -181,8 +161,7 @@ void Lots::configure(const AllQueueSettings& settings) {
   if (settings_ == settings)
     return;
   settings_ = settings;
-  for (Queue& queue : queues_)
-    queue.settings = settings_.of(queue.name);
+  queues_.each([this](Queue& queue) { queue.settings = settings_.of(queue.name); });
   for (const std::string& name : settings_.named()) // a queue around others need not have jobs
     queue_named(name);
   for (const auto& [lease, held] : held_)
@@ -243,6 +222,8 @@ LotId Lots::join(const core::KindPtr& kind, std::uint32_t tasks) {
       std::ranges::any_of(kind->limits, [](const Limit& limit) { return limit.per_node; });
     measure.affinity = !kind->affinity.empty();
     measure.spread = !kind->spread.empty();
+    measure.speculate = kind->speculate;
+    measure.max_parallel = kind->max_parallel;
     reckon(measure);
   }
   ++measure.lots;
@@ -394,18 +375,17 @@ bool Lots::before(LotId a, LotId b) const {
 
 bool Lots::leads(LotId id) const {
   const Lot& lot = lots_[id];
-  if (!lot.shelved || shelves_[lot.shelf].tree.first_id() != id)
+  if (!lot.shelved || !shelves_[lot.shelf].tree.leads(id))
     return false;
   for (ShelfId s = lot.shelf; shelves_[s].above != nobody; s = shelves_[s].above)
-    if (!shelves_[s].shelved || shelves_[shelves_[s].above].tree.first_id() != s)
+    if (!shelves_[s].shelved || !shelves_[shelves_[s].above].tree.leads(s))
       return false;
   return true;
 }
 
 void Lots::next_in_turn(At at) {
   turn_ = at - 1; // nowhere before the first
-  for (Queue& queue : queues_)
-    queue.turn = turn_;
+  queues_.each([this](Queue& queue) { queue.turn = turn_; });
 }
 
 Amounts Lots::anything() const {
@@ -541,7 +521,7 @@ std::int64_t Lots::times_within_quotas(LotId id, std::int64_t most) const {
 }
 
 bool Lots::any_limits() const {
-  return std::ranges::any_of(queues_, [](const Queue& queue) {
+  return queues_.any([](const Queue& queue) {
     const QueueSettings& s = queue.settings;
     return s.paused || s.backfill == Backfill::strict || !s.limit.empty() || !s.user_limit.empty();
   });

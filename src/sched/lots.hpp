@@ -11,7 +11,6 @@
 #include "src/sched/queue_settings.hpp"
 #include "src/sched/ranked.hpp"
 
-#include <deque>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -28,67 +27,37 @@ constexpr std::uint64_t open_bit = std::uint64_t{1} << 62;   // not known to fit
 constexpr std::uint64_t waits_bit = std::uint64_t{1} << 63;  // any lot
 static_assert(pool_bits <= 61);
 
-/// Jobs in the order of their ids, mostly added at the end and taken from the front. Those taken
-/// from elsewhere stay until they come to the front; the owner says which are still good.
-class JobLine {
-public:
-  void add(JobId job);
-  /// The first that `good` accepts; what it does not accept is dropped.
-  template<class Good> JobId front(Good&& good) {
-    for (;;) {
-      const bool late = !late_.empty() && (head_ == ids_.size() || *late_.begin() < ids_[head_]);
-      if (!late && head_ == ids_.size())
-        return {};
-      const JobId job = late ? *late_.begin() : ids_[head_];
-      if (good(job))
-        return job;
-      if (late)
-        late_.erase(late_.begin());
-      else
-        pop();
-    }
-  }
-  /// A job that is likely to be the first when the first is gone; 0: none.
-  [[nodiscard]] JobId second() const { return head_ + 1 < ids_.size() ? ids_[head_ + 1] : JobId(); }
-  /// Every job in the line, good or not, in no order.
-  template<class F> void each(F&& f) const {
-    for (std::size_t i = head_; i < ids_.size(); ++i)
-      f(ids_[i]);
-    for (const JobId job : late_)
-      f(job);
-  }
-  [[nodiscard]] std::size_t size() const { return ids_.size() - head_ + late_.size(); }
-
-private:
-  void pop();
-  std::vector<JobId> ids_; // sorted, from head_ on
-  std::size_t head_ = 0;
-  std::set<JobId> late_; // came back: older than the end of ids_
+/// Jobs in the order of their ids, mostly added at the end and taken from the front: each knows the
+/// next one itself (see Jobs, which keeps the line).
+struct JobLine {
+  JobId first, last;    // 0: nobody is in line
+  std::set<JobId> late; // came back: older than the last, and in no place
 };
 
-/// What all lots of one kind share.
-struct Measure {
+/// What all lots of one kind share. What is asked at every placement is here and not at the kind,
+/// which lies elsewhere.
+struct alignas(64) Measure {
   core::KindPtr kind;
   Pool pool = 0;
+  std::uint32_t lots = 0;
+  std::uint32_t max_parallel = 0;
+  bool overcommit = false, gang = false, exclusive = false, speculate = false;
+  bool limits = false, limits_per_node = false, affinity = false, spread = false;
+  Duration told{0};     // its estimate
+  EstimatePtr estimate; // null: nothing is learned of it
   Amounts need, cost, booking;
   Amounts want; // the need as Nodes::pick asks it
   Amounts less; // the need as the trees hold it
-  std::uint32_t lots = 0;
-  EstimatePtr estimate; // null: nothing is learned of it
-  // What is asked of the kind at every placement; it lies elsewhere.
-  Duration told{0}; // its estimate
-  bool overcommit = false, gang = false, exclusive = false;
-  bool limits = false, limits_per_node = false, affinity = false, spread = false;
   /// A node with room may be refused.
   [[nodiscard]] bool picky() const { return affinity || limits_per_node; }
 };
 
-struct Lot {
+struct alignas(64) Lot {      // three lines of the cache
   Measure* measure = nullptr; // null: free to be used
   std::uint32_t size = 0;     // tasks of each job
   std::uint32_t queue = 0;
   ShelfId shelf = nobody;
-  JobLine jobs;
+  JobLine line;
   std::uint64_t members = 0; // jobs of this lot, waiting or not
   std::int64_t running = 0;  // slots
   JobId head;                // the first that waits; 0: none, and then it is on no shelf
@@ -104,6 +73,7 @@ struct Lot {
 
   [[nodiscard]] const core::Kind& kind() const { return *measure->kind; }
 };
+static_assert(sizeof(Lot) <= 192);
 
 struct Shelf {
   ShelfId above = nobody;
@@ -157,8 +127,8 @@ public:
   [[nodiscard]] std::size_t places() const { return lots_.end(); }
   Queue& queue_of(LotId lot) { return queues_[lots_[lot].queue]; }
   [[nodiscard]] const Queue& queue_of(LotId lot) const { return queues_[lots_[lot].queue]; }
-  [[nodiscard]] std::deque<Queue>& queues() { return queues_; }
-  [[nodiscard]] const std::deque<Queue>& queues() const { return queues_; }
+  [[nodiscard]] Fixed<Queue>& queues() { return queues_; }
+  [[nodiscard]] const Fixed<Queue>& queues() const { return queues_; }
   [[nodiscard]] const Shelf& shelf(ShelfId id) const { return shelves_[id]; }
   /// Round-robin goes on with this node, in every queue, also in those to come.
   void next_in_turn(At at);
@@ -214,6 +184,22 @@ public:
   }
   /// What comes first in the order of its queue, lowest first; among equals the older job does.
   [[nodiscard]] std::uint64_t rank_of(LotId lot) const { return key_of(lots_[lot]).major; }
+  /// Who is likely to be served so many turns after it; nobody: not known at once.
+  [[nodiscard]] LotId soon_after(LotId lot, std::uint32_t turns) const {
+    return shelves_[lots_[lot].shelf].tree.behind(lot, turns);
+  }
+  /// It will be asked for soon; then what it refers to.
+  void prefetch(LotId lot) const {
+    const char* at = reinterpret_cast<const char*>(&lots_[lot]);
+    for (std::size_t i = 0; i < sizeof(Lot); i += 64)
+      __builtin_prefetch(at + i);
+  }
+  void prefetch_inside(LotId id) const {
+    const Lot& lot = lots_[id];
+    const char* at = reinterpret_cast<const char*>(lot.measure);
+    for (std::size_t i = 0; i < sizeof(Measure); i += 64)
+      __builtin_prefetch(at + i);
+  }
   /// Is a served before b?
   [[nodiscard]] bool before(LotId a, LotId b) const;
   /// Is it the very first of all that wait? Cheaper than `first`; what may not be served counts.
@@ -306,9 +292,9 @@ private:
   Store<Lot> lots_;
   std::unordered_map<Like, LotId, LikeHash> by_like_;
   std::unordered_map<const core::Kind*, Measure> measures_;
-  std::deque<Queue> queues_;
+  Fixed<Queue> queues_;
   std::unordered_map<std::string, std::uint32_t> queue_names_;
-  std::deque<Shelf> shelves_;
+  Fixed<Shelf> shelves_;
   std::vector<ShelfId> free_shelves_;
   std::map<LeaseId, Held> held_;
   At turn_ = nowhere - 1; // of a new queue

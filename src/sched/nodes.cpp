@@ -178,6 +178,7 @@ At Nodes::changed(const core::NodeChanged& facts) {
   node.id = facts.node;
   node.works = facts.state == NodeState::up && !facts.draining && !facts.closed;
   node.pulls = facts.pulls;
+  node.quarantined = facts.quarantined;
   node.suspect = suspects_.contains(facts.node);
   node.sulking = {};
   if (facts.quarantined != TimePoint{})
@@ -324,7 +325,7 @@ void Nodes::refresh(At at, TimePoint now) {
   const auto seen_row = row(seen_, at);
   std::span<const std::int64_t> shown = free_row;
   if (node.reservations > 0 && show_reserved) {
-    scratch_.assign(free_row.begin(), free_row.end());
+    scratch_.assign(free_row);
     show_reserved(at, scratch_);
     shown = scratch_;
   }
@@ -365,20 +366,25 @@ void Nodes::late_in_time(At at) {
 }
 
 /// That order changes with every task that starts or ends, and is mostly asked for places to be
-/// kept: it is brought up to date when it is asked.
+/// kept, whatever is free: it is brought up to date when it is asked.
 void Nodes::list_by_time() {
+  in_time_.resize(nodes_.size());
   Ranked& tree = indexes_[by_time]->tree;
-  for (const At at : time_late_) {
+  for (std::size_t i = 0; i < time_late_.size(); ++i) {
+    if (i + 4 < time_late_.size())
+      __builtin_prefetch(&nodes_[time_late_[i + 4]].mask);
+    const At at = time_late_[i];
     Marks& marks = marks_[at];
     marks.time_late = false;
     if (!nodes_[at].listed)
       continue;
-    const Key k = key(Ranking::least_time_first, at);
-    if (marks.in_time)
-      tree.update(at, k, row(seen_, at), nodes_[at].mask);
-    else
-      tree.insert(at, k, row(seen_, at), nodes_[at].mask);
+    const InTime now{key(Ranking::least_time_first, at), nodes_[at].mask};
+    if (!marks.in_time)
+      tree.insert(at, now.key, row(seen_, at), now.mask);
+    else if (room_by_time_ || now != in_time_[at])
+      tree.update(at, now.key, row(seen_, at), now.mask);
     marks.in_time = true;
+    in_time_[at] = now;
   }
   time_late_.clear();
 }
@@ -430,12 +436,13 @@ void Nodes::most(Amounts& out) {
   out.clear();
   if (!indexes_[some])
     return;
-  const Ranked& tree = index(static_cast<Ranking>(some)).tree;
+  const Ranked& tree = with_room(static_cast<Ranking>(some)).tree;
   if (tree.size() == 0)
     return;
-  out.resize(columns_.size());
-  for (std::size_t c = 0; c < columns_.size(); ++c)
-    out[c] = tree.most(c);
+  out.resize(row_length_);
+  std::int64_t* const all = out.data();
+  for (std::size_t c = 0, columns = row_length_; c < columns; ++c)
+    all[c] = tree.most(c);
 }
 
 bool Nodes::ask_for(const core::Kind& kind) {
@@ -454,6 +461,7 @@ bool Nodes::ask_for(const Column& column) {
 void Nodes::use_none() {
   for (auto& index : indexes_)
     index.reset();
+  room_by_time_ = false;
   for (Marks& marks : marks_)
     marks.in_time = false;
 }
@@ -517,14 +525,23 @@ Nodes::Index& Nodes::index(Ranking ranking) {
   if (!wanted) {
     wanted = std::make_unique<Index>(columns_.size());
     for (At at = 0; at < nodes_.size(); ++at)
-      if (nodes_[at].listed) {
+      if (!nodes_[at].listed)
+        continue;
+      else if (is_by_time)
+        late_in_time(at);
+      else
         wanted->tree.insert(at, key(ranking, at), row(seen_, at), nodes_[at].mask);
-        marks_[at].in_time |= is_by_time;
-      }
   }
   if (is_by_time)
     list_by_time();
   return *wanted;
+}
+
+Nodes::Index& Nodes::with_room(Ranking ranking) {
+  if (ranking == Ranking::least_time_first && !std::exchange(room_by_time_, true))
+    for (At at = 0; at < nodes_.size(); ++at)
+      late_in_time(at);
+  return index(ranking);
 }
 
 std::uint64_t Nodes::random() {
@@ -576,7 +593,7 @@ Key Nodes::key(Ranking ranking, At at) const {
 
 At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool pool, At& turn,
                const Accept* accept, Duration run_time) {
-  const Index& in = index(ranking);
+  const Index& in = with_room(ranking);
   const std::vector<bool>& fit = pools_[pool].fit;
   const auto good = [&](At at) { return fit[at] && (!accept || (*accept)(at)); };
   const std::uint64_t mask = bit_of(pool);

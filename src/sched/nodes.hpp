@@ -41,10 +41,11 @@ struct alignas(64) Node { // what a placement looks at comes first
   std::int64_t room_used = 0;
   JobId exclusive; // has it alone
   std::uint64_t mask = 0;
-  TimePoint busy_until; // as far as is known
-  double slowness = 1;  // run times here, against those elsewhere
-  Duration delay{0};    // from a placement to the report of its end, the run time taken off
-  TimePoint sulking;    // refused something; asked again then
+  TimePoint quarantined; // until then
+  TimePoint busy_until;  // as far as is known
+  double slowness = 1;   // run times here, against those elsewhere
+  Duration delay{0};     // from a placement to the report of its end, the run time taken off
+  TimePoint sulking;     // refused something; asked again then
   Duration sulk{0};
   std::map<std::string, std::uint32_t> limits; // tasks by the limits they carry, per node
   core::NodeChanged facts;
@@ -98,7 +99,7 @@ public:
   bool ask_for(const Column& column);
   void set_seed(std::uint64_t seed);
   /// Gets ready to choose by a ranking; and forgets all that.
-  void use(Ranking ranking) { index(ranking); }
+  void use(Ranking ranking) { with_room(ranking); }
   void use_none();
 
   // ---- reading
@@ -124,7 +125,7 @@ public:
   /// The same, but for what passes soon: it sulks, or has not asked.
   [[nodiscard]] bool may_work(At at, TimePoint now) const {
     const Node& n = nodes_[at];
-    return n.known && n.works && !n.suspect && n.facts.quarantined <= now;
+    return n.known && n.works && !n.suspect && n.quarantined <= now;
   }
   /// The values that nodes have of a label, sorted.
   [[nodiscard]] const std::set<std::string>& values_of(const std::string& label);
@@ -182,10 +183,10 @@ private:
   /// What is known of a node by columns, row by row; those of one node lie together.
   enum Row : std::uint8_t { base_, wished_, free_, seen_, capacity_, whole_, row_count };
   [[nodiscard]] std::span<const std::int64_t> row(Row which, At at) const {
-    return {rows_.data() + (at * row_count + which) * columns_.size(), columns_.size()};
+    return {rows_.data() + (at * row_count + which) * row_length_, row_length_};
   }
   [[nodiscard]] std::span<std::int64_t> row(Row which, At at) {
-    return {rows_.data() + (at * row_count + which) * columns_.size(), columns_.size()};
+    return {rows_.data() + (at * row_count + which) * row_length_, row_length_};
   }
   void set_capacity(At at);
   void set_base(At at, const Resources& available);
@@ -200,6 +201,8 @@ private:
   [[nodiscard]] Key key(Ranking ranking, At at) const;
   [[nodiscard]] double used_share(At at, const Amounts* more) const;
   Index& index(Ranking ranking);
+  /// The same, with true amounts.
+  Index& with_room(Ranking ranking);
   std::uint64_t random();
 
   Columns columns_;
@@ -227,6 +230,13 @@ private:
   static constexpr auto by_time = static_cast<std::size_t>(Ranking::least_time_first);
   void list_by_time();
   std::vector<At> time_late_;
+  struct InTime { // what the index by_time says of a node
+    Key key;
+    std::uint64_t mask = 0;
+    bool operator==(const InTime&) const = default;
+  };
+  std::vector<InTime> in_time_;
+  bool room_by_time_ = false; // it is asked for room, too: the amounts in it must be true
   std::vector<Marks> marks_;
   std::vector<At> touched_;
   std::set<std::pair<TimePoint, At>> wakes_; // ends of quarantines and sulks

@@ -48,6 +48,17 @@ LotId Scheduler::State::candidate() {
   return found;
 }
 
+void Scheduler::State::foresee(LotId now) const {
+  if (const LotId soon = lots.soon_after(now, 6); soon != nobody)
+    lots.prefetch(soon);
+  if (const LotId sooner = lots.soon_after(now, 4); sooner != nobody) {
+    lots.prefetch_inside(sooner);
+    jobs.prefetch(lots[sooner].head);
+  }
+  if (const LotId next = lots.soon_after(now, 2); next != nobody)
+    jobs.prefetch_next(lots[next].head);
+}
+
 bool Scheduler::State::at_limit(LotId id) {
   if (!lots[id].measure->limits)
     return false;
@@ -102,6 +113,7 @@ void Scheduler::State::place() {
       continue;
     if (keep_places_before(id))
       continue;
+    foresee(id);
     if (!place_beside_its_own(id))
       pass_over(id);
   }
@@ -232,9 +244,8 @@ At Scheduler::State::pick(LotId id, const SchedJob& job, const Nodes::Accept* al
 }
 
 std::uint32_t Scheduler::State::allowance(const SchedJob& job) const {
-  const std::uint32_t most = lot_of(job).kind().max_parallel;
-  const JobMore* more = jobs.more_of(job);
-  return most == 0 ? flight_max : most - std::min(most, more ? more->tasks : 0);
+  const std::uint32_t most = lot_of(job).measure->max_parallel;
+  return most == 0 ? flight_max : most - std::min(most, expected_of(job).tasks);
 }
 
 bool Scheduler::State::place_head(LotId id) {
@@ -346,7 +357,7 @@ void Scheduler::State::wish(JobId id, SchedJob& job, At at, std::uint32_t tasks,
   const FlightId f = flight(id, job, nodes[at].id, at);
   Flight& to = flights[f];
   if (slots > 0)
-    to.why = why;
+    to.set_why(why);
   slots += to.expected.slots;
   if (!to.draft) {
     to.draft = true;

@@ -21,10 +21,11 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
     const core::Kind& kind = lot_of(*jobs.find(f.job)).kind();
     // Stopping one task of a gang stops all of them, on other nodes, too: too much for one place.
     if (!kind.preemptible || kind.gang || kind.priority >= lot.kind().priority ||
-        f.wish != no_wish || tasks_in(f.runs.all()) != f.confirmed.tasks)
+        f.wish != no_wish || tasks_in(flights.runs(f)) != f.confirmed.tasks)
       continue;
     TimePoint start = clock; // the newest go first
-    for (const Since& since : std::views::reverse(f.starts.all())) {
+    const OneOr<Since> starts = flights.starts(f);
+    for (const Since& since : std::views::reverse(starts)) {
       start = since.time;
       const double seconds = static_cast<double>((clock - start).count()) / 1e6;
       const double vcores = std::max(0.001, static_cast<double>(kind.resources.cpu_milli) / 1000);
@@ -35,7 +36,7 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
   std::ranges::stable_sort(all, [](const Victim& a, const Victim& b) {
     return std::tie(a.priority, a.lost) < std::tie(b.priority, b.lost);
   });
-  Amounts level(nodes.free(at).begin(), nodes.free(at).end());
+  Amounts level(nodes.free(at));
   const auto booking = [&](const Victim& v) -> const Amounts& {
     return lot_of(*jobs.find(flights[v.flight].job)).measure->booking;
   };
@@ -72,7 +73,8 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
 void Scheduler::State::preempt(std::vector<core::Command>& commands) {
   if (cut_short || flights.wishes() >= wishes_max)
     return; // the pass did not come to its end: what waits may have room
-  for (Queue& queue : lots.queues()) {
+  for (std::uint32_t q = 0; q < lots.queues().size(); ++q) {
+    Queue& queue = lots.queues()[q];
     if (!queue.settings.preempt || queue.lots == 0)
       continue;
     const auto possible = [&](LotId other) {
@@ -128,7 +130,8 @@ void Scheduler::State::preempt(std::vector<core::Command>& commands) {
                             Cause::preempted,
                             "makes room for job " + std::to_string(lot.head.value) +
                               " of priority " + std::to_string(lot.kind().priority)};
-      for (const TaskRun& run : std::views::reverse(flight.runs.all())) {
+      const OneOr<TaskRun> runs = flights.runs(flight);
+      for (const TaskRun& run : std::views::reverse(runs)) {
         const std::uint32_t part = std::min(stop, run.count);
         if (part == 0)
           break;

@@ -6,7 +6,6 @@
 
 #include "src/sched/huge.hpp"
 
-#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -15,7 +14,10 @@ namespace reeve::sched {
 
 struct Key {
   std::uint64_t major = 0, minor = 0;
-  constexpr auto operator<=>(const Key&) const = default;
+  constexpr bool operator==(const Key&) const = default;
+  constexpr bool operator<(const Key& other) const {
+    return major < other.major || (major == other.major && minor < other.minor);
+  }
 };
 
 class Ranked {
@@ -27,7 +29,8 @@ public:
   using Where = std::vector<std::uint32_t>;
 
   /// `amounts`: how many each entry has. `where` outlives this.
-  Ranked(std::size_t amounts, Where& where) : dims_(amounts), where_(&where), top_(amounts) {}
+  Ranked(std::size_t amounts, Where& where)
+      : dims_(amounts), where_(&where), top_(amounts), was_(amounts) {}
 
   // What changes something returns whether the whole is another now: its first key, the most of an
   // amount, or all masks together; also when nothing is left.
@@ -41,6 +44,25 @@ public:
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] Key key_of(Id id) const;
   [[nodiscard]] Id first_id() const; // not when empty
+  /// Is it the first?
+  [[nodiscard]] bool leads(Id id) const {
+    const auto [block, at] = find(id);
+    return blocks_[block].keys[at] == top_key_;
+  }
+  /// The entry that stands a few behind this one; none: there is none, or it is not known at once.
+  [[nodiscard]] Id behind(Id id, std::uint32_t few) const {
+    const auto [block, at] = find(id);
+    const Block* b = &blocks_[block];
+    std::uint32_t wanted = at + few;
+    if (wanted >= b->end) {
+      if (b->parent == none || b->up + 1 >= blocks_[b->parent].end)
+        return none;
+      wanted -= b->end;
+      b = &blocks_[blocks_[b->parent].ids[b->up + 1]];
+      wanted += b->begin;
+    }
+    return wanted < b->end ? b->ids[wanted] : none;
+  }
   /// Of all entries, also those that nobody searches for. Not when empty.
   [[nodiscard]] Key first_key() const { return top_key_; }
   /// The most of each amount, and all masks together. Not when empty.
@@ -57,12 +79,29 @@ public:
 
 private:
   static constexpr std::uint32_t fan = 32;
+  /// Entries [begin, end), so that the first can go without moving the others: what is served in
+  /// turn always leaves in front.
   struct Block {
-    std::uint32_t count = 0, parent = none;
+    std::uint32_t parent = none;
+    std::uint8_t up = 0; // its entry in the parent
+    std::uint8_t begin = 0, end = 0;
     bool leaf = true;
     Key keys[fan]; // inner: the smallest below
     Id ids[fan];   // inner: blocks
     std::uint64_t masks[fan];
+    [[nodiscard]] std::uint32_t count() const { return std::uint32_t{end} - begin; }
+    /// The first entry that is not before the key.
+    [[nodiscard]] std::uint32_t at_least(const Key& key) const {
+      std::uint32_t low = begin, high = end;
+      while (low < high) {
+        const std::uint32_t middle = (low + high) / 2;
+        if (keys[middle] < key)
+          low = middle + 1;
+        else
+          high = middle;
+      }
+      return low;
+    }
   };
   struct Place {
     std::uint32_t block, at;
@@ -76,8 +115,10 @@ private:
   }
   std::uint32_t new_block(bool leaf);
   void free_block(std::uint32_t block);
-  [[nodiscard]] Place find(Id id) const;
-  [[nodiscard]] std::uint32_t index_in_parent(std::uint32_t block) const;
+  [[nodiscard]] Place find(Id id) const {
+    const std::uint32_t place = (*where_)[id];
+    return {place / fan, place % fan};
+  }
   [[nodiscard]] std::int64_t most_in(std::uint32_t block, std::size_t dim) const;
   [[nodiscard]] std::uint64_t mask_in(std::uint32_t block) const;
   /// What an entry is before it changes.
@@ -86,30 +127,34 @@ private:
   /// again, and so on upwards while that changes anything. Looks at a whole block only for amounts
   /// of which the entry had the most.
   bool settle(std::uint32_t block, std::uint32_t at);
-  bool sum_up(std::uint32_t block, std::uint32_t parent, std::uint32_t at);
-  void open_gap(std::uint32_t block, std::uint32_t at);
+  void sum_up(std::uint32_t block);
+  /// Makes room for an entry before `at`; returns where it is. The block is not full.
+  std::uint32_t open_gap(std::uint32_t block, std::uint32_t at);
   void close_gap(std::uint32_t block, std::uint32_t at);
-  void move_entry(std::uint32_t from, std::uint32_t at, std::uint32_t to, std::uint32_t slot);
-  std::uint32_t split(std::uint32_t block); // the parent has room, or there is none
+  void shift(std::uint32_t block, std::uint32_t first, std::uint32_t last, int by);
+  /// Entries [first, last) are where they are: tells those who look for them.
+  void link(std::uint32_t block, std::uint32_t first, std::uint32_t last);
+  /// The parent has room, or there is none. `key`: will be inserted next.
+  std::uint32_t split(std::uint32_t block, const Key& key);
   bool remove_at(Place place);
 
   template<class Accept>
   Id search(std::uint32_t block, std::span<const std::int64_t> want, std::uint64_t mask,
-            Accept& accept, Key from) const {
+            Accept& accept, const Key& from) const {
     const Block& b = blocks_[block];
-    std::uint32_t i = 0;
+    const std::int64_t* const have = &amounts_[block * dims_ * fan];
+    std::uint32_t i = b.begin;
     if (from != Key{}) {
-      while (i < b.count && b.keys[i] < from)
-        ++i;
-      if (!b.leaf && i > 0)
+      i = b.at_least(from);
+      if (!b.leaf && i > b.begin)
         --i; // what is wanted may be inside
     }
-    for (; i < b.count; ++i) {
+    for (; i < b.end; ++i) {
       if ((b.masks[i] & mask) == 0)
         continue;
       bool enough = true;
       for (std::size_t d = 0; d < want.size() && enough; ++d)
-        enough = amounts(block, d)[i] >= want[d];
+        enough = have[d * fan + i] >= want[d];
       if (!enough)
         continue;
       if (b.leaf) {
@@ -126,7 +171,7 @@ private:
   HugeVector<Block> blocks_;
   HugeVector<std::int64_t> amounts_; // block, dim, entry
   std::vector<std::uint32_t> free_;
-  Where* where_; // id -> leaf
+  Where* where_; // id -> leaf * fan + entry
   std::uint32_t root_ = none;
   std::size_t size_ = 0;
   std::vector<std::int64_t> top_; // as an entry above the root would be

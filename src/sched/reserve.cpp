@@ -43,7 +43,7 @@ std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32
       out.push_back({end, &m.booking, load.slots});
       empty = std::max(empty, end);
     } else {
-      for (const auto& [start, n] : f.starts.all()) {
+      for (const auto& [start, n] : flights.starts(f)) {
         out.push_back({end_of(m, start), &m.booking, n});
         empty = std::max(empty, out.back().at);
       }
@@ -87,7 +87,7 @@ TimePoint Scheduler::State::next_event(At at, const std::vector<Event>& all) con
 std::optional<TimePoint> Scheduler::State::earliest(At at, const Measure& m, std::uint32_t tasks,
                                                     std::uint32_t except,
                                                     TimePoint* good_until) const {
-  Amounts level(nodes.free(at).begin(), nodes.free(at).end());
+  Amounts level(nodes.free(at));
   Amounts need = m.need;
   for (std::int64_t& n : need)
     n *= tasks;
@@ -120,7 +120,7 @@ std::optional<TimePoint> Scheduler::State::earliest(At at, const Measure& m, std
 }
 
 Amounts Scheduler::State::least_until(At at, TimePoint until) const {
-  Amounts level(nodes.free(at).begin(), nodes.free(at).end());
+  Amounts level(nodes.free(at));
   Amounts least = level;
   const std::vector<Event> all = events(at, nobody);
   for (std::size_t i = 0; i < all.size() && all[i].at < until;) {
@@ -458,7 +458,7 @@ void Scheduler::State::fill_reserved() {
     }
     while (!wished_enough() && nodes.takes_work(at, clock) && !nodes[at].exclusive &&
            nodes[at].reservations > 0) {
-      Amounts want(nodes.free(at).begin(), nodes.free(at).end());
+      Amounts want(nodes.free(at));
       for (std::int64_t& w : want)
         w = -w;
       std::size_t looked = 0;

@@ -26,7 +26,7 @@ void Scheduler::reset(const core::Changes& changes) {
 }
 
 void Scheduler::apply(const core::Changes& changes) {
-  constexpr std::size_t apart = 8; // changes from one step to the next
+  constexpr std::size_t apart = 16; // changes from one step to the next
   for (std::size_t i = 0; i < changes.size(); ++i) {
     for (int step = 0; step < 3; ++step)
       if (const std::size_t ahead = i + apart * static_cast<std::size_t>(3 - step);
@@ -140,10 +140,10 @@ Result<void> Scheduler::check(const Allocate& wanted, TimePoint now) const {
 
 std::map<std::string, std::int64_t> Scheduler::counts() const {
   std::map<std::string, std::int64_t> out;
-  for (const Queue& queue : state_->lots.queues()) {
+  state_->lots.queues().each([&out](const Queue& queue) {
     out["queue." + queue.name + ".waiting"] = static_cast<std::int64_t>(queue.ready);
     out["queue." + queue.name + ".running"] = queue.running;
-  }
+  });
   return out;
 }
 

@@ -16,9 +16,8 @@ constexpr std::uint32_t flight_max = 65'536; // tasks of one job on one node
 constexpr Duration sulk_first{2'000}, sulk_longest{1'000'000};
 
 std::uint32_t tasks_in(std::span<const TaskRun> runs);
-/// As those of core, for runs that are mostly one.
+/// As that of core, for runs that are mostly one.
 void add_to(Few<TaskRun>& runs, const TaskRun& run);
-void take_from(Few<TaskRun>& runs, const TaskRun& run);
 /// Takes [first, first + count) out of `runs`, whatever the attempts.
 void cut(std::vector<TaskRun>& runs, const TaskRun& away);
 
@@ -120,6 +119,10 @@ struct Scheduler::State {
   void forget(JobId id);
   void put(JobId id, SchedJob& job, const TaskRun& run);
   void withdraw(JobId id, SchedJob& job, const TaskRun& run);
+  /// What else is known of the job; made if there is none.
+  JobMore& unfold(SchedJob& job);
+  /// What the job has on all nodes when all wishes come true.
+  [[nodiscard]] Load expected_of(const SchedJob& job) const;
   /// Tasks of the job that could be placed now.
   [[nodiscard]] std::uint32_t ready(const SchedJob& job) const;
   /// Lists the job in its lot when something of it could be placed, else takes it off.
@@ -130,8 +133,7 @@ struct Scheduler::State {
   [[nodiscard]] static std::optional<Duration> run_time(const Measure& measure);
   FlightId flight(JobId id, SchedJob& job, NodeId node, At at); // made if there is none
   [[nodiscard]] FlightId flight_of(JobId id, const SchedJob& job, NodeId node) const {
-    const JobMore* more = jobs.more_of(job);
-    return more ? flights.find(id, node, more->flights) : no_flight;
+    return flights.find(id, node, jobs.flights_of(job));
   }
   [[nodiscard]] FlightId flight_of(JobId id, At at) const {
     return flight_of(id, *jobs.find(id), nodes[at].id);
@@ -139,6 +141,7 @@ struct Scheduler::State {
   void drop_if_over(FlightId id);
   /// Tells nodes, lots and the job what is expected of a flight now.
   void expect(FlightId id, SchedJob& job);
+  void expect(FlightId id, SchedJob& job, const Load& confirmed); // as the ledger says now
   void refuse(const core::RefusedPlacement& refused);
   void wake(TimePoint now);
   void learn(NodeId node, const JobResults& results);
@@ -153,6 +156,8 @@ struct Scheduler::State {
   // ---- place.cpp
   void place();
   [[nodiscard]] LotId candidate();
+  /// What is likely to be placed next lies anywhere: it is fetched in time.
+  void foresee(LotId now) const;
   bool place_head(LotId id); // false: no room
   bool place_gang(LotId id, JobId job_id);
   [[nodiscard]] bool hopeless(const Measure& measure);

@@ -26,15 +26,6 @@ void add_to(Few<TaskRun>& runs, const TaskRun& run) {
     core::add_to(runs.many(), run);
 }
 
-void take_from(Few<TaskRun>& runs, const TaskRun& run) {
-  if (runs.empty())
-    return;
-  if (runs.size() == 1 && *runs.begin() == run)
-    runs.clear();
-  else
-    core::take_from(runs.many(), run);
-}
-
 void cut(std::vector<TaskRun>& runs, const TaskRun& away) {
   const std::uint64_t from = away.first, to = from + away.count;
   std::vector<TaskRun> left;
@@ -83,12 +74,14 @@ void Scheduler::State::foresee(const core::Change& change, int step) const {
       flights.prefetch(here->back());
   }
   const SchedJob* job = jobs.find(flight->job);
-  const JobMore* more = job ? jobs.more_of(*job) : nullptr;
-  if (!more)
+  if (!job)
     return;
-  if (step == 1)
+  const JobMore* more = jobs.more_of(*job);
+  if (step == 1 && job->flies)
+    flights.prefetch(job->more);
+  else if (step == 1 && more)
     __builtin_prefetch(more);
-  else if (more->flights.size() == 1)
+  else if (more && more->flights.size() == 1)
     flights.prefetch(*more->flights.begin());
 }
 
@@ -178,8 +171,7 @@ void Scheduler::State::on(const core::ConfigUpdated& c) {
     lots.columns_changed();
   lots.configure(settings);
   nodes.use_none();
-  for (const Queue& queue : lots.queues())
-    nodes.use(queue.settings.ranking);
+  lots.queues().each([this](const Queue& queue) { nodes.use(queue.settings.ranking); });
   columns_may_have_changed();
   for (std::uint32_t r = 0; r < reservations.size(); ++r)
     if (reservations[r].lot != nobody)
@@ -202,9 +194,9 @@ void Scheduler::State::columns_may_have_changed() {
   nodes.forget_wishes();
   flights.each([&](FlightId, Flight& f) {
     const Lot& lot = lot_of(*jobs.find(f.job));
-    if (f.expected.slots != f.booked.slots)
+    if (f.expected.slots != f.confirmed.slots)
       nodes.wished(f.at, lot.measure->booking,
-                   std::int64_t{f.expected.slots} - std::int64_t{f.booked.slots});
+                   std::int64_t{f.expected.slots} - std::int64_t{f.confirmed.slots});
   });
 }
 
@@ -258,14 +250,11 @@ void Scheduler::State::forget(JobId id) {
   SchedJob* job = jobs.find(id);
   if (!job)
     return;
-  if (const JobMore* more = jobs.more_of(*job)) {
-    const std::vector<FlightId> mine(more->flights.begin(), more->flights.end());
-    for (const FlightId f : mine) {
-      flights.drop_wishes(flights[f]);
-      flights[f].confirmed = {};
-      expect(f, *job);
-      drop_if_over(f);
-    }
+  while (!jobs.flights_of(*job).empty()) {
+    const FlightId f = jobs.flights_of(*job).back();
+    flights.drop_wishes(flights[f]);
+    expect(f, *job, Load());
+    drop_if_over(f);
   }
   watched_jobs.erase(id);
   lots.queue_of(job->lot).ready -= ready(*job);
@@ -292,6 +281,8 @@ void Scheduler::State::forget(JobId id) {
     for (auto& [name, waiting] : limited)
       waiting.erase(lot);
   }
+  if (job->in_line)
+    jobs.leave(lots[lot].line, id, *job);
   jobs.erase(id);
   lots.leave(lot);
 }
@@ -308,7 +299,7 @@ std::uint32_t Scheduler::State::ready(const SchedJob& job) const {
 }
 
 void Scheduler::State::put(JobId id, SchedJob& job, const TaskRun& run) {
-  JobMore& more = jobs.more(job);
+  JobMore& more = unfold(job);
   more.ready.insert(
     std::upper_bound(more.ready.begin(), more.ready.end(), run,
                      [](const TaskRun& a, const TaskRun& b) { return a.first < b.first; }),
@@ -330,7 +321,7 @@ void Scheduler::State::on(const core::TasksReady& c) {
   if (!job)
     return;
   if (c.not_before > clock) {
-    jobs.more(*job).rarer().delayed.emplace_back(c.not_before, c.run);
+    unfold(*job).rarer().delayed.emplace_back(c.not_before, c.run);
     timers.insert({c.not_before, Wake::job, c.job.value});
     if (lot_of(*job).kind().gang)
       reconsider(c.job, *job);
@@ -363,9 +354,9 @@ void Scheduler::State::withdraw(JobId id, SchedJob& job, const TaskRun& run) {
       job.count = fresh.back().count & 0xFFFFFF;
       fresh.pop_back();
       for (const TaskRun& part : fresh)
-        jobs.more(job).ready.push_back(part);
+        unfold(job).ready.push_back(part);
       if (!fresh.empty())
-        std::ranges::sort(jobs.more(job).ready, {}, &TaskRun::first);
+        std::ranges::sort(unfold(job).ready, {}, &TaskRun::first);
     }
   }
   lots.queue_of(job.lot).ready -= before - ready(job);
@@ -380,9 +371,8 @@ void Scheduler::State::on(const core::TasksWithdrawn& c) {
     c.runs.empty() ? std::vector<TaskRun>{{0, tasks_max, 1}} : c.runs;
   for (const TaskRun& run : runs) {
     withdraw(c.job, *job, run);
-    if (const JobMore* more = jobs.more_of(*job))
-      for (const FlightId f : more->flights)
-        flights.each_wish(flights[f], [&](Wish& wish) { wish.gone.push_back(run); });
+    for (const FlightId f : jobs.flights_of(*job))
+      flights.each_wish(flights[f], [&](Wish& wish) { wish.gone.push_back(run); });
   }
   reconsider(c.job, *job);
 }
@@ -396,24 +386,22 @@ void Scheduler::State::on(const core::HoldChanged& c) {
 
 void Scheduler::State::reconsider(JobId id, SchedJob& job) {
   Lot& lot = lots[job.lot];
-  const core::Kind& kind = lot.kind();
+  const Measure& m = *lot.measure;
   const JobMore* more = jobs.more_of(job);
   bool may = !job.held && (job.count > 0 || (more && !more->ready.empty()));
-  if (may && more)
-    may = (!more->rare || more->rare->sulking <= clock) &&
-          (kind.max_parallel == 0 || more->tasks < kind.max_parallel) &&
-          (!kind.gang || (more->tasks == 0 && (!more->rare || more->rare->delayed.empty())));
+  if (may && (more || job.flies))
+    may = (!more || !more->rare || more->rare->sulking <= clock) &&
+          (m.max_parallel == 0 || expected_of(job).tasks < m.max_parallel) &&
+          (!m.gang ||
+           (expected_of(job).tasks == 0 && (!more || !more->rare || more->rare->delayed.empty())));
   if (may && !job.listed) {
     job.listed = 1;
-    if (!job.in_line) {
-      job.in_line = 1;
-      lot.jobs.add(id);
-    }
+    if (!job.in_line)
+      jobs.join(lot.line, id, job);
     if (!lot.head || id < lot.head)
       rehead(job.lot);
-    if (more)
-      for (const FlightId f : more->flights)
-        touch(f);
+    for (const FlightId f : jobs.flights_of(job))
+      touch(f);
   } else if (!may && job.listed) {
     job.listed = 0;
     if (lot.head == id)
@@ -423,15 +411,7 @@ void Scheduler::State::reconsider(JobId id, SchedJob& job) {
 
 void Scheduler::State::rehead(LotId id) {
   Lot& lot = lots[id];
-  const JobId head = lot.jobs.front([&](JobId j) {
-    SchedJob* job = jobs.find(j);
-    const bool mine = job && job->lot == id;
-    if (mine && job->listed)
-      return true;
-    if (mine)
-      job->in_line = 0;
-    return false;
-  });
+  const JobId head = jobs.front(lot.line);
   if (!head) {
     lot.head = {};
     lots.take_off(id);
@@ -439,7 +419,6 @@ void Scheduler::State::rehead(LotId id) {
     return;
   }
   lot.head = head;
-  jobs.prefetch(lot.jobs.second());
   lot.head_since = jobs.find(head)->submitted;
   reckon(id);
   if (!at_limit(id))
@@ -498,16 +477,41 @@ void Scheduler::State::reckon(LotId id) {
 
 // ---- flights
 
+JobMore& Scheduler::State::unfold(SchedJob& job) {
+  if (!job.flies)
+    return jobs.more(job);
+  const FlightId only = job.more;
+  job.flies = 0;
+  job.more = nobody;
+  JobMore& more = jobs.more(job);
+  flights.list(only, more.flights);
+  more.slots = flights[only].expected.slots;
+  more.tasks = flights[only].expected.tasks;
+  return more;
+}
+
+Load Scheduler::State::expected_of(const SchedJob& job) const {
+  if (job.flies)
+    return flights[job.more].expected;
+  const JobMore* more = jobs.more_of(job);
+  return more ? Load{more->slots, more->tasks} : Load{};
+}
+
 FlightId Scheduler::State::flight(JobId id, SchedJob& job, NodeId node, At at) {
-  Few<FlightId>& of_job = jobs.more(job).flights;
-  FlightId f = flights.find(id, node, of_job);
+  FlightId f = flight_of(id, job, node);
   if (f != no_flight)
     return f;
-  f = flights.add(id, node, at, of_job);
+  f = flights.add(id, node, at);
+  if (job.more == nobody) { // most jobs are never on two nodes
+    job.flies = 1;
+    job.more = f;
+  } else {
+    flights.list(f, unfold(job).flights);
+  }
   Node& n = nodes[at];
   flights[f].lot = job.lot;
   flights[f].gang = lot_of(job).measure->gang;
-  flights[f].in_node = static_cast<std::uint32_t>(n.flights.size());
+  flights[f].in_node = n.flights.size() & (Flight::nodes_max - 1);
   if (n.flights.empty())
     n.flights.reserve(32);
   n.flights.push_back(f);
@@ -532,23 +536,35 @@ void Scheduler::State::drop_if_over(FlightId f) {
   if (node.flights.empty())
     node.busy_until = {};
   nodes.touch(flight.at);
-  flights.erase(f, jobs.more(job).flights);
+  if (job.flies) {
+    job.flies = 0;
+    job.more = nobody;
+  } else {
+    flights.unlist(f, jobs.more(job).flights);
+  }
+  flights.erase(f);
 }
 
 void Scheduler::State::expect(FlightId id, SchedJob& job) {
+  expect(id, job, flights[id].confirmed);
+}
+
+void Scheduler::State::expect(FlightId id, SchedJob& job, const Load& confirmed) {
   Flight& f = flights[id];
-  JobMore& more = jobs.more(job);
   const Lot& lot = lots[job.lot];
   const core::Kind& kind = lot.kind();
-  const Load before = f.expected, booked = f.booked;
+  const Load before = f.expected, booked = std::exchange(f.confirmed, confirmed);
   flights.expect(f);
   if (f.expected != before)
     nodes.note(f.at);
-  f.booked = f.confirmed;
-  more.tasks += f.expected.tasks - before.tasks;
   const std::int64_t slots = std::int64_t{f.expected.slots} - before.slots;
-  const std::int64_t ahead_of_ledger =
-    (std::int64_t{f.expected.slots} - f.booked.slots) - (std::int64_t{before.slots} - booked.slots);
+  if (!job.flies) {
+    JobMore& more = jobs.more(job);
+    more.tasks += f.expected.tasks - before.tasks;
+    more.slots += static_cast<std::uint32_t>(slots);
+  }
+  const std::int64_t ahead_of_ledger = (std::int64_t{f.expected.slots} - confirmed.slots) -
+                                       (std::int64_t{before.slots} - booked.slots);
   if (ahead_of_ledger != 0)
     nodes.wished(f.at, lot.measure->booking, ahead_of_ledger);
   if ((before.tasks == 0) != (f.expected.tasks == 0)) {
@@ -556,38 +572,16 @@ void Scheduler::State::expect(FlightId id, SchedJob& job) {
     if (terms.any() && terms.count(kind.labels, nodes[f.at].facts, n))
       neighbours_changed();
   }
-  // When slots began.
-  std::uint32_t started = 0;
-  for (const auto& [time, n] : f.starts.all())
-    started += n;
-  if (f.expected.tasks > f.expected.slots) {
-    f.starts.clear();
-    f.starts.push_back({clock, f.expected.slots});
-  } else if (started < f.expected.slots) {
-    if (!f.starts.empty() && f.starts.back().time == clock)
-      f.starts.back().n += f.expected.slots - started;
-    else
-      f.starts.push_back({clock, f.expected.slots - started});
-  } else {
-    for (std::uint32_t away = started - f.expected.slots; away > 0;) {
-      Since& oldest = *f.starts.begin();
-      const std::uint32_t part = std::min(away, oldest.n);
-      oldest.n -= part;
-      away -= part;
-      if (oldest.n == 0)
-        f.starts.pop_front();
-    }
-  }
+  flights.start(f, before, clock);
   if (slots == 0)
     return;
-  more.slots += static_cast<std::uint32_t>(slots);
   nodes[f.at].room_used += slots * lot.measure->need[Columns::room];
   nodes.touch(f.at);
   lots.charge(job.lot, slots);
   if (lot.measure->spread) {
     const auto label = nodes[f.at].facts.labels.find(kind.spread);
     if (label != nodes[f.at].facts.labels.end())
-      more.rarer().spread[label->second] += static_cast<std::uint32_t>(slots);
+      unfold(job).rarer().spread[label->second] += static_cast<std::uint32_t>(slots);
   }
   if (lot.measure->limits)
     count_limits(kind.limits, f.at, slots);
@@ -629,19 +623,19 @@ void Scheduler::State::on(const core::TasksTaken& c) {
   if (!job || at == nowhere)
     return;
   const FlightId f = flight(p.job, *job, p.node, at);
-  if (lot_of(*job).kind().speculate)
+  if (lot_of(*job).measure->speculate)
     watch(p.job, p.node, p.runs, p.copy ? Seen::copied : Seen::placed);
   if (p.copy) {
     // Its tasks did not wait.
   } else if (flights.drop_wish(flights[f], p.runs)) {
-    if (JobMore& more = jobs.more(*job); more.rare)
-      more.rare->sulk = Duration(0);
+    if (JobMore* more = jobs.more_of(*job); more && more->rare)
+      more->rare->sulk = Duration(0);
   } else {
     for (const TaskRun& run : p.runs) // wished before a reset
       withdraw(p.job, *job, run);
   }
   for (const TaskRun& run : p.runs)
-    add_to(flights[f].runs, run);
+    flights.add_run(flights[f], run);
   // Its FlightChanged comes next and reckons.
 }
 
@@ -651,14 +645,13 @@ void Scheduler::State::on(const core::FlightChanged& c) {
   if (!job || at == nowhere)
     return;
   const FlightId f = flight(c.job, *job, c.node, at);
-  flights[f].confirmed = {c.slots, c.in_flight};
   if (c.in_flight == 0)
-    flights[f].runs.clear();
+    flights.clear_runs(flights[f]);
   for (const TaskRun& run : c.runs)
-    add_to(flights[f].runs, run);
-  if (!c.runs.empty() && lot_of(*job).kind().speculate)
+    flights.add_run(flights[f], run);
+  if (!c.runs.empty() && lot_of(*job).measure->speculate)
     watch(c.job, c.node, c.runs, Seen::described);
-  expect(f, *job);
+  expect(f, *job, {c.slots, c.in_flight});
   if (job->listed) // else it wants no more there; when it is listed again it is touched
     touch(f);
   drop_if_over(f);
@@ -688,7 +681,7 @@ void Scheduler::State::refuse(const core::RefusedPlacement& refused) {
     sulk(nodes[at].sulk, nodes[at].sulking);
     nodes.touch(at);
   } else {
-    JobRare& rare = jobs.more(*job).rarer();
+    JobRare& rare = unfold(*job).rarer();
     sulk(rare.sulk, rare.sulking);
     timers.insert({rare.sulking, Wake::job, p.job.value});
   }
@@ -761,7 +754,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   const Lot& lot = lot_of(*job);
   Estimate* estimate = lot.measure->estimate.get();
   if (!estimate && lot.size > 1) {
-    JobRare& rare = jobs.more(*job).rarer();
+    JobRare& rare = unfold(*job).rarer();
     if (!rare.estimate)
       rare.estimate = std::make_unique<Estimate>();
     estimate = rare.estimate.get();
@@ -771,10 +764,10 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
   const auto took = [&](Duration time) {
     // What is not run time: the way there and back, and getting ready. Known of slots that began
     // together, with nothing given ahead.
-    if (at != nowhere && f != no_flight && flights[f].starts.size() == 1 &&
+    if (at != nowhere && f != no_flight && flights.starts(flights[f]).size() == 1 &&
         flights[f].expected.tasks == flights[f].expected.slots) {
-      const Duration rest = std::clamp(clock - flights[f].starts.begin()->time - time, Duration(0),
-                                       Duration(std::chrono::hours(1)));
+      const Duration rest = std::clamp(clock - flights.starts(flights[f]).begin()->time - time,
+                                       Duration(0), Duration(std::chrono::hours(1)));
       nodes[at].delay += (rest - nodes[at].delay) / 8;
       nodes.late_in_time(at);
     }
@@ -794,7 +787,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
     unwatch(results.job, std::span(&quiet.run, 1));
     took((quiet.ended - quiet.started) / quiet.run.count);
     if (f != no_flight)
-      take_from(flights[f].runs, quiet.run);
+      flights.take_run(flights[f], quiet.run);
   }
   for (const TaskResult& result : results.tasks) {
     const TaskRun run{result.index, 1, result.attempt};
@@ -802,7 +795,7 @@ void Scheduler::State::learn(NodeId node, const JobResults& results) {
     if (result.cause == Cause::none)
       took(result.ended - result.started);
     if (f != no_flight)
-      take_from(flights[f].runs, run);
+      flights.take_run(flights[f], run);
   }
   if (!lot.measure->estimate || !estimate->median())
     return;

@@ -61,16 +61,17 @@ TEST(flights, are_found_by_job_and_node_while_jobs_grow_and_shrink) {
     const JobId job(1 + random() % 6);
     const NodeId node(1 + static_cast<std::uint32_t>(random() % 24));
     Few<FlightId>& mine = of_job[job];
-    const FlightId found = flights.find(job, node, mine);
+    const FlightId found = flights.find(job, node, mine.all());
     const auto expected = all.find({job, node});
     ASSERT_EQ(found, expected == all.end() ? no_flight : expected->second)
       << "REEVE_SEED=" << jobs_seed << " step " << step;
     const bool shrink = step / 4'000 % 2 == 1;
     if (found == no_flight) {
       if (!shrink || random() % 4 == 0)
-        all[{job, node}] = flights.add(job, node, At(node.value), mine);
+        flights.list(all[{job, node}] = flights.add(job, node, At(node.value)), mine);
     } else if (shrink || random() % 4 == 0) {
-      flights.erase(found, mine);
+      flights.unlist(found, mine);
+      flights.erase(found);
       all.erase({job, node});
     }
     for (std::uint32_t i = 0; i < mine.size(); ++i)
@@ -80,8 +81,7 @@ TEST(flights, are_found_by_job_and_node_while_jobs_grow_and_shrink) {
 
 TEST(flights, know_their_wishes_by_what_they_wish_oldest_first) {
   Flights flights;
-  Few<FlightId> of_job;
-  const FlightId f = flights.add(JobId(1), NodeId(1), 0, of_job);
+  const FlightId f = flights.add(JobId(1), NodeId(1), 0);
   for (std::uint32_t i = 0; i < 3; ++i) {
     Wish& wish = flights.add_wish(flights[f]);
     wish.tasks = 1;

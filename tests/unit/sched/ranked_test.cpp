@@ -67,7 +67,7 @@ TEST(ranked, answers_as_a_sorted_list_would_after_any_changes) {
       Ranked::Id expected = Ranked::none;
       Key best{~0ull, ~0ull};
       for (const auto& [i, entry] : list) {
-        bool fits = entry.key >= from && entry.key < best && (entry.mask & mask) && odd(i);
+        bool fits = !(entry.key < from) && entry.key < best && (entry.mask & mask) && odd(i);
         for (std::size_t d = 0; d < dims; ++d)
           fits &= entry.amounts[d] >= want[d];
         if (fits) {
