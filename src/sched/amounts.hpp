@@ -72,6 +72,18 @@ private:
 /// Always enough: what a node has of a thing that is not counted, or a kind needs of nothing.
 constexpr std::int64_t plenty = std::numeric_limits<std::int64_t>::max() / 4;
 
+/// Of what many nodes have: each may claim 2^50 of a thing, and be one of more than 8,192 that do.
+__extension__ using Sum = __int128;
+using Sums = std::vector<Sum>;
+/// As near as an amount comes.
+constexpr std::int64_t narrow(Sum sum) {
+  return static_cast<std::int64_t>(std::clamp<Sum>(sum, std::numeric_limits<std::int64_t>::min(),
+                                                   std::numeric_limits<std::int64_t>::max()));
+}
+inline double as_double(Sum sum) {
+  return sum == narrow(sum) ? static_cast<double>(narrow(sum)) : static_cast<double>(sum);
+}
+
 struct Column {
   enum class What : std::uint8_t {
     cpu,

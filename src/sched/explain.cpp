@@ -80,9 +80,9 @@ std::string Scheduler::State::held_back(JobId, const SchedJob& job,
     const std::string who = (shelf.of_user ? "user " : "queue ") + shelf.name;
     for (std::size_t c = 0; c < m.cost.size(); ++c)
       if (m.cost[c] > 0 && m.cost[c] > shelf.left[c]) {
-        notes.push_back(who + " holds " + amount_text(nodes.columns(), c, shelf.usage[c]) +
+        notes.push_back(who + " holds " + amount_text(nodes.columns(), c, narrow(shelf.usage[c])) +
                         " and may hold " +
-                        amount_text(nodes.columns(), c, shelf.usage[c] + shelf.left[c]));
+                        amount_text(nodes.columns(), c, narrow(shelf.usage[c] + shelf.left[c])));
         return who + " may hold no more " + nodes.columns().name_of(c);
       }
   }
@@ -156,8 +156,8 @@ Scheduler::State::Ahead Scheduler::State::count_ahead(JobId id, const SchedJob& 
     double share = 0; // of the cluster, for one task
     for (std::size_t c = 0; c < them.measure->cost.size(); ++c)
       if (nodes.columns().is_resource(c) && nodes.total()[c] > 0)
-        share = std::max(share, static_cast<double>(them.measure->cost[c]) /
-                                  static_cast<double>(nodes.total()[c]));
+        share =
+          std::max(share, static_cast<double>(them.measure->cost[c]) / as_double(nodes.total()[c]));
     const double more = share * static_cast<double>(n) * static_cast<double>(time->count());
     *out.work += Duration(std::llround(std::min(more, 1e15)));
   };

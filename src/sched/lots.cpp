@@ -147,7 +147,7 @@ void Lots::build_shelves() {
     ++shelves_[lot.shelf].children;
     for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above)
       for (std::size_t c = 0; c < columns; ++c)
-        shelves_[s].usage[c] += lot.measure->cost[c] * lot.running;
+        shelves_[s].usage[c] += Sum{lot.measure->cost[c]} * lot.running;
   }
   for (auto& [lease, held] : held_)
     charge(held);
@@ -396,11 +396,11 @@ Amounts Lots::anything() const {
 
 double Lots::share(ShelfId id) const {
   const Shelf& shelf = shelves_[id];
-  const Amounts& total = nodes_.total();
+  const Sums& total = nodes_.total();
   double most = 0;
   for (std::size_t c = 0; c < shelf.usage.size(); ++c)
     if (nodes_.columns().is_resource(c) && total[c] > 0)
-      most = std::max(most, static_cast<double>(shelf.usage[c]) / static_cast<double>(total[c]));
+      most = std::max(most, as_double(shelf.usage[c]) / as_double(total[c]));
   return most / shelf.weight;
 }
 
@@ -413,7 +413,7 @@ void Lots::reckon_left(Shelf& shelf) const {
                           : name == "tasks"  ? Column{What::tasks, {}}
                                              : Column{What::named, name};
     if (const auto c = nodes_.columns().find(column))
-      shelf.left[*c] = most - shelf.usage[*c];
+      shelf.left[*c] = narrow(Sum{most} - shelf.usage[*c]);
   }
 }
 
@@ -426,7 +426,7 @@ void Lots::charge(LotId id, std::int64_t n) {
   for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above) {
     Shelf& shelf = shelves_[s];
     for (std::size_t c = 0; c < shelf.usage.size(); ++c)
-      shelf.usage[c] += lot.measure->cost[c] * n;
+      shelf.usage[c] += Sum{lot.measure->cost[c]} * n;
     if (!shelf.quota.empty())
       reckon_left(shelf);
     moves |= !shelf.quota.empty() || (shelf.above != nobody && shelves_[shelf.above].shares &&

@@ -84,7 +84,7 @@ struct Shelf {
   bool of_user = false;
   double weight = 1;
   std::uint32_t children = 0;
-  Amounts usage;
+  Sums usage;
   Quota quota;
   Amounts left;      // of its quota; plenty where there is none
   bool shut = false; // paused, or strict and its first lot finds no room

@@ -140,7 +140,7 @@ void Nodes::count_total(At at, std::int64_t sign) {
     return;
   const Amounts whole_node = columns_.of(facts.capacity, 0);
   for (std::size_t c = 0; c < columns_.size(); ++c)
-    total_[c] += sign * whole_node[c];
+    total_[c] += Sum{sign} * whole_node[c];
 }
 
 At Nodes::changed(const core::NodeChanged& facts) {

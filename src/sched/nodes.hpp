@@ -117,7 +117,7 @@ public:
   /// The node's whole capacity by columns.
   [[nodiscard]] std::span<const std::int64_t> whole(At at) const { return row(whole_, at); }
   /// All nodes that could work, together.
-  [[nodiscard]] const Amounts& total() const { return total_; }
+  [[nodiscard]] const Sums& total() const { return total_; }
   [[nodiscard]] bool takes_work(At at, TimePoint now) const {
     const Node& n = nodes_[at];
     return may_work(at, now) && n.sulking <= now && (!n.pulls || n.asks);
@@ -214,7 +214,7 @@ private:
   std::size_t row_length_ = 0;      // columns in rows_
   std::optional<std::size_t> idle_; // the column
   Amounts scratch_;
-  Amounts total_;
+  Sums total_;
   std::vector<double> weights_; // of columns, for best-fit: 1 / the most a node has
   std::array<std::unique_ptr<Index>, rankings> indexes_;
   Ranked::Where dirty_where_;

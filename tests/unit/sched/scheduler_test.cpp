@@ -443,5 +443,47 @@ TEST(stragglers_of_many, one_in_ten_has_a_copy_at_a_time) {
   EXPECT_EQ(w.tasks_on(NodeId(2)), 3u);
 }
 
+TEST(scheduler, shares_are_right_although_all_nodes_together_have_more_than_a_number_holds) {
+  constexpr std::uint32_t nodes = 9'000; // each claims 2^50 bytes: 2^63 and more
+  Scheduler scheduler;
+  const TimePoint now{std::chrono::hours(1)};
+  core::Changes changes;
+  changes.emplace_back(core::ConfigUpdated{{{"queue.default.order", "fair"}}});
+  const auto add_node = [&](std::uint32_t id) {
+    core::NodeChanged node;
+    node.node = NodeId(id);
+    node.capacity.memory_bytes = std::int64_t{1} << 50;
+    node.available = node.capacity;
+    node.executors = {"process"};
+    changes.emplace_back(node);
+  };
+  const auto add_job = [&](std::uint64_t id, const std::string& user, std::uint32_t tasks) {
+    core::Kind kind;
+    kind.queue = "default";
+    kind.user = user;
+    kind.executor = "process";
+    kind.resources.memory_bytes = std::int64_t{1} << 50;
+    changes.emplace_back(core::JobArrived{JobId(id), std::make_shared<const core::Kind>(kind), now,
+                                          0, tasks, false, false});
+  };
+  const auto placed = [&] {
+    scheduler.apply(std::exchange(changes, {}));
+    std::vector<JobId> out;
+    for (std::size_t before = 1; out.size() != std::exchange(before, out.size());)
+      for (const core::Command& command : scheduler.decide(now))
+        for (const Placement& p : std::get<core::Place>(command).placements)
+          out.push_back(p.job);
+    return out;
+  };
+  for (std::uint32_t id = 1; id <= nodes; ++id)
+    add_node(id);
+  add_job(1, "ada", nodes);
+  EXPECT_EQ(placed().size(), nodes);
+  add_job(2, "ada", 1);
+  add_job(3, "bob", 1);
+  add_node(nodes + 1);
+  EXPECT_EQ(placed(), std::vector<JobId>{JobId(3)}); // ada has all the rest
+}
+
 } // namespace
 } // namespace reeve::sched
