@@ -4,7 +4,10 @@
 #pragma once
 
 #include "actors/decider.hpp"
+#include "src/sched/ration.hpp"
 #include "src/sched/scheduler.hpp"
+
+#include <deque>
 
 namespace reeve::actors {
 
@@ -18,6 +21,11 @@ protected:
 
 private:
   void take(gateway::ForScheduler asked, std::vector<ledger::Effect>& effects);
+  /// Of those whose answer looks at all nodes, as many as there is time for; the others later.
+  void answer(std::vector<ledger::Effect>& effects);
+  std::deque<gateway::ForScheduler> questions_; // not answered yet
+  sched::Ration ration_;
+  bool answers_later_ = false;
   std::map<std::string, std::int64_t> counted_; // as last told
   TimePoint counted_at_;
 };

@@ -1,5 +1,6 @@
 // Why a task waits, or why it is where it is. Asked by people, now and then: looks at every node
-// once, at a bounded number of jobs, and changes nothing. See state.hpp.
+// once, at a bounded number of jobs, and changes nothing. Who asks keeps to a part of the time
+// (ration.hpp). See state.hpp.
 #include "src/core/match.hpp"
 #include "src/sched/state.hpp"
 #include "src/util/text.hpp"
@@ -9,7 +10,7 @@
 
 namespace reeve::sched {
 namespace {
-constexpr std::uint64_t counted = 100'000; // jobs looked at for the place in the queue
+constexpr std::uint64_t counted = 10'000; // jobs and lots looked at for the place in the queue
 
 std::string plural(std::uint64_t n, const std::string& what) {
   return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
@@ -93,48 +94,77 @@ std::string Scheduler::State::held_back(JobId, const SchedJob& job,
   return {};
 }
 
-std::string Scheduler::State::refusal_of(At at, const Lot& lot, JobId id, bool& large) const {
+Scheduler::State::Reason Scheduler::State::reason_of(At at, const Lot& lot, JobId id) const {
+  using Said = Reason::What;
   const Node& node = nodes[at];
   const Measure& m = *lot.measure;
-  const core::Kind& kind = lot.kind();
-  const core::NodeChanged& facts = node.facts;
-  const Columns& names = nodes.columns();
-  large = false;
-  if (facts.state != NodeState::up)
-    return std::string(name_of(facts.state));
-  if (node.suspect)
-    return "suspect: it may be dead";
-  if (facts.draining)
-    return "draining";
-  if (facts.quarantined > clock)
-    return "quarantined";
-  if (facts.closed)
-    return "above its high mark";
-  if (std::ranges::find(facts.executors, kind.executor) == facts.executors.end())
-    return "no executor " + kind.executor;
-  if (std::string unmet = core::unmet(kind, facts.labels); !unmet.empty())
-    return unmet;
-  for (std::size_t c = 0; c < m.need.size(); ++c)
-    if (m.need[c] > 0 && m.need[c] > nodes.whole(at)[c])
-      return (names[c].what == Column::What::open ? "too small beside the reserve: "
-                                                  : "too small: ") +
-             names.name_of(c);
-  large = true;
+  const auto first = [&](std::span<const std::int64_t> have) {
+    std::size_t c = 0;
+    while (c < m.need.size() && (m.need[c] <= 0 || m.need[c] <= have[c]))
+      ++c;
+    return c;
+  };
+  if (!node.works || node.suspect || node.quarantined > clock)
+    return {Said::out_of_work};
+  if (!nodes.in_pool(m.pool, at))
+    return {Said::unlike};
+  if (const std::size_t c = first(nodes.whole(at)); c < m.need.size())
+    return {Said::too_small, c};
   if (node.exclusive && node.exclusive != id)
-    return "another job has it alone";
+    return {Said::alone};
   if (!acceptable(lot, at, false))
-    return "affinity or a limit per node";
-  for (std::size_t c = 0; c < m.need.size(); ++c)
-    if (m.need[c] > 0 && m.need[c] > nodes.free(at)[c])
-      return (names[c].what == Column::What::open ? "reserved share: " : "busy: ") +
-             names.name_of(c);
+    return {Said::unacceptable};
+  if (const std::size_t c = first(nodes.free(at)); c < m.need.size())
+    return {Said::busy, c};
   if (node.listed && !covers(nodes.seen(at), m.need) &&
       reservation_of(static_cast<LotId>(jobs.find(id)->lot), id) == nobody)
-    return "kept for a task that waits longer";
+    return {Said::kept};
   if (node.sulking > clock)
+    return {Said::sulking};
+  if (node.pulls && !node.asks)
+    return {Said::not_asked};
+  return {Said::none};
+}
+
+std::string Scheduler::State::text_of(Reason reason, At at, const Lot& lot) const {
+  using Said = Reason::What;
+  const Node& node = nodes[at];
+  const core::NodeChanged& facts = node.facts;
+  const Columns& names = nodes.columns();
+  const bool of_reserve =
+    reason.column < names.size() && names[reason.column].what == Column::What::open;
+  switch (reason.what) {
+  case Said::none:
+    return {};
+  case Said::out_of_work:
+    if (facts.state != NodeState::up)
+      return std::string(name_of(facts.state));
+    return node.suspect               ? "suspect: it may be dead"
+           : facts.draining           ? "draining"
+           : node.quarantined > clock ? "quarantined"
+                                      : "above its high mark";
+  case Said::unlike: {
+    const core::Kind& kind = lot.kind();
+    if (std::ranges::find(facts.executors, kind.executor) == facts.executors.end())
+      return "no executor " + kind.executor;
+    return core::unmet(kind, facts.labels);
+  }
+  case Said::too_small:
+    return (of_reserve ? "too small beside the reserve: " : "too small: ") +
+           names.name_of(reason.column);
+  case Said::alone:
+    return "another job has it alone";
+  case Said::unacceptable:
+    return "affinity or a limit per node";
+  case Said::busy:
+    return (of_reserve ? "reserved share: " : "busy: ") + names.name_of(reason.column);
+  case Said::kept:
+    return "kept for a task that waits longer";
+  case Said::sulking:
     return "refused something a moment ago";
-  if (facts.pulls && !node.asks)
+  case Said::not_asked:
     return "takes work only when it asks";
+  }
   return {};
 }
 
@@ -163,6 +193,10 @@ Scheduler::State::Ahead Scheduler::State::count_ahead(JobId id, const SchedJob& 
   };
   std::uint64_t looked = 0;
   for (LotId other = 0; other < lots.places(); ++other) {
+    if (!out.all || ++looked > counted) {
+      out.all = false;
+      break;
+    }
     const Lot& them = lots[other];
     if (!them.measure || them.queue != lot.queue || !them.shelved)
       continue;
@@ -172,14 +206,12 @@ Scheduler::State::Ahead Scheduler::State::count_ahead(JobId id, const SchedJob& 
       continue;
     std::uint64_t n = 0;
     jobs.each(them.line, [&](JobId j, const SchedJob& waiting) {
-      if (++looked > counted) {
-        out.all = false;
-        return;
-      }
       if (!by_share && theirs == rank && j >= id)
-        return;
+        return false;
       if (waiting.listed)
         n += ready(waiting);
+      out.all = ++looked <= counted;
+      return out.all;
     });
     add(them, n);
   }
@@ -256,20 +288,32 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
   out.summary = held_back(id, *job, out.notes);
   const bool held = !out.summary.empty();
 
-  // Node by node, each with its first reason.
+  // Node by node, each with its first reason. Put in words once: nodes are many, reasons few.
   std::uint32_t roomy = 0, large = 0;
+  struct Count {
+    Reason reason;
+    At at; // one of them
+    std::uint32_t nodes;
+  };
+  std::vector<Count> counts;
   std::vector<std::int64_t> nearest(m.need.size(), plenty); // shortage, over nodes that are large
   std::vector<std::int64_t> largest(m.need.size(), 0);      // node, of those that fit otherwise
   for (At at = 0; at < nodes.places(); ++at) {
     if (!nodes[at].known)
       continue;
-    bool is_large = false;
-    const std::string reason = refusal_of(at, lot, id, is_large);
+    const Reason reason = reason_of(at, lot, id);
+    const bool is_large =
+      reason.what == Reason::What::none || reason.what > Reason::What::too_small;
     large += is_large ? 1 : 0;
-    if (reason.empty())
+    if (reason.what == Reason::What::none)
       ++roomy;
+    else if (reason.what < Reason::What::too_small) // in many words
+      ++out.nodes[text_of(reason, at, lot)];
+    else if (const auto known = std::ranges::find(counts, reason, &Count::reason);
+             known != counts.end())
+      ++known->nodes;
     else
-      ++out.nodes[reason];
+      counts.push_back({reason, at, 1});
     for (std::size_t c = 0; c < m.need.size(); ++c) {
       if (m.need[c] <= 0 || !is_amount(names, c) || !nodes.in_pool(m.pool, at))
         continue;
@@ -278,6 +322,8 @@ Result<Explained> Scheduler::State::explain(JobId id, TaskIndex index) {
         nearest[c] = std::min(nearest[c], m.need[c] - nodes.free(at)[c]);
     }
   }
+  for (const Count& count : counts)
+    out.nodes[text_of(count.reason, count.at, lot)] += count.nodes;
   if (out.summary.empty()) {
     if (nodes.count() == 0)
       out.summary = "there are no nodes";

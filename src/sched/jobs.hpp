@@ -73,15 +73,18 @@ public:
   void leave(JobLine& line, JobId id, SchedJob& job);
   /// The first that could be placed now; who cannot, and is before it, leaves. 0: nobody.
   JobId front(JobLine& line);
-  /// Everybody in line, able or not, in no order.
+  /// Those in line, able or not: who has its place in their order, until f returns false; then,
+  /// likewise, those who came late.
   template<class F> void each(const JobLine& line, F&& f) const {
     for (JobId id = line.first; id;) {
       const SchedJob& job = *find(id);
-      f(id, job);
+      if (!f(id, job))
+        break;
       id = job.next == 0 ? JobId() : JobId(id.value + job.next);
     }
     for (const JobId id : line.late)
-      f(id, *find(id));
+      if (!f(id, *find(id)))
+        break;
   }
   /// Who stands behind it will be asked for soon.
   void prefetch_next(JobId id) const {

@@ -290,9 +290,26 @@ struct Scheduler::State {
   // ---- explain.cpp
   Result<Explained> explain(JobId id, TaskIndex index);
   void explain_flight(const Flight& flight, Explained& out) const;
-  /// The first reason why the node does not take a task of the job now; empty: it does. `large`: it
-  /// could if it were empty.
-  [[nodiscard]] std::string refusal_of(At at, const Lot& lot, JobId id, bool& large) const;
+  /// The first reason why a node does not take a task; those after too_small are of nodes that
+  /// could if they were empty.
+  struct Reason {
+    enum class What : std::uint8_t {
+      none,
+      out_of_work,
+      unlike,
+      too_small,
+      alone,
+      unacceptable,
+      busy,
+      kept,
+      sulking,
+      not_asked
+    } what = What::none;
+    std::size_t column = ~std::size_t{0}; // of too_small and busy
+    bool operator==(const Reason&) const = default;
+  };
+  [[nodiscard]] Reason reason_of(At at, const Lot& lot, JobId id) const;
+  [[nodiscard]] std::string text_of(Reason reason, At at, const Lot& lot) const; // of that node
   /// What keeps the job from being placed anywhere, whatever nodes have free; empty: nothing.
   [[nodiscard]] std::string held_back(JobId id, const SchedJob& job,
                                       std::vector<std::string>& notes) const;

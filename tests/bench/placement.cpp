@@ -3,6 +3,7 @@
 // change; what a longer queue costs. Only the scheduler's own processor time counts, its taking in
 // of what the ledger made of its wishes included; what the ledger would answer is made up in
 // between. Baseline: a pop from a plain heap of a million in the same run.
+#include "src/sched/ration.hpp"
 #include "src/sched/scheduler.hpp"
 
 #include <cstdio>
@@ -94,6 +95,7 @@ public:
           changes.emplace_back(core::NodeAvailable{p.node, available_[p.node.value]});
           placed += tasks;
         }
+      answer();
       if (placed == 0)
         break;
       time([&] { scheduler_.apply(changes); });
@@ -144,16 +146,43 @@ public:
     if (commands > 0)
       std::printf("somebody could use it: this is no fair figure\n");
   }
+  /// Why a random one of the newer jobs, most of which wait, is not placed.
+  void explain() {
+    const JobId job(newest_ - random_() % std::min<std::uint64_t>(newest_, 500'000));
+    time([&] { explained += scheduler_.explain(job, 0, now_) ? 1 : 0; });
+  }
   [[nodiscard]] std::size_t running() const { return running_.size(); }
 
   double seconds = 0; // the scheduler's
+  /// From now on so many such questions come a second of its time, and are answered between two
+  /// decisions as the actor does.
+  double questions = 0;
+  std::uint64_t explained = 0;
 
 private:
   template<class F> void time(F&& f) {
     const double begin = processor_seconds();
     f();
-    seconds += processor_seconds() - begin;
+    const double took = processor_seconds() - begin;
+    seconds += took;
+    all_seconds_ += took;
+    due_ += took * questions;
   }
+  [[nodiscard]] TimePoint own_time() const {
+    return TimePoint(Duration(static_cast<std::int64_t>(all_seconds_ * 1e6)));
+  }
+  void answer() {
+    for (; due_ >= 1; --due_) {
+      const TimePoint begun = own_time();
+      if (!ration_.may(begun))
+        return;
+      explain();
+      ration_.took(begun, own_time());
+    }
+  }
+  double all_seconds_ = 0;
+  double due_ = 0; // questions
+  sched::Ration ration_{10, Duration(50'000)};
   std::mt19937_64 random_;
   sched::Scheduler scheduler_;
   TimePoint now_ = start_time;
@@ -235,6 +264,25 @@ public:
     one_ends = churn_seconds_ / static_cast<double>(placed_);
     submit = submit_seconds_ / static_cast<double>(placed_);
   }
+  /// One question by itself; and what many of them leave of the rate where one ends.
+  void explain() {
+    constexpr int n = 200;
+    cluster_.seconds = 0;
+    for (int i = 0; i < n; ++i)
+      cluster_.explain();
+    one_question = cluster_.seconds / n;
+    double alone = 0, asked = 0;
+    for (int i = 0; i < 20; ++i) // in turn
+      for (double* sum : {&alone, &asked}) {
+        cluster_.questions = sum == &asked ? 1'000 : 0;
+        churn_seconds_ = 0;
+        placed_ = 0;
+        churn(5);
+        *sum += one_ends;
+      }
+    cluster_.questions = 0;
+    rate_asked = alone / asked;
+  }
   void change() {
     constexpr std::size_t n = 20'000;
     cluster_.seconds = 0;
@@ -246,7 +294,8 @@ public:
     say(name_ + ": where one ends", one_ends);
   }
 
-  double submit = 0, into_room = 0, one_ends = 0, one_change = 0; // seconds each
+  double submit = 0, into_room = 0, one_ends = 0, one_change = 0, one_question = 0; // seconds each
+  double rate_asked = 0; // with 1,000 questions a second, of that without
 
 private:
   Yes cluster_;
@@ -301,6 +350,11 @@ int main(int argc, char** argv) {
                 100 * few.submit / many.submit, 100 * few.into_room / many.into_room,
                 100 * few.one_ends / many.one_ends);
     say("a job arrives", many.submit);
+    many.explain();
+    say("why one of a million jobs waits, on 10,000 nodes", many.one_question);
+    std::printf(
+      "rate where one ends with 1,000 such questions a second, of that with none: %.0f %%\n",
+      100 * many.rate_asked);
     many.change();
     Run large(100'000, 1'000'000, "fifo", "round-robin"),
       small(1'000, 1'000'000, "fifo", "round-robin");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
+#include <set>
 
 namespace reeve::sched {
 namespace {
@@ -48,6 +49,130 @@ TEST(jobs, are_found_as_in_a_map_however_far_apart_their_numbers_are) {
         jobs.erase(JobId(all.begin()->first));
         all.erase(all.begin());
       }
+  }
+}
+
+TEST(jobs, stand_in_line_by_their_ids_whoever_leaves_and_comes_back) {
+  std::mt19937_64 random(jobs_seed);
+  Jobs jobs;
+  JobLine line;
+  std::map<JobId, bool> all; // in line, and could be placed
+  std::set<JobId> out;       // there, but in no line
+  std::uint64_t newest = 1'000;
+  for (int step = 0; step < 40'000; ++step) {
+    const auto pick = [&](auto& from) {
+      return std::next(from.begin(), static_cast<std::ptrdiff_t>(random() % from.size()));
+    };
+    const auto what = random() % 10;
+    if (what < 3) {
+      newest += random() % 5'000 == 0 ? std::uint64_t{5'000'000'000} : 1 + random() % 700;
+      jobs.add(JobId(newest)).lot = 7;
+      out.insert(JobId(newest));
+    } else if (what < 6 && !out.empty()) { // also one that had left
+      const JobId id = *pick(out);
+      out.erase(id);
+      SchedJob& job = *jobs.find(id);
+      job.listed = 1;
+      jobs.join(line, id, job);
+      all[id] = true;
+    } else if (what < 7 && !all.empty()) {
+      const auto at = pick(all);
+      at->second = !at->second;
+      jobs.find(at->first)->listed = at->second;
+    } else if (what < 9 && !all.empty()) {
+      const auto at = random() % 2 == 0 ? all.begin() : pick(all);
+      jobs.leave(line, at->first, *jobs.find(at->first));
+      if (random() % 2 == 0)
+        jobs.erase(at->first);
+      else
+        out.insert(at->first);
+      all.erase(at);
+    } else {
+      while (!all.empty() && !all.begin()->second) { // they leave when the first is asked for
+        out.insert(all.begin()->first);
+        all.erase(all.begin());
+      }
+      ASSERT_EQ(jobs.front(line), all.empty() ? JobId() : all.begin()->first)
+        << "REEVE_SEED=" << jobs_seed << " step " << step;
+    }
+    if (step % 50 != 0)
+      continue;
+    std::set<JobId> seen;
+    jobs.each(line, [&](JobId id, const SchedJob& job) {
+      EXPECT_EQ(job.in_line, 1u);
+      seen.insert(id);
+      return true;
+    });
+    ASSERT_EQ(seen.size(), all.size()) << "REEVE_SEED=" << jobs_seed << " step " << step;
+    for (const JobId id : seen)
+      ASSERT_TRUE(all.contains(id)) << "REEVE_SEED=" << jobs_seed << " step " << step;
+  }
+}
+
+TEST(flights, know_what_runs_and_since_when_as_lists_would) {
+  std::mt19937_64 random(jobs_seed);
+  for (int round = 0; round < 400; ++round) {
+    Flights flights;
+    const FlightId id = flights.add(JobId(1), NodeId(1), 0);
+    Flight& f = flights[id];
+    std::set<std::pair<TaskIndex, Attempt>> runs;
+    std::vector<Since> starts;
+    TimePoint now{std::chrono::hours(1)};
+    for (int step = 0; step < 12; ++step) {
+      const bool odd = random() % 4 == 0; // mostly as most flights are
+      if (random() % 2 == 0) {
+        const TaskRun run{static_cast<TaskIndex>(odd ? random() % 40 : 10 + runs.size()),
+                          static_cast<std::uint32_t>(1 + random() % 2),
+                          static_cast<Attempt>(odd ? 2 : 1)};
+        bool there = false;
+        for (std::uint32_t i = 0; i < run.count; ++i)
+          for (const Attempt a : {1, 2})
+            there |= runs.contains({run.first + i, a});
+        if (!there) {
+          flights.add_run(f, run);
+          for (std::uint32_t i = 0; i < run.count; ++i)
+            runs.insert({run.first + i, run.attempt});
+        }
+      } else if (!runs.empty()) {
+        const auto at = odd ? std::prev(runs.end()) : runs.begin();
+        flights.take_run(f, {at->first, 1, at->second});
+        runs.erase(at);
+      }
+      std::set<std::pair<TaskIndex, Attempt>> seen;
+      for (const TaskRun& run : flights.runs(f))
+        for (std::uint32_t i = 0; i < run.count; ++i)
+          seen.insert({run.first + i, run.attempt});
+      ASSERT_EQ(seen, runs) << "REEVE_SEED=" << jobs_seed << " round " << round;
+      // As many slots as are expected, the newest last; all of them now while tasks wait there.
+      const Load before = f.expected;
+      f.expected.slots = static_cast<std::uint32_t>(random() % (odd ? 5 : 2));
+      f.expected.tasks = f.expected.slots + (odd && random() % 3 == 0 ? 1 : 0);
+      flights.start(f, before, now);
+      std::uint32_t there = 0;
+      for (const Since& since : starts)
+        there += since.n;
+      if (f.expected.tasks > f.expected.slots) {
+        starts = {{now, f.expected.slots}};
+      } else if (there < f.expected.slots) {
+        starts.push_back({now, f.expected.slots - there});
+      } else {
+        for (; there > f.expected.slots; --there) {
+          while (starts.front().n == 0)
+            starts.erase(starts.begin());
+          --starts.front().n;
+        }
+      }
+      const auto told = [](const auto& all) { // by time; what has none does not matter
+        std::map<TimePoint, std::uint32_t> out;
+        for (const Since& since : all)
+          if (since.n > 0)
+            out[since.time] += since.n;
+        return out;
+      };
+      ASSERT_EQ(told(flights.starts(f)), told(starts)) << "REEVE_SEED=" << jobs_seed;
+      if (random() % 3 != 0)
+        now += Duration(1 + static_cast<std::int64_t>(random() % 1'000));
+    }
   }
 }
 
