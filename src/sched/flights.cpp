@@ -22,6 +22,7 @@ FlightId Flights::find(JobId job, NodeId node, std::span<const FlightId> of_job)
 
 FlightId Flights::add(JobId job, NodeId node, At at) {
   const FlightId id = flights_.add();
+  flights_.prefetch_next();
   Flight& flight = (*this)[id];
   flight.job = job;
   flight.node = node;

@@ -57,6 +57,11 @@ public:
     pages_.back().emplace_back();
     return used_++;
   }
+  /// What will be added next lies anywhere.
+  void prefetch_next() const {
+    if (!free_.empty())
+      __builtin_prefetch(&(*this)[free_.back()]);
+  }
   void give_back(std::uint32_t id) {
     (*this)[id] = T();
     free_.push_back(id);

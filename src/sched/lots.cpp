@@ -366,7 +366,7 @@ bool Lots::before(LotId a, LotId b) const {
       return key_of(lots_[a]) < key_of(lots_[b]);
     const ShelfId other = *(at - 1);
     const auto place = [&](ShelfId id) { // what is off its shelf stands where it would come back
-      return shelves_[id].shelved ? shelves_[s].tree.key_of(id) : Key{by_share(share(id)), id};
+      return shelves_[id].shelved ? shelves_[id].key : Key{by_share(share(id)), id};
     };
     return place(other) < place(below);
   }
@@ -529,7 +529,13 @@ bool Lots::any_limits() const {
 
 void Lots::settle(ShelfId id) {
   ++version_;
-  Amounts most;
+  const auto same = [](const Ranked& tree, const Amounts& most) {
+    for (std::size_t c = 0; c < most.size(); ++c)
+      if (most[c] != tree.most(c))
+        return false;
+    return true;
+  };
+  Amounts most, others(nodes_.columns().size());
   for (; shelves_[id].above != nobody; id = shelves_[id].above) {
     Shelf& shelf = shelves_[id];
     Ranked& tree = shelves_[shelf.above].tree;
@@ -537,7 +543,7 @@ void Lots::settle(ShelfId id) {
       if (!shelf.shelved)
         continue; // what it runs may still count in a quota further up
       tree.erase(id);
-      shelf.shelved = false;
+      shelf.shelved = shelf.late = false;
       continue;
     }
     std::uint64_t mask = shelf.tree.mask();
@@ -553,6 +559,22 @@ void Lots::settle(ShelfId id) {
     Key key = shelf.tree.first_key();
     if (shelves_[shelf.above].shares && key.major > 0)
       key = {by_share(share(id)), id};
+    const bool alone = shelf.shelved && tree.size() == 1;
+    // Alone, its place among its like matters to nobody.
+    if (alone && mask == tree.mask() && shelves_[shelf.above].shares && key.major > 0 &&
+        shelf.key.major > 0 && same(tree, most)) {
+      shelf.key = key;
+      shelf.late = true;
+      continue;
+    }
+    if (!shelf.shelved && tree.size() == 1)
+      if (Shelf& other = shelves_[tree.first_id()]; std::exchange(other.late, false)) {
+        for (std::size_t c = 0; c < most.size(); ++c)
+          others[c] = tree.most(c);
+        tree.update(tree.first_id(), other.key, others, tree.mask());
+      }
+    shelf.key = key;
+    shelf.late = false;
     if (shelf.shelved)
       tree.update(id, key, most, mask);
     else

@@ -89,6 +89,8 @@ struct Shelf {
   Amounts left;      // of its quota; plenty where there is none
   bool shut = false; // paused, or strict and its first lot finds no room
   bool shelved = false;
+  Key key;           // in the tree above; what is alone there may have an older one in it
+  bool late = false; // which is so
   Ranked tree;
   Shelf(std::size_t columns, Ranked::Where& where) : tree(columns, where) {}
 };

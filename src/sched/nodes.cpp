@@ -280,6 +280,13 @@ void Nodes::settle(TimePoint now) {
     touch(at);
   }
   for (std::size_t i = 0; i < touched_.size(); ++i) {
+    if (i + 6 < touched_.size())
+      prefetch(touched_[i + 6]);
+    if (i + 2 < touched_.size())
+      if (const At next = touched_[i + 2]; nodes_[next].listed)
+        for (std::size_t r = 0; r < rankings; ++r)
+          if (indexes_[r] && r != by_time)
+            indexes_[r]->tree.prefetch(next);
     const At at = touched_[i];
     marks_[at].touched = false;
     refresh(at, now);

@@ -252,6 +252,7 @@ bool Scheduler::State::place_head(LotId id) {
   Lot& lot = lots[id];
   const JobId job_id = lot.head;
   SchedJob& job = *jobs.find(job_id);
+  jobs.prefetch_next(job_id);
   const Measure& m = *lot.measure;
   if (m.gang)
     return place_gang(id, job_id);
@@ -385,8 +386,13 @@ std::vector<core::Command> Scheduler::State::send() {
   core::Place batch;
   batch.placements.reserve(std::min(drafted.size(), placements_per_command));
   JobId gang; // whose placements must not be torn apart
-  for (const FlightId f : std::exchange(drafted, {})) {
-    Flight& flight = flights[f];
+  const std::vector<FlightId> all = std::exchange(drafted, {});
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i + 8 < all.size())
+      flights.prefetch(all[i + 8]);
+    if (i + 4 < all.size())
+      flights.prefetch_wish(flights[all[i + 4]]);
+    Flight& flight = flights[all[i]];
     flight.draft = false;
     const JobId job = flight.gang ? flight.job : JobId();
     if (batch.placements.size() >= placements_per_command && (!job || job != gang))

@@ -78,11 +78,11 @@ bool Ranked::settle(std::uint32_t block, std::uint32_t at) {
     const bool is_top = parent == none;
     Key& key = is_top ? top_key_ : blocks_[parent].keys[up];
     std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
-    bool changed = key != b.keys[b.begin];
+    const bool moved = key != b.keys[b.begin];
     key = b.keys[b.begin];
     const std::uint64_t before = all, mask = at == none ? 0 : b.masks[at];
     all = (was_mask_ & ~mask) == 0 ? before | mask : mask_in(block);
-    changed |= all != before;
+    bool changed = all != before;
     was_mask_ = before;
     const std::int64_t* const here = amounts(block, 0);
     std::int64_t* const above = is_top ? top_.data() : amounts(parent, 0) + up;
@@ -102,10 +102,26 @@ bool Ranked::settle(std::uint32_t block, std::uint32_t at) {
         changed = true;
       }
     }
-    if (!changed || is_top)
-      return changed;
+    if (is_top || !(changed || moved))
+      return changed || moved;
     block = parent;
+    if (!changed)
+      return settle_key(block);
     at = up;
+  }
+}
+
+/// The same where nothing else may be another.
+bool Ranked::settle_key(std::uint32_t block) {
+  for (;;) {
+    const Block& b = blocks_[block];
+    Key& key = b.parent == none ? top_key_ : blocks_[b.parent].keys[b.up];
+    if (key == b.keys[b.begin])
+      return false;
+    key = b.keys[b.begin];
+    if (b.parent == none)
+      return true;
+    block = b.parent;
   }
 }
 

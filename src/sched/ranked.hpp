@@ -49,6 +49,14 @@ public:
     const auto [block, at] = find(id);
     return blocks_[block].keys[at] == top_key_;
   }
+  /// It will be given other amounts soon.
+  void prefetch(Id id) const {
+    const auto [block, at] = find(id);
+    __builtin_prefetch(&blocks_[block].keys[at]);
+    __builtin_prefetch(&blocks_[block].masks[at]);
+    for (std::size_t d = 0; d < dims_; ++d)
+      __builtin_prefetch(amounts(block, d) + at);
+  }
   /// The entry that stands a few behind this one; none: there is none, or it is not known at once.
   [[nodiscard]] Id behind(Id id, std::uint32_t few) const {
     const auto [block, at] = find(id);
@@ -127,6 +135,7 @@ private:
   /// again, and so on upwards while that changes anything. Looks at a whole block only for amounts
   /// of which the entry had the most.
   bool settle(std::uint32_t block, std::uint32_t at);
+  bool settle_key(std::uint32_t block);
   void sum_up(std::uint32_t block);
   /// Makes room for an entry before `at`; returns where it is. The block is not full.
   std::uint32_t open_gap(std::uint32_t block, std::uint32_t at);

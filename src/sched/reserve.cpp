@@ -27,6 +27,7 @@ TimePoint Scheduler::State::end_of(const Measure& measure, TimePoint start) cons
 
 std::vector<Scheduler::State::Event> Scheduler::State::events(At at, std::uint32_t except) const {
   std::vector<Event> out;
+  out.reserve(nodes[at].flights.size() + 4);
   TimePoint empty = clock;
   for (const FlightId id : nodes[at].flights) // they lie anywhere: all are fetched at once
     flights.prefetch(id);
