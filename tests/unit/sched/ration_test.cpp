@@ -27,8 +27,8 @@ TEST(ration, gives_a_part_of_the_time_however_much_is_asked) {
 TEST(ration, lets_a_few_be_at_once_after_a_rest_but_saves_no_more) {
   Ration ration(10, Duration(50'000));
   TimePoint now{std::chrono::hours(1)};
-  for (const int hours : {0, 24}) {
-    now += std::chrono::hours(hours);
+  for (const int rest : {0, 24}) {
+    now += std::chrono::hours(rest);
     int at_once = 0;
     for (; ration.may(now); ++at_once) {
       ration.took(now, now + Duration(1'000));
