@@ -280,6 +280,7 @@ class Http(WithDashboard):
 
         with stream() as answer:
             self.assertEqual(answer.headers["Content-Type"], "text/event-stream")
+            self.assertTrue(next(line for line in answer if line.startswith(b"data: ")), "from then on events are told")
             first = self.submit("--", "true")
             before = events(answer, "job.submitted")
         self.cli("job", "cancel", first)
