@@ -1,8 +1,6 @@
 // See lists.hpp.
 #include "src/history/lists.hpp"
 
-#include "src/history/varint.hpp"
-
 #include <algorithm>
 
 namespace reeve::history {
@@ -36,20 +34,6 @@ void Packed::add(const Row& row, std::size_t columns) {
     put_varint(bytes_, zigzag(static_cast<std::int64_t>(difference)));
   }
   last_ = row;
-}
-
-void Packed::read(std::string_view bytes, std::size_t columns,
-                  const std::function<void(const Row&)>& f) {
-  for (Row row{}; !bytes.empty();) {
-    for (std::size_t c = 0; c < columns; ++c) {
-      std::uint64_t difference = 0;
-      if (!take_varint(bytes, difference))
-        return;
-      row[c] = static_cast<std::int64_t>(static_cast<std::uint64_t>(row[c]) +
-                                         static_cast<std::uint64_t>(unzigzag(difference)));
-    }
-    f(row);
-  }
 }
 
 Result<void> Lists::prepare(sqlite::Database& db) {

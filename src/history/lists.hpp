@@ -7,12 +7,14 @@
 #pragma once
 
 #include "messages/ids.hpp"
+#include "src/history/varint.hpp"
 #include "src/sqlite/database.hpp"
 
 #include <array>
 #include <functional>
 #include <limits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace reeve::history {
@@ -26,8 +28,18 @@ public:
   void add(const Row& row, std::size_t columns);
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
   /// `f` for each row; of damaged bytes for those before the damage.
-  static void read(std::string_view bytes, std::size_t columns,
-                   const std::function<void(const Row&)>& f);
+  template<class F> static void read(std::string_view bytes, std::size_t columns, F&& f) {
+    const char* at = bytes.data();
+    const char* const end = at + bytes.size();
+    for (Row row{}; at != end; f(std::as_const(row)))
+      for (std::size_t c = 0; c < columns; ++c) {
+        std::uint64_t difference = 0;
+        if (!take_varint(at, end, difference))
+          return;
+        row[c] = static_cast<std::int64_t>(static_cast<std::uint64_t>(row[c]) +
+                                           static_cast<std::uint64_t>(unzigzag(difference)));
+      }
+  }
 
 private:
   std::string bytes_;

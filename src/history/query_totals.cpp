@@ -299,6 +299,7 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
                                  : !ids   ? ids.error()
                                           : oldest.error());
   ids->begin = std::max(ids->begin, oldest->value_or(ids->end)); // lists may hold older ones
+  const bool by_node = q.by == "node", by_all = q.by == "all", anywhere = q.node.empty();
   const bool every = q.name.empty() && q.user.empty() && q.queue.empty();
   const Stretch all = asked_of(q);
   const std::int64_t span = q.by == "hour" ? hour_us : day_us;
@@ -307,7 +308,7 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
     db_, Lists::Of::runs_by_kind, every ? nullptr : &keys, *ids,
     [&](std::int64_t kind, const Packed::Row& row) {
       if (row[Column::recorded_us] < all.begin || row[Column::recorded_us] >= all.end ||
-          (!q.node.empty() && !std::binary_search(nodes->begin(), nodes->end(), row[Column::node])))
+          (!anywhere && !std::binary_search(nodes->begin(), nodes->end(), row[Column::node])))
         return;
       AttemptSums one = sums_of_run(static_cast<Cause>(row[Column::cause]), row[Column::tasks]);
       one.sum_wall_us = row[Column::wall_us];
@@ -319,9 +320,9 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
           group = &sums[""];
         group->add(one);
       } else {
-        of_number[q.by == "node"  ? row[Column::node]
-                  : q.by == "all" ? 0
-                                  : row[Column::recorded_us] / span * span]
+        of_number[by_node  ? row[Column::node]
+                  : by_all ? 0
+                           : row[Column::recorded_us] / span * span]
           .add(one);
       }
     },
@@ -329,8 +330,8 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
   if (!read)
     return tl::unexpected<Error>(std::move(read).error());
   for (const auto& [number, sum] : of_number) {
-    std::string group = q.by == "all" ? "all" : std::to_string(number);
-    if (q.by == "node") {
+    std::string group = by_all ? "all" : std::to_string(number);
+    if (by_node) {
       auto name = db_.text("SELECT name FROM node_names WHERE node=" + group);
       if (!name)
         return tl::unexpected<Error>(std::move(name).error());
