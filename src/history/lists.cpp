@@ -1,6 +1,8 @@
 // See lists.hpp.
 #include "src/history/lists.hpp"
 
+#include "src/history/sql.hpp"
+
 #include <algorithm>
 
 namespace reeve::history {
@@ -23,6 +25,14 @@ Result<std::int64_t> last_listed(sqlite::Database& db, Lists::Of of) {
   if (!last)
     return tl::unexpected<Error>(std::move(last).error());
   return last->value_or(0);
+}
+
+void visit_rows(std::string_view packed, Lists::Of of, std::int64_t key, Lists::Ids ids,
+                const Lists::Visit& visit) {
+  Packed::read(packed, columns_of(of), [&](const Packed::Row& row) {
+    if (row[0] >= ids.begin && row[0] < ids.end)
+      visit(key, row);
+  });
 }
 
 } // namespace
@@ -98,16 +108,13 @@ Result<void> Lists::catch_up(sqlite::Database& db) {
     auto statement = db.prepare(sql, false);
     if (!statement)
       return tl::unexpected<Error>(std::move(statement).error());
-    for (;;) {
-      auto row = statement->next(db.path());
-      if (!row)
-        return tl::unexpected<Error>(std::move(row).error());
-      if (!*row)
-        return {};
+    Result<void> written;
+    auto read = each_row(*statement, db.path(), [&] {
       add_row(*statement);
-      if (auto good = write(db); !good)
-        return good;
-    }
+      written = write(db);
+      return written.has_value();
+    });
+    return read ? written : read;
   };
   const auto ends = last_listed(db, Of::ends_by_kind), by_kind = last_listed(db, Of::runs_by_kind),
              by_node = last_listed(db, Of::runs_by_node);
@@ -177,10 +184,7 @@ Result<bool> Lists::read_block(sqlite::Database& db, Of of, std::int64_t first, 
         return row;
       const std::int64_t key = select.integer_at(0);
       if (keys == nullptr || look_up || std::binary_search(keys->begin(), keys->end(), key))
-        Packed::read(select.blob_at(1), columns_of(of), [&](const Packed::Row& one) {
-          if (one[0] >= ids.begin && one[0] < ids.end)
-            visit(key, one);
-        });
+        visit_rows(select.blob_at(1), of, key, ids, visit);
     }
   };
   const sqlite::Reset reset(select);
@@ -197,21 +201,15 @@ Result<bool> Lists::read_block(sqlite::Database& db, Of of, std::int64_t first, 
 
 Result<void> Lists::read(sqlite::Database& db, Of of, const Keys* keys, Ids ids, const Visit& visit,
                          const std::function<bool()>& more) {
-  const auto visit_open = [&](std::int64_t key, const Packed& list) {
-    Packed::read(list.bytes(), columns_of(of), [&](const Packed::Row& row) {
-      if (row[0] >= ids.begin && row[0] < ids.end)
-        visit(key, row);
-    });
-  };
   const Family& open = family(of);
   if (keys == nullptr || keys->size() > open.keys.size()) {
     for (const auto& [key, list] : open.keys)
       if (keys == nullptr || std::binary_search(keys->begin(), keys->end(), key))
-        visit_open(key, list);
+        visit_rows(list.bytes(), of, key, ids, visit);
   } else {
     for (const std::int64_t key : *keys)
       if (const auto at = open.keys.find(key); at != open.keys.end())
-        visit_open(key, at->second);
+        visit_rows(at->second.bytes(), of, key, ids, visit);
   }
   if (!more())
     return {};

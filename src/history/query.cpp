@@ -404,15 +404,13 @@ Result<HistoryRows> History::query_nodes(const QueryHistory& q) {
     sql.also("r.id<", static_cast<std::int64_t>(q.before));
   also_time(sql, q, "r.time_us");
   const std::string& name = q.node.empty() ? q.name : q.node;
-  if (!name.empty()) {
-    Sql named("");
+  if (!name.empty())
     sql.also("r.node IN (SELECT node FROM node_names WHERE " +
                std::string(name.back() == '*'
                              ? "substr(name,1," + std::to_string(name.size() - 1) + ")"
                              : "name") +
                "=?)",
              name.back() == '*' ? name.substr(0, name.size() - 1) : name);
-  }
   if (!q.state.empty())
     sql.also("r.state=?", q.state);
   sql.end(" ORDER BY r.id DESC LIMIT " + std::to_string(q.limit + 1));
@@ -502,8 +500,8 @@ Result<void> History::complete(TaskList& list) {
 }
 
 Result<void> History::complete(Progress& progress) {
-  auto select = db_.prepare("SELECT s.state,j.tasks,j.succeeded,j.failed,j.cancelled,j.exit_code "
-                            "FROM jobs j JOIN job_states s ON s.name=j.state WHERE j.job=?",
+  auto select = db_.prepare("SELECT e.state,j.tasks,e.succeeded,e.failed,e.cancelled,e.exit_code "
+                            "FROM job_ends e JOIN job_rows j ON j.job=e.job WHERE e.job=?",
                             false);
   if (!select)
     return tl::unexpected<Error>(std::move(select).error());

@@ -290,7 +290,18 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
       groups[keys.back()] = &sums[std::string(statement->text_at(1))];
     return true;
   });
-  const auto nodes = q.node.empty() ? Result<Lists::Keys>() : nodes_named(q.node);
+  const bool by_node = q.by == "node", by_all = q.by == "all", anywhere = q.node.empty();
+  if (by_node) {
+    auto names = db_.prepare("SELECT node,name FROM node_names", false);
+    if (!names)
+      return tl::unexpected<Error>(std::move(names).error());
+    if (known)
+      known = each_row(*names, db_.path(), [&] {
+        groups[names->integer_at(0)] = &sums[std::string(names->text_at(1))];
+        return true;
+      });
+  }
+  const auto nodes = anywhere ? Result<Lists::Keys>() : nodes_named(q.node);
   auto ids = ids_of(q, "run_id", ids_.run);
   const auto oldest = db_.integer("SELECT min(id) FROM attempt_runs");
   if (!known || !nodes || !ids || !oldest)
@@ -299,11 +310,9 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
                                  : !ids   ? ids.error()
                                           : oldest.error());
   ids->begin = std::max(ids->begin, oldest->value_or(ids->end)); // lists may hold older ones
-  const bool by_node = q.by == "node", by_all = q.by == "all", anywhere = q.node.empty();
   const bool every = q.name.empty() && q.user.empty() && q.queue.empty();
   const Stretch all = asked_of(q);
   const std::int64_t span = q.by == "hour" ? hour_us : day_us;
-  std::unordered_map<std::int64_t, AttemptSums> of_number; // of a node, or a slot
   auto read = lists_.read(
     db_, Lists::Of::runs_by_kind, every ? nullptr : &keys, *ids,
     [&](std::int64_t kind, const Packed::Row& row) {
@@ -314,31 +323,18 @@ Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHis
       one.sum_wall_us = row[Column::wall_us];
       one.sum_cpu_us = row[Column::cpu_us];
       one.max_rss_bytes = row[Column::max_rss_bytes];
-      if (by_kind) {
-        auto& group = groups[kind];
-        if (group == nullptr) // its kind is not known
-          group = &sums[""];
-        group->add(one);
-      } else {
-        of_number[by_node  ? row[Column::node]
-                  : by_all ? 0
-                           : row[Column::recorded_us] / span * span]
-          .add(one);
-      }
+      const std::int64_t number = by_kind   ? kind
+                                  : by_node ? row[Column::node]
+                                  : by_all  ? 0
+                                            : row[Column::recorded_us] / span * span;
+      auto& group = groups[number];
+      if (group == nullptr) // a kind or node that is not known has no name
+        group = &sums[by_kind || by_node ? "" : by_all ? "all" : std::to_string(number)];
+      group->add(one);
     },
     [] { return true; });
   if (!read)
     return tl::unexpected<Error>(std::move(read).error());
-  for (const auto& [number, sum] : of_number) {
-    std::string group = by_all ? "all" : std::to_string(number);
-    if (by_node) {
-      auto name = db_.text("SELECT name FROM node_names WHERE node=" + group);
-      if (!name)
-        return tl::unexpected<Error>(std::move(name).error());
-      group = name->value_or("");
-    }
-    sums[group].add(sum);
-  }
   return sums;
 }
 

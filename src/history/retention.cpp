@@ -40,16 +40,14 @@ Result<void> History::sweep_kinds(TimePoint cutoff) {
     return tl::unexpected<Error>(std::move(statement).error());
   std::set<std::int64_t> in_use;
   std::int64_t looked_at = 0;
-  for (bool over = false; !over;) {
-    auto row = statement->next(db_.path());
-    if (!row)
-      return tl::unexpected<Error>(std::move(row).error());
-    over = !*row || TimePoint(Duration(statement->integer_at(2))) >= cutoff + std::chrono::hours(1);
-    if (!over && ++looked_at == looked_at_max)
-      return {}; // too many to look at: another time
-    if (!over)
-      in_use.insert(statement->integer_at(1));
-  }
+  auto read = each_row(*statement, db_.path(), [&] {
+    if (TimePoint(Duration(statement->integer_at(2))) >= cutoff + std::chrono::hours(1))
+      return false;
+    in_use.insert(statement->integer_at(1));
+    return ++looked_at < looked_at_max;
+  });
+  if (!read || looked_at == looked_at_max)
+    return read; // too many to look at: another time
   statement->reset();
   auto swept = db_.run(
     ("DELETE " + unused + " AND kind NOT IN " + list_of({in_use.begin(), in_use.end()})).c_str());
