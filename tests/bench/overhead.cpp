@@ -116,27 +116,18 @@ struct Side {
   }
 };
 
-void run_arrays(Client& client, std::uint32_t count) {
+/// So many jobs of so many tasks each. One of one task is three events and three rows of the
+/// history.
+void run_jobs(Client& client, std::uint32_t count, std::uint32_t tasks) {
   std::vector<JobSpec> specs(count);
   for (JobSpec& spec : specs) {
     spec.executor = "noop";
-    spec.count = array_tasks;
+    spec.count = tasks;
   }
   const auto ids = or_give_up(client.submit(specs, "", {}), "submit");
-  for (const JobId job : ids) // one by one: those that have ended are not kept for long
-    if (or_give_up(client.wait({job}), "wait").at(0).succeeded != array_tasks)
-      give_up("not all tasks succeeded");
-}
-
-/// Each of one task: every job is three events and two rows of the history.
-void run_jobs(Client& client) {
-  std::vector<JobSpec> specs(jobs);
-  for (JobSpec& spec : specs)
-    spec.executor = "noop";
-  const auto ids = or_give_up(client.submit(specs, "", {}), "submit");
   for (const auto& ended : or_give_up(client.wait(ids), "wait"))
-    if (ended.succeeded != 1)
-      give_up("not all jobs succeeded");
+    if (ended.succeeded != tasks)
+      give_up("not all tasks succeeded");
 }
 
 /// Figures of both sides, by turns.
@@ -207,14 +198,14 @@ int main() {
     all_arrays{"tasks of " + std::to_string(arrays) + " no-op arrays", {}, {}},
     all_jobs{"no-op jobs of one task", {}, {}};
   for (Side* side : {&off, &on}) // warm
-    side->run(1, [](Client& client) { run_arrays(client, 1); });
+    side->run(1, [](Client& client) { run_jobs(client, 1, array_tasks); });
   for (int k = 0; k < rounds; ++k) { // before there are jobs that must be forgotten meanwhile
-    one_array.run(on, off, array_tasks, [](Client& client) { run_arrays(client, 1); });
+    one_array.run(on, off, array_tasks, [](Client& client) { run_jobs(client, 1, array_tasks); });
     all_arrays.run(on, off, double{arrays} * array_tasks,
-                   [](Client& client) { run_arrays(client, arrays); });
+                   [](Client& client) { run_jobs(client, arrays, array_tasks); });
   }
   for (int k = 0; k < rounds; ++k)
-    all_jobs.run(on, off, jobs, run_jobs);
+    all_jobs.run(on, off, jobs, [](Client& client) { run_jobs(client, jobs, 1); });
   std::printf("  %d scrapes\n", scraper.scrapes());
   for (const Comparison* comparison : {&one_array, &all_arrays, &all_jobs})
     comparison->tell();
