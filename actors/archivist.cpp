@@ -13,11 +13,7 @@ constexpr auto delete_every = std::chrono::minutes(1);
 constexpr std::uint32_t remembered = 20'000; // run times
 
 ledger::Effect failure(gateway::Origin to, const Error& error) {
-  Failed failed;
-  failed.code = error.code;
-  failed.field = error.field;
-  failed.text = error.text;
-  return ledger::ToPeer{to.peer, MessageType::failed, to.correlation, encode(failed)};
+  return ledger::refusal(to.peer, to.correlation, error);
 }
 template<class M> ledger::Effect reply(gateway::Origin to, const M& message) {
   return ledger::ToPeer{to.peer, M::type, to.correlation, encode(message)};

@@ -520,11 +520,7 @@ void LedgerActor::reply(gateway::Origin to, MessageType type, std::string body) 
 }
 
 void LedgerActor::reply_error(gateway::Origin to, const Error& error) {
-  Failed failed;
-  failed.code = error.code;
-  failed.field = error.field;
-  failed.text = error.text;
-  reply(to, MessageType::failed, encode(failed));
+  reply(to, MessageType::failed, encode(ledger::failed(error)));
 }
 
 } // namespace reeve::actors

@@ -41,13 +41,8 @@ void RegistryActor::take(gateway::Asked asked) {
 }
 
 void RegistryActor::refuse(gateway::Origin to, const Error& error) {
-  Failed failed;
-  failed.code = error.code;
-  failed.field = error.field;
-  failed.text = error.text;
   std::vector<ledger::Effect> effects;
-  effects.emplace_back(
-    ledger::ToPeer{to.peer, MessageType::failed, to.correlation, encode(failed)});
+  effects.emplace_back(ledger::refusal(to.peer, to.correlation, error));
   post(this, directory_->gateway, Effects{std::move(effects)});
 }
 

@@ -19,12 +19,7 @@ void say(std::vector<ledger::Effect>& effects, const gateway::Origin& to, const 
 }
 void refuse(std::vector<ledger::Effect>& effects, const gateway::Origin& to, const Error& error,
             Duration retry_after = Duration(0)) {
-  Failed failed;
-  failed.code = error.code;
-  failed.field = error.field;
-  failed.text = error.text;
-  failed.retry_after = retry_after;
-  say(effects, to, failed);
+  effects.emplace_back(ledger::refusal(to.peer, to.correlation, error, retry_after));
 }
 } // namespace
 

@@ -32,14 +32,6 @@ Failed unknown_version(std::uint64_t version) {
   message.versions = {spoken_versions.begin(), spoken_versions.end()};
   return message;
 }
-Failed failed(const Error& error, Duration retry_after = {}) {
-  Failed message;
-  message.code = error.code;
-  message.field = error.field;
-  message.text = error.text;
-  message.retry_after = retry_after;
-  return message;
-}
 } // namespace
 
 Gateway::Gateway(Greeting greeting, Limits limits)
@@ -76,7 +68,7 @@ void Gateway::on_message(Peer peer, std::string_view header_bytes, std::string_v
   }
   Error error = header ? Error{Code::bad_message, {}, "not a header"} : header.error();
   error.field = error.field.empty() ? "header" : "header." + error.field;
-  send(peer, failed(error), hint.correlation, out);
+  send(peer, ledger::failed(error), hint.correlation, out);
 }
 
 void Gateway::on_bundle(const Call& call) {
@@ -407,7 +399,7 @@ void Gateway::handle(const Call& call, Pull message) {
 }
 
 void Gateway::refuse(const Call& call, const Error& error, Duration retry_after) {
-  send(call.peer, failed(error, retry_after), call.header.correlation, call.out);
+  send(call.peer, ledger::failed(error, retry_after), call.header.correlation, call.out);
 }
 
 void Gateway::on_gone(Peer peer, TimePoint now, Outbox& out) {

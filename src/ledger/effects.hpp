@@ -16,6 +16,18 @@ struct ToPeer { // one message
   std::uint64_t correlation = 0;
   std::string body;
 };
+inline Failed failed(const Error& error, Duration retry_after = {}) {
+  Failed message;
+  message.code = error.code;
+  message.field = error.field;
+  message.text = error.text;
+  message.retry_after = retry_after;
+  return message;
+}
+inline ToPeer refusal(Peer peer, std::uint64_t correlation, const Error& error,
+                      Duration retry_after = {}) {
+  return {peer, MessageType::failed, correlation, encode(failed(error, retry_after))};
+}
 /// A node has registered: from now on the peer is that node's only connection and Assign numbers
 /// start at 1 again. The gateway sends `reply`, and forgets the node's former peer.
 struct NodeBound {

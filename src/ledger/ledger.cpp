@@ -18,15 +18,6 @@ constexpr std::size_t beacon_looks = 10'000; // jobs looked at for one beacon
 constexpr Duration retry_after = std::chrono::seconds(1);
 constexpr Duration stop_again = std::chrono::seconds(10);
 
-Failed failed(const Error& error, Duration again) {
-  Failed message;
-  message.code = error.code;
-  message.field = error.field;
-  message.text = error.text;
-  message.retry_after = again;
-  return message;
-}
-
 /// Changes nothing and awaits nothing. A dry run asks whether it would be accepted now: no.
 bool only_looks(const Request& request) {
   return std::visit(
@@ -176,7 +167,7 @@ void Ledger::effect(Effect effect) {
 }
 
 void Ledger::reply_error(Peer peer, std::uint64_t correlation, const Error& error, Duration again) {
-  effect(ToPeer{peer, MessageType::failed, correlation, encode(failed(error, again))});
+  effect(refusal(peer, correlation, error, again));
 }
 
 void Ledger::answer(std::vector<Waiters::Answer> answers) {
