@@ -353,7 +353,10 @@ int agent_main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_usage;
+    if (error.get_exit_code() == 0) // --help, --version
+      return app.exit(error);
+    std::fprintf(stderr, "reeve-agent: %s\nTry 'reeve-agent --help'.\n", error.what());
+    return exit_usage;
   }
   if (const auto absolute = std::filesystem::absolute(flags.dir); true)
     flags.dir = absolute.lexically_normal().string();

@@ -69,16 +69,36 @@ std::size_t distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-/// "; did you mean submit?", or nothing when no command of `app` is like `word`.
-std::string meant(const CLI::App& app, const std::string& word) {
+/// "; did you mean submit?", or nothing when none of `names` is like `word`.
+std::string meant(const std::vector<std::string>& names, const std::string& word) {
   std::string nearest;
   std::size_t least = 3;
-  for (const CLI::App* command : app.get_subcommands(nullptr))
-    if (const std::size_t d = distance(word, command->get_name()); d < least) {
+  for (const std::string& name : names)
+    if (const std::size_t d = distance(word, name); d < least) {
       least = d;
-      nearest = command->get_name();
+      nearest = name;
     }
   return nearest.empty() ? "" : "; did you mean " + nearest + "?";
+}
+
+/// What was not understood at `app`, when it is a word that `app` does not know.
+std::optional<std::string> not_known(const CLI::App& app) {
+  const auto rest = app.remaining();
+  if (rest.empty())
+    return std::nullopt;
+  const std::string word = rest.front().substr(0, rest.front().find('='));
+  std::vector<std::string> names;
+  if (word.starts_with("--")) {
+    for (const CLI::Option* option : app.get_options())
+      for (const std::string& name : option->get_lnames())
+        names.push_back("--" + name);
+    return "no option '" + word + "'" + meant(names, word);
+  }
+  for (const CLI::App* command : app.get_subcommands(nullptr))
+    names.push_back(command->get_name());
+  if (names.empty() || word.starts_with('-'))
+    return std::nullopt;
+  return "no command '" + word + "'" + meant(names, word);
 }
 
 std::string first_line(const std::string& text) {
@@ -234,15 +254,14 @@ std::optional<Exit> CommandTree::parse(std::vector<std::string> args) {
     }
     const CLI::App* at = app_.get(); // the innermost command named
     std::string path = at->get_name();
+    std::optional<std::string> text = not_known(*at);
     while (!at->get_subcommands().empty()) {
       at = at->get_subcommands().front();
       path += " " + at->get_name();
+      if (!text)
+        text = not_known(*at);
     }
-    std::string text = stop.what();
-    if (const auto rest = at->remaining();
-        !rest.empty() && rest.front().front() != '-' && !at->get_subcommands(nullptr).empty())
-      text = "no command '" + rest.front() + "'" + meant(*at, rest.front());
-    terminal.err << "reeve: " << printable(text) << "\nRun `" << path
+    terminal.err << "reeve: " << printable(text.value_or(stop.what())) << "\nRun `" << path
                  << " --help` for what it takes.\n";
     return Exit::usage;
   }
