@@ -27,6 +27,10 @@ if(REEVE_SANITIZE)
   endif()
 endif()
 
+if(REEVE_FUZZ) # everything tells libFuzzer where it has been, not only the targets: else it looks for nothing in what they call
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(REEVE_CCACHE ccache)
 if(REEVE_CCACHE)
   # Without pch_defines and time_macros ccache skips every file that uses a precompiled header. NOHASHDIR: build folders

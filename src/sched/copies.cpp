@@ -70,8 +70,8 @@ void Scheduler::State::copy_stragglers(std::vector<core::Command>& commands) {
         task.since = clock;
       if (clock - task.since < late || clock < task.ask_again)
         continue;
-      const Nodes::Accept other = [&](At at) {
-        return nodes[at].facts.node != task.node && nodes[at].slowness < slow;
+      const Nodes::Accept other = [this, on = task.node](At at) {
+        return nodes[at].facts.node != on && nodes[at].slowness < slow;
       };
       nodes.settle(clock);
       const At at = lots.times_within_quotas(lot, 1) < 1 ? nowhere : pick(lot, job, &other);

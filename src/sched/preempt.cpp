@@ -4,7 +4,6 @@
 #include "src/sched/state.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <tuple>
 
 namespace reeve::sched {
@@ -25,7 +24,8 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
       continue;
     TimePoint start = clock; // the newest go first
     const OneOr<Since> starts = flights.starts(f);
-    for (const Since& since : std::views::reverse(starts)) {
+    for (std::size_t k = starts.size(); k-- > 0;) { // clang 14 cannot reverse a view of it
+      const Since& since = starts.data()[k];
       start = since.time;
       const double seconds = static_cast<double>((clock - start).count()) / 1e6;
       const double vcores = std::max(0.001, static_cast<double>(kind.resources.cpu_milli) / 1000);
@@ -48,10 +48,9 @@ std::vector<Scheduler::State::Victim> Scheduler::State::victims_on(At at, const 
   for (const Victim& v : all) {
     if (covers(level, m.need))
       break;
-    const bool helps =
-      std::ranges::any_of(std::views::iota(std::size_t{0}, level.size()), [&](std::size_t c) {
-        return m.need[c] > level[c] && m.need[c] > 0 && booking(v)[c] > 0;
-      });
+    bool helps = false;
+    for (std::size_t c = 0; c < level.size(); ++c)
+      helps = helps || (m.need[c] > level[c] && m.need[c] > 0 && booking(v)[c] > 0);
     if (!helps)
       continue;
     give(v, 1);
@@ -131,7 +130,8 @@ void Scheduler::State::preempt(std::vector<core::Command>& commands) {
                             "makes room for job " + std::to_string(lot.head.value) +
                               " of priority " + std::to_string(lot.kind().priority)};
       const OneOr<TaskRun> runs = flights.runs(flight);
-      for (const TaskRun& run : std::views::reverse(runs)) {
+      for (std::size_t k = runs.size(); k-- > 0;) {
+        const TaskRun& run = runs.data()[k];
         const std::uint32_t part = std::min(stop, run.count);
         if (part == 0)
           break;
