@@ -4,10 +4,10 @@
 #include "actors/shell.hpp"
 #include "src/log/log.hpp"
 #include "src/util/text.hpp"
+#include "src/util/words.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -24,12 +24,11 @@ std::uint64_t resident_bytes() {
   if (fd < 0)
     return 0;
   std::array<char, 128> text{};
-  const ssize_t n = ::read(fd, text.data(), text.size() - 1);
+  const ssize_t n = ::read(fd, text.data(), text.size());
   ::close(fd);
-  unsigned long long size = 0, resident = 0;
-  if (n <= 0 || std::sscanf(text.data(), "%llu %llu", &size, &resident) != 2)
-    return 0;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto pages = numbers_in<std::uint64_t>( // whole size, resident
+    {text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))}, 2);
+  return pages.size() < 2 ? 0 : pages[1] * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 } // namespace
 

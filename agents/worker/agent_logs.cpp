@@ -4,6 +4,7 @@
 #include "agents/worker/agent_control.hpp"
 #include "agents/worker/output_store.hpp"
 #include "src/util/text.hpp"
+#include "src/util/words.hpp"
 
 #include <cstdio>
 #include <filesystem>
@@ -30,24 +31,6 @@ struct OutputTask {
   Followed out{Stream::out, 0, {}, false}, err{Stream::err, 0, {}, false};
 };
 
-Result<OutputTask> task_of(const std::string& text, bool several) {
-  const auto slash = text.find('/');
-  const auto job = parse_integer(text.substr(0, slash), "TASK", 1, std::int64_t{1} << 62);
-  const auto index = slash == std::string::npos
-                       ? Result<std::int64_t>(0)
-                       : parse_integer(text.substr(slash + 1), "TASK", 0, tasks_max - 1);
-  if (!job || !index)
-    return fail(Code::bad_field, "TASK",
-                "must be JOB/TASK, such as 5/3, got '" + printable(text) + "'");
-  OutputTask task;
-  task.id.job = JobId(static_cast<std::uint64_t>(*job));
-  task.id.index = static_cast<TaskIndex>(*index);
-  task.id.attempt = 0; // to be found
-  if (several)
-    task.prefix = std::to_string(*job) + "/" + std::to_string(*index) + ": ";
-  return task;
-}
-
 /// The newest attempt whose output is here; 0: none.
 Attempt newest_kept(const std::string& dir, AttemptId id) {
   Attempt newest = 0;
@@ -67,12 +50,12 @@ Result<bool> find(const std::string& dir, OutputTask& task) {
     std::chrono::seconds(10));
   if (!answer)
     return tl::unexpected(answer.error());
-  unsigned attempt = 0, runs = 0;
-  if (std::sscanf(answer->c_str(), "%u %u", &attempt, &runs) != 2)
-    return fail(Code::bad_message, {}, "the agent said: " + printable(*answer));
+  const auto newest = parse_newest_attempt(*answer);
+  if (!newest)
+    return tl::unexpected(newest.error());
   if (task.id.attempt == 0)
-    task.id.attempt = attempt != 0 ? attempt : newest_kept(dir, task.id);
-  return attempt == task.id.attempt && runs != 0;
+    task.id.attempt = newest->attempt != 0 ? newest->attempt : newest_kept(dir, task.id);
+  return newest->attempt == task.id.attempt && newest->runs;
 }
 
 void write_output(OutputTask& task, Followed& stream, std::string_view bytes) {
@@ -115,14 +98,40 @@ Result<void> print(const std::string& dir, OutputTask& task, Followed& stream, b
 
 } // namespace
 
+Result<AttemptId> parse_output_task(std::string_view text, char between) {
+  const auto at = text.find(between);
+  const auto job = parse_integer(text.substr(0, at), "TASK", 1, std::int64_t{1} << 62);
+  const auto index = at == text.npos ? Result<std::int64_t>(0)
+                                     : parse_integer(text.substr(at + 1), "TASK", 0, tasks_max - 1);
+  if (!job || !index)
+    return fail(Code::bad_field, "TASK",
+                "must be JOB/TASK, such as 5/3, got '" + printable(text) + "'");
+  return AttemptId{JobId(static_cast<std::uint64_t>(*job)), static_cast<TaskIndex>(*index), 0};
+}
+
+std::string text_of(NewestAttempt newest) {
+  return std::to_string(newest.attempt) + (newest.runs ? " 1\n" : " 0\n");
+}
+
+Result<NewestAttempt> parse_newest_attempt(std::string_view answer) {
+  const auto numbers = numbers_in<Attempt>(answer);
+  if (numbers.size() != 2 || numbers[1] > 1)
+    return fail(Code::bad_message, {}, "the agent said: " + printable(answer));
+  return NewestAttempt{numbers[0], numbers[1] != 0};
+}
+
 Result<void> print_outputs(const std::string& dir, const std::vector<std::string>& texts,
                            bool follow) {
   std::vector<OutputTask> tasks;
   for (const auto& text : texts) {
-    auto task = task_of(text, texts.size() > 1);
-    if (!task)
-      return tl::unexpected(task.error());
-    tasks.push_back(std::move(*task));
+    const auto id = parse_output_task(text, '/');
+    if (!id)
+      return tl::unexpected(id.error());
+    OutputTask task;
+    task.id = *id;
+    if (texts.size() > 1)
+      task.prefix = std::to_string(id->job.value) + "/" + std::to_string(id->index) + ": ";
+    tasks.push_back(std::move(task));
   }
   for (bool first = true;; first = false) {
     bool all = true;

@@ -1,6 +1,7 @@
 // See agent_loop.hpp.
 #include "agents/worker/agent_loop.hpp"
 
+#include "agents/worker/agent_logs.hpp"
 #include "agents/worker/agent_wire.hpp"
 #include "agents/worker/output.hpp"
 #include "agents/worker/output_sweep.hpp"
@@ -422,20 +423,13 @@ void AgentLoop::read_signals() {
   }
 }
 
-/// "5 3", a job and a task -> its newest attempt here and whether it runs, "2 1".
+/// Of "5 3", a job and a task.
 std::string AgentLoop::attempt_text(std::string_view asked) const {
-  const auto space = asked.find(' ');
-  const auto job = parse_integer(asked.substr(0, space), "job", 1, std::int64_t{1} << 62);
-  const auto index = space == asked.npos
-                       ? Result<std::int64_t>(fail(Code::bad_field, "task", "is missing"))
-                       : parse_integer(asked.substr(space + 1), "task", 0, tasks_max - 1);
-  if (!job || !index)
-    return (job ? index.error() : job.error()).message() + "\n";
-  const JobId id(static_cast<std::uint64_t>(*job));
-  const auto task = static_cast<TaskIndex>(*index);
-  const Attempt attempt = core_->work().newest_attempt(id, task);
-  const bool runs = attempt != 0 && core_->work().runs(id, task, attempt);
-  return std::to_string(attempt) + " " + (runs ? "1\n" : "0\n");
+  const auto id = parse_output_task(asked, ' ');
+  if (!id)
+    return id.error().message() + "\n";
+  const Attempt attempt = core_->work().newest_attempt(id->job, id->index);
+  return text_of({attempt, attempt != 0 && core_->work().runs(id->job, id->index, attempt)});
 }
 
 ControlServer::Answer AgentLoop::control(std::string_view command) {

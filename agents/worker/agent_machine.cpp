@@ -1,10 +1,11 @@
 // See agent_machine.hpp.
 #include "agents/worker/agent_machine.hpp"
 
+#include "agents/worker/keeper_proc.hpp"
+#include "src/util/words.hpp"
+
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include <sched.h>
 #include <sys/statvfs.h>
@@ -22,35 +23,48 @@ std::int64_t processors() {
   return std::max<long>(::sysconf(_SC_NPROCESSORS_ONLN), 1);
 }
 
-/// Bytes of a line such as "MemTotal:  16318412 kB".
-std::int64_t memory_line(const char* name) {
-  std::ifstream file("/proc/meminfo");
-  std::string line;
-  const std::string wanted = std::string(name) + ":";
-  while (std::getline(file, line)) {
-    if (!line.starts_with(wanted))
-      continue;
-    std::istringstream text(line.substr(wanted.size()));
-    std::int64_t kilobytes = 0;
-    text >> kilobytes;
-    return kilobytes * 1024;
-  }
-  return 0;
-}
-
 std::int64_t memory_total() {
-  std::int64_t total = memory_line("MemTotal");
+  std::int64_t total = parse_memory(read_small_file("/proc/meminfo")).total;
   for (const char* path :
        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::ifstream file(path);
-    std::int64_t limit = 0;
-    if (file >> limit && limit > 0)
-      total = std::min(total, limit);
+    const auto limit = numbers_in<std::int64_t>(read_small_file(path), 1); // "max": no number
+    if (!limit.empty() && limit.front() > 0)
+      total = std::min(total, limit.front());
   }
   return total;
 }
 
 } // namespace
+
+MachineMemory parse_memory(std::string_view meminfo) {
+  const auto bytes = [&](std::string_view key) {
+    return static_cast<std::int64_t>(std::min(number_after(meminfo, key), std::uint64_t{1} << 52)) *
+           1024; // "MemTotal:  16318412 kB"
+  };
+  return {bytes("MemTotal:"), bytes("MemAvailable:")};
+}
+
+ProcessorTime parse_processor_time(std::string_view stat) {
+  ProcessorTime time;
+  if (next_word(stat) != "cpu")
+    return time;
+  const auto columns = numbers_in<std::uint64_t>(stat, 8);
+  for (std::size_t k = 0; k < columns.size(); ++k) {
+    time.total += columns[k];
+    if (k != 3 && k != 4) // idle, iowait
+      time.busy += columns[k];
+  }
+  return time;
+}
+
+double busy_part(ProcessorTime before, ProcessorTime now) {
+  if (before.total == 0 || now.total <= before.total)
+    return 0;
+  // The kernel takes time back from the column of waiting for a disk, so more may seem busy than
+  // has passed.
+  return std::min(1.0, static_cast<double>(now.busy - std::min(now.busy, before.busy)) /
+                         static_cast<double>(now.total - before.total));
+}
 
 Resources detect_capacity(const std::string& dir) {
   Resources capacity;
@@ -80,26 +94,13 @@ std::string default_state_dir() {
 
 Resources MachineUse::measure() {
   Resources used;
-  std::ifstream file("/proc/stat");
-  std::string word;
-  file >> word; // "cpu"
-  std::uint64_t total = 0, idle = 0, value = 0;
-  for (int column = 0; column < 8 && file >> value; ++column) {
-    total += value;
-    if (column == 3 || column == 4) // idle, iowait
-      idle += value;
-  }
-  const std::uint64_t busy = total - idle;
-  if (total_ > 0 && total > total_) {
-    const double share =
-      static_cast<double>(busy - std::min(busy, busy_)) / static_cast<double>(total - total_);
-    used.cpu_milli = static_cast<std::int64_t>(
-      share * 1'000 * static_cast<double>(std::max<long>(::sysconf(_SC_NPROCESSORS_ONLN), 1)));
-  }
-  busy_ = busy;
-  total_ = total;
-  used.memory_bytes =
-    std::max<std::int64_t>(memory_line("MemTotal") - memory_line("MemAvailable"), 0);
+  const ProcessorTime time = parse_processor_time(read_small_file("/proc/stat", 4'096));
+  used.cpu_milli = static_cast<std::int64_t>(
+    busy_part(time_, time) * 1'000 *
+    static_cast<double>(std::max<long>(::sysconf(_SC_NPROCESSORS_ONLN), 1)));
+  time_ = time;
+  const MachineMemory memory = parse_memory(read_small_file("/proc/meminfo"));
+  used.memory_bytes = std::max<std::int64_t>(memory.total - memory.available, 0);
   struct statvfs disk {};
   if (::statvfs(dir_.c_str(), &disk) == 0)
     used.disk_bytes = static_cast<std::int64_t>((disk.f_blocks - disk.f_bfree) * disk.f_frsize);

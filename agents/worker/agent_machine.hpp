@@ -5,6 +5,7 @@
 #include "messages/types.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace reeve::worker {
 
@@ -15,6 +16,21 @@ std::string detect_host_name();
 /// /var/lib/reeve-agent for root, else under $XDG_STATE_HOME or ~/.local/state.
 std::string default_state_dir();
 
+struct MachineMemory {
+  std::int64_t total = 0, available = 0; // bytes; 0: not told
+};
+/// `meminfo`: as in /proc/meminfo.
+MachineMemory parse_memory(std::string_view meminfo);
+
+/// Of all processors together since boot, in ticks.
+struct ProcessorTime {
+  std::uint64_t busy = 0, total = 0;
+};
+/// `stat`: as in /proc/stat.
+ProcessorTime parse_processor_time(std::string_view stat);
+/// 0 to 1; 0 when it cannot be told.
+double busy_part(ProcessorTime before, ProcessorTime now);
+
 /// Use of the whole machine. Processor use is what happened since the last call.
 class MachineUse {
 public:
@@ -23,7 +39,7 @@ public:
 
 private:
   std::string dir_;
-  std::uint64_t busy_ = 0, total_ = 0; // of /proc/stat
+  ProcessorTime time_; // at the last call
 };
 
 } // namespace reeve::worker

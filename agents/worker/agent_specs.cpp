@@ -56,27 +56,32 @@ SpecLog::~SpecLog() {
     ::close(fd_);
 }
 
+std::map<JobId, Raw> SpecLog::parse(std::string_view bytes) {
+  std::map<JobId, Raw> specs;
+  while (bytes.size() >= 4) {
+    std::uint32_t size = 0;
+    for (unsigned k = 0; k < 4; ++k)
+      size |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[k])) << (8 * k);
+    if (bytes.size() - 4 < size)
+      break;
+    auto record = decode<AssignedSpec>(bytes.substr(4, size));
+    bytes.remove_prefix(4 + std::size_t{size});
+    if (!record)
+      continue;
+    if (record->spec.msgpack.empty() || record->spec.msgpack == "\xc0")
+      specs.erase(record->job);
+    else
+      specs[record->job] = std::move(record->spec);
+  }
+  return specs;
+}
+
 Result<SpecLog> SpecLog::open(const std::string& path) {
   SpecLog log;
   log.path_ = path;
   std::ifstream file(path, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  std::string_view rest = bytes;
-  while (rest.size() >= 4) {
-    std::uint32_t size = 0;
-    for (unsigned k = 0; k < 4; ++k)
-      size |= static_cast<std::uint32_t>(static_cast<unsigned char>(rest[k])) << (8 * k);
-    if (rest.size() - 4 < size)
-      break;
-    auto record = decode<AssignedSpec>(rest.substr(4, size));
-    rest.remove_prefix(4 + std::size_t{size});
-    if (!record)
-      continue;
-    if (record->spec.msgpack.empty() || record->spec.msgpack == "\xc0")
-      log.specs_.erase(record->job);
-    else
-      log.specs_[record->job] = std::move(record->spec);
-  }
+  log.specs_ = parse(bytes);
   if (auto rewritten = log.rewrite(); !rewritten)
     return tl::unexpected(rewritten.error());
   return log;

@@ -15,6 +15,8 @@ class SpecLog {
 public:
   /// Reads what is there; a torn end is cut off. Errors: io.
   static Result<SpecLog> open(const std::string& path);
+  /// What a file with these bytes holds.
+  static std::map<JobId, Raw> parse(std::string_view bytes);
   SpecLog(SpecLog&& other) noexcept;
   SpecLog& operator=(SpecLog&& other) noexcept;
   ~SpecLog();

@@ -44,8 +44,9 @@ std::string text_of(const Json& json, const char* key) {
   return it->is_string() ? printable(it->get<std::string>()) : it->dump();
 }
 
-std::string resources_of(const Json& json) {
-  auto resources = from_json<Resources>(json);
+std::string resources_of(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  const auto resources = from_json<Resources>(it == json.end() ? Json() : *it);
   return resources ? to_text(*resources) : "?";
 }
 
@@ -53,7 +54,8 @@ void add_master(std::string& out, const Json& master) {
   out += "master     " + text_of(master, "endpoint") + ": " + text_of(master, "state");
   if (text_of(master, "state") == "registered")
     out += " as node " + text_of(master, "node") + ", epoch " + text_of(master, "epoch");
-  if (const auto heard = master.find("heard_us_ago"); heard != master.end() && heard->is_number())
+  if (const auto heard = master.find("heard_us_ago");
+      heard != master.end() && heard->is_number_integer())
     out += ", heard " + format_duration(Duration(heard->get<std::int64_t>())) + " ago";
   out += "\n";
   if (const std::string trouble = text_of(master, "trouble"); !trouble.empty() && trouble != "-")
@@ -65,10 +67,10 @@ void add_master(std::string& out, const Json& master) {
          " nodes up, " + text_of(*beacon, "nodes_down") + " down; tasks pending " +
          text_of(*beacon, "tasks_pending") + ", assigned " + text_of(*beacon, "tasks_assigned") +
          "\n";
-  out += "available  " + resources_of((*beacon)["available"]) + " of " +
-         resources_of((*beacon)["capacity"]) + "\n";
+  out += "available  " + resources_of(*beacon, "available") + " of " +
+         resources_of(*beacon, "capacity") + "\n";
   out += "this node  " + text_of(*beacon, "state") +
-         ((*beacon)["draining"] == true ? ", draining" : "") + "\n";
+         (text_of(*beacon, "draining") == "true" ? ", draining" : "") + "\n";
 }
 
 } // namespace
@@ -98,21 +100,22 @@ std::string status_json(const AgentCore& core, const std::string& dir, TimePoint
 }
 
 Result<std::string> status_text(std::string_view text) {
-  auto json = parse_json(text);
+  const auto json = parse_json(text);
   if (!json)
     return tl::unexpected(json.error());
   std::string out;
   out += "agent      " + text_of(*json, "name") + ", pid " + text_of(*json, "pid") + ", " +
          text_of(*json, "program") + "\n";
   out += "state      " + text_of(*json, "dir") + "\n";
-  out += "booked     " + resources_of((*json)["booked"]) + " of " +
-         resources_of((*json)["capacity"]) + "\n";
+  out +=
+    "booked     " + resources_of(*json, "booked") + " of " + resources_of(*json, "capacity") + "\n";
   out += "tasks      " + text_of(*json, "running") + " running, " + text_of(*json, "waiting") +
          " waiting\n";
   out += "results    " + text_of(*json, "results_pending") + " to be sent, " +
          text_of(*json, "results_unacknowledged") + " messages not acknowledged\n";
-  for (const Json& master : (*json)["masters"])
-    add_master(out, master);
+  if (const auto masters = json->find("masters"); masters != json->end())
+    for (const Json& master : *masters)
+      add_master(out, master);
   return out;
 }
 

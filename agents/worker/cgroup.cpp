@@ -2,75 +2,44 @@
 #include "agents/worker/cgroup.hpp"
 
 #include "agents/worker/keeper_proc.hpp"
+#include "src/util/text.hpp"
+#include "src/util/words.hpp"
 
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <sys/stat.h>
 
 namespace reeve::worker {
 namespace {
-
-struct Place {
-  int version = 0;
-  std::string path;
-};
 
 bool write_file(const std::string& path, std::string_view text) {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   return fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-bool has_word(const std::string& text, std::string_view word) {
-  std::istringstream words(text);
-  for (std::string each; words >> each;)
-    if (each == word)
-      return true;
-  return false;
+bool has_word(std::string_view text, std::string_view word) {
+  const auto words = words_in(text);
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-/// Where this process is in the hierarchy with the memory controller, and the top of that
-/// hierarchy.
-std::vector<Place> candidates() {
-  std::string mount_v1, mount_v2;
-  std::istringstream mounts(read_small_file("/proc/self/mounts", 1u << 20));
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string device, point, type, options;
-    words >> device >> point >> type >> options;
-    if (type == "cgroup" && ("," + options + ",").find(",memory,") != std::string::npos)
-      mount_v1 = point;
-    if (type == "cgroup2")
-      mount_v2 = point;
-  }
-  std::string own_v1, own_v2;
-  std::istringstream groups(read_small_file("/proc/self/cgroup"));
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t one = line.find(':'), two = line.find(':', one + 1);
-    if (one == std::string::npos || two == std::string::npos)
-      continue;
-    const std::string controllers = "," + line.substr(one + 1, two - one - 1) + ",";
-    const std::string path = line.substr(two + 1) == "/" ? "" : line.substr(two + 1);
-    if (controllers.find(",memory,") != std::string::npos)
-      own_v1 = path;
-    if (line.starts_with("0::"))
-      own_v2 = path;
-  }
-  std::vector<Place> places;
-  if (!mount_v1.empty()) { // a v1 memory hierarchy owns the controller: v2 cannot have it as well
-    places.push_back({1, mount_v1 + own_v1});
-    if (!own_v1.empty())
-      places.push_back({1, mount_v1});
-  } else if (!mount_v2.empty()) {
-    places.push_back({2, mount_v2 + own_v2});
-    if (!own_v2.empty() && ::geteuid() == 0)
-      places.push_back({2, mount_v2});
-  }
-  return places;
+bool in_list(std::string_view list, std::string_view one) {
+  const auto parts = split(list, ',');
+  return std::find(parts.begin(), parts.end(), one) != parts.end();
+}
+
+/// A path in /proc/self/cgroup below the mount point: "" for the top, and for what lies outside
+/// (the kernel shows "/.." to who is not below the root of its cgroup namespace).
+std::string path_below(std::string_view path) {
+  return path.starts_with('/') && path != "/" && (std::string(path) + "/").find("/../") == path.npos
+           ? std::string(path)
+           : "";
+}
+
+std::vector<CgroupPlace> candidates() {
+  return parse_places(read_small_file("/proc/self/mounts", 1u << 20),
+                      read_small_file("/proc/self/cgroup"), ::geteuid() == 0);
 }
 
 std::string root_name(Incarnation keeper) {
@@ -89,22 +58,42 @@ bool prepare(int version, const std::string& path) {
          write_file(path + "/cgroup.subtree_control", "+memory");
 }
 
-std::uint64_t number_after(const std::string& text, std::string_view key) {
-  std::istringstream words(text);
-  for (std::string each; words >> each;)
-    if (each == key) {
-      std::uint64_t number = 0;
-      words >> number;
-      return number;
-    }
-  return 0;
-}
-
 const char* limit_file(int version) {
   return version == 1 ? "/memory.limit_in_bytes" : "/memory.max";
 }
 
 } // namespace
+
+std::vector<CgroupPlace> parse_places(std::string_view mounts, std::string_view groups, bool root) {
+  std::string mount_v1, mount_v2, own_v1, own_v2;
+  for (const std::string& line : split(mounts, '\n')) {
+    const auto words = words_in(line); // device, point, type, options
+    if (words.size() > 3 && words[2] == "cgroup" && in_list(words[3], "memory"))
+      mount_v1 = words[1];
+    if (words.size() > 3 && words[2] == "cgroup2")
+      mount_v2 = words[1];
+  }
+  for (const std::string& line : split(groups, '\n')) { // number:controllers:path
+    const std::size_t one = line.find(':'), two = line.find(':', one + 1);
+    if (one == std::string::npos || two == std::string::npos)
+      continue;
+    if (in_list(line.substr(one + 1, two - one - 1), "memory"))
+      own_v1 = path_below(line.substr(two + 1));
+    if (line.starts_with("0::"))
+      own_v2 = path_below(line.substr(two + 1));
+  }
+  std::vector<CgroupPlace> places;
+  if (!mount_v1.empty()) { // a v1 memory hierarchy owns the controller: v2 cannot have it as well
+    places.push_back({1, mount_v1 + own_v1});
+    if (!own_v1.empty())
+      places.push_back({1, mount_v1});
+  } else if (!mount_v2.empty()) {
+    places.push_back({2, mount_v2 + own_v2});
+    if (!own_v2.empty() && root)
+      places.push_back({2, mount_v2});
+  }
+  return places;
+}
 
 Cgroups::Cgroups(Cgroups&& other) noexcept
     : version_(other.version_), root_(std::move(other.root_)) {
@@ -118,7 +107,7 @@ Cgroups& Cgroups::operator=(Cgroups&& other) noexcept {
 
 Cgroups Cgroups::detect(Incarnation keeper, std::string& note) {
   note = "memory limits by rlimit: no writable cgroup with the memory controller";
-  for (const Place& place : candidates()) {
+  for (const CgroupPlace& place : candidates()) {
     // In version 2 a group with processes of its own cannot hand controllers down, so the place
     // where we are rarely serves; we do not move ourselves or others to make it serve: that is the
     // service manager's tree.
@@ -173,19 +162,14 @@ std::uint64_t Cgroups::oom_kills(const Cgroup& group) const {
 }
 
 std::int64_t Cgroups::memory_peak(const Cgroup& group) const {
-  const std::string text =
-    read_small_file(group.path + (version_ == 1 ? "/memory.max_usage_in_bytes" : "/memory.peak"));
-  std::int64_t bytes = 0;
-  std::from_chars(text.data(), text.data() + text.size(), bytes);
-  return bytes;
+  const auto bytes = numbers_in<std::int64_t>(
+    read_small_file(group.path + (version_ == 1 ? "/memory.max_usage_in_bytes" : "/memory.peak")),
+    1);
+  return bytes.empty() ? 0 : bytes.front();
 }
 
 std::vector<pid_t> Cgroups::processes(const Cgroup& group) {
-  std::vector<pid_t> pids;
-  std::istringstream lines(read_small_file(group.path + "/cgroup.procs", 4u << 20));
-  for (pid_t pid = 0; lines >> pid;)
-    pids.push_back(pid);
-  return pids;
+  return numbers_in<pid_t>(read_small_file(group.path + "/cgroup.procs", 4u << 20));
 }
 
 void Cgroups::kill(const Cgroup& group) const {
@@ -219,7 +203,7 @@ void Cgroups::remove_root() {
 
 unsigned Cgroups::clear(Incarnation keeper) {
   unsigned killed = 0;
-  for (const Place& place : candidates()) {
+  for (const CgroupPlace& place : candidates()) {
     Cgroups old;
     old.version_ = place.version;
     old.root_ = place.path + "/" + root_name(keeper);

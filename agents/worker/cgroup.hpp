@@ -14,6 +14,15 @@
 
 namespace reeve::worker {
 
+/// Where groups could be made.
+struct CgroupPlace {
+  int version = 0; // 1 or 2
+  std::string path;
+};
+/// Where a process is in the hierarchy with the memory controller, and the top of that hierarchy.
+/// `mounts`, `groups`: as in /proc/self/mounts and /proc/self/cgroup.
+std::vector<CgroupPlace> parse_places(std::string_view mounts, std::string_view groups, bool root);
+
 /// One task's group. Empty: none.
 struct Cgroup {
   std::string path;

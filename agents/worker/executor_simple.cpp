@@ -1,8 +1,9 @@
 // See executor_simple.hpp.
 #include "agents/worker/executor_simple.hpp"
 
+#include "src/util/text.hpp"
+
 #include <algorithm>
-#include <charconv>
 
 namespace reeve::worker {
 
@@ -30,22 +31,25 @@ std::optional<TimePoint> NoopExecutor::wake_at() const {
 
 // ---- sleep
 
+Result<Duration> sleep_of(const std::vector<std::string>& command) {
+  const auto us = command.size() == 1
+                    ? parse_integer(command.front(), "command", 0, std::int64_t{1} << 50)
+                    : Result<std::int64_t>(fail(Code::bad_field, "command", ""));
+  if (!us)
+    return fail(Code::bad_field, "command", "must be one duration in microseconds");
+  return Duration(*us);
+}
+
 void SleepExecutor::start(StartTasks&& tasks, Now now) {
-  std::int64_t us = -1;
-  if (tasks.spec->command.size() == 1) {
-    const std::string& text = tasks.spec->command.front();
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), us);
-    if (error != std::errc{} || end != text.data() + text.size())
-      us = -1;
-  }
+  const auto wanted = sleep_of(tasks.spec->command);
   for (std::uint32_t k = 0; k < tasks.run.count; ++k) {
     const AttemptId id{tasks.job, tasks.run.first + k, tasks.run.attempt};
     Sleeper sleeper{now.steady, now.wall, Cause::none, {}};
-    if (us < 0 || us > std::int64_t{1} << 50) {
+    if (!wanted) {
       sleeper.cause = Cause::start_failed;
-      sleeper.text = "command: must be one duration in microseconds";
+      sleeper.text = wanted.error().message();
     } else {
-      Duration length(us);
+      Duration length = *wanted;
       if (const Duration limit = tasks.spec->time_limit; limit.count() > 0 && limit < length) {
         length = limit;
         sleeper.cause = Cause::time_limit;

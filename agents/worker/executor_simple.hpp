@@ -21,6 +21,10 @@ private:
   std::vector<Finished> ended_;
 };
 
+/// What `sleep` is told to let pass: one whole number of microseconds. Error: bad_field
+/// (`command`).
+Result<Duration> sleep_of(const std::vector<std::string>& command);
+
 class SleepExecutor : public Executor {
 public:
   void start(StartTasks&& tasks, Now now) override;

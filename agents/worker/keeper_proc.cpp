@@ -1,6 +1,8 @@
 // Reading /proc. See keeper_proc.hpp.
 #include "agents/worker/keeper_proc.hpp"
 
+#include "src/util/words.hpp"
+
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -16,7 +18,7 @@ namespace {
 
 constexpr std::size_t environ_bytes_max = 8u << 20;
 
-std::vector<pid_t> numbers_in(const std::string& dir) {
+std::vector<pid_t> pids_in(const std::string& dir) {
   std::vector<pid_t> numbers;
   const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(dir.c_str()), ::closedir);
   if (!open)
@@ -97,21 +99,22 @@ std::optional<Marker> read_marker(pid_t pid) {
   return std::nullopt;
 }
 
-std::optional<ProcStat> parse_stat(const std::string& text, pid_t pid) {
+std::optional<ProcStat> parse_stat(std::string_view text, pid_t pid) {
   const std::size_t paren = text.rfind(')'); // the name before it may hold anything
   if (paren == std::string::npos)
     return std::nullopt;
-  ProcStat stat;
-  stat.pid = pid;
-  unsigned long long start = 0;
-  const int got =
-    std::sscanf(text.c_str() + paren + 1,
-                " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                &stat.state, &stat.parent, &stat.group, &stat.session, &start);
-  if (got != 5)
+  std::string_view rest = text.substr(paren + 1);
+  const std::string_view state = next_word(rest);
+  constexpr std::size_t start = 18; // after the state: parent, group, session, ... start
+  const auto numbers = numbers_in<std::int64_t>(rest, start + 1);
+  if (state.size() != 1 || numbers.size() <= start)
     return std::nullopt;
-  stat.start_ticks = start;
-  return stat;
+  return ProcStat{pid,
+                  static_cast<pid_t>(numbers[0]),
+                  static_cast<pid_t>(numbers[1]),
+                  static_cast<pid_t>(numbers[2]),
+                  state.front(),
+                  static_cast<std::uint64_t>(numbers[start])};
 }
 
 std::optional<ProcStat> read_stat(pid_t pid) {
@@ -120,30 +123,19 @@ std::optional<ProcStat> read_stat(pid_t pid) {
 
 std::vector<ProcStat> all_processes() {
   std::vector<ProcStat> found;
-  for (const pid_t pid : numbers_in("/proc"))
+  for (const pid_t pid : pids_in("/proc"))
     if (auto stat = read_stat(pid))
       found.push_back(*stat);
   return found;
 }
 
-std::vector<pid_t> parse_children(std::string_view text) {
-  std::vector<pid_t> children;
-  pid_t child = 0;
-  while (eat(text, child)) {
-    children.push_back(child);
-    while (text.starts_with(' '))
-      text.remove_prefix(1);
-  }
-  return children;
-}
-
 std::vector<pid_t> children_of(pid_t pid, pid_t thread) {
   std::vector<pid_t> children;
   const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
-  const std::vector<pid_t> threads = thread != 0 ? std::vector<pid_t>{thread} : numbers_in(tasks);
+  const std::vector<pid_t> threads = thread != 0 ? std::vector<pid_t>{thread} : pids_in(tasks);
   for (const pid_t tid : threads) {
     const auto more =
-      parse_children(read_small_file(tasks + "/" + std::to_string(tid) + "/children", 4u << 20));
+      numbers_in<pid_t>(read_small_file(tasks + "/" + std::to_string(tid) + "/children", 4u << 20));
     children.insert(children.end(), more.begin(), more.end());
   }
   return children;

@@ -1,6 +1,6 @@
 // What the keeper reads from /proc about processes, and how it tells one run of a process id from
-// the next. Used by the keeper only. Must never signal a process by a bare number that it has not
-// made sure of.
+// the next. Used by the keeper, and by the agent to read small files. Must never signal a process
+// by a bare number that it has not made sure of.
 #pragma once
 
 #include "agents/worker/keeper_fd.hpp"
@@ -32,11 +32,9 @@ struct ProcStat {
   std::uint64_t start_ticks = 0; // since boot
 };
 /// `text`: as in /proc/PID/stat.
-std::optional<ProcStat> parse_stat(const std::string& text, pid_t pid);
+std::optional<ProcStat> parse_stat(std::string_view text, pid_t pid);
 std::optional<ProcStat> read_stat(pid_t pid);
 std::vector<ProcStat> all_processes();
-/// `text`: as in /proc/PID/task/TID/children.
-std::vector<pid_t> parse_children(std::string_view text);
 /// Children of one thread; of all threads of the process when `thread` is 0.
 std::vector<pid_t> children_of(pid_t pid, pid_t thread = 0);
 /// All that descend from `root` now, without itself.

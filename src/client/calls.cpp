@@ -2,6 +2,7 @@
 #include "src/client/calls.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace reeve::client {
 namespace {
@@ -9,6 +10,18 @@ constexpr Duration busy_pause_min = std::chrono::milliseconds(5);
 constexpr Duration busy_pause_default = std::chrono::milliseconds(100);
 constexpr std::uint32_t doublings_max = 3;
 } // namespace
+
+std::string counted_on(std::string_view field, std::size_t begin) {
+  constexpr std::string_view jobs = "jobs[";
+  std::size_t index = 0;
+  if (!field.starts_with(jobs))
+    return std::string(field);
+  const char* const last = field.data() + field.size();
+  const auto [end, error] = std::from_chars(field.data() + jobs.size(), last, index);
+  if (error != std::errc{} || end == last || *end != ']')
+    return std::string(field);
+  return std::string(jobs) + std::to_string(begin + index) + std::string(end, last);
+}
 
 std::uint64_t Calls::add(Call call) {
   const std::uint64_t correlation = ++last_;

@@ -16,6 +16,10 @@ namespace reeve::client {
 using Instant = std::chrono::steady_clock::time_point;
 constexpr Instant never = Instant::max();
 
+/// The field of an error about the jobs of one message whose first is the `begin`th of all:
+/// `jobs[3].name` of one from 100 on is `jobs[103].name`. Other fields stay as they are.
+std::string counted_on(std::string_view field, std::size_t begin);
+
 struct Reply {
   MessageType type = MessageType::failed;
   std::string body;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <sys/random.h>
 
 namespace reeve {
@@ -207,9 +206,8 @@ Result<std::vector<JobId>> Client::submit(const std::vector<JobSpec>& jobs, cons
     auto done = submit(std::move(request), timeout);
     if (!done) {
       Error error = std::move(done).error();
-      std::size_t index = 0; // the master counts from the start of the message
-      if (begin > 0 && std::sscanf(error.field.c_str(), "jobs[%zu]", &index) == 1)
-        error.field.replace(0, error.field.find(']'), "jobs[" + std::to_string(begin + index));
+      error.field =
+        client::counted_on(error.field, begin); // the master counts from the start of the message
       return tl::unexpected<Error>(std::move(error));
     }
     for (std::uint64_t k = 0; k < end - begin; ++k)

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <zmq.hpp>
 
@@ -29,17 +30,16 @@ tl::unexpected<Error> not_an_endpoint(const std::string& endpoint, const std::st
               "not an endpoint such as tcp://host:7117: '" + endpoint + "' (" + why + ")");
 }
 
-/// ZeroMQ takes any text for a port and then connects to nothing, for ever.
-bool port_is_good(const std::string& endpoint) {
-  if (endpoint.rfind("tcp://", 0) != 0)
-    return true;
-  const std::string port = endpoint.substr(endpoint.rfind(':') + 1);
-  return !port.empty() && port.size() <= 5 &&
-         port.find_first_not_of("0123456789") == std::string::npos && std::stoi(port) > 0 &&
-         std::stoi(port) < 65'536;
-}
-
 } // namespace
+
+bool port_is_good(std::string_view endpoint) {
+  if (!endpoint.starts_with("tcp://"))
+    return true;
+  const std::string_view port = endpoint.substr(endpoint.rfind(':') + 1);
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return error == std::errc{} && end == port.data() + port.size() && number > 0;
+}
 
 struct Connection::Impl {
   ConnectionOptions options;

@@ -9,6 +9,9 @@
 
 namespace reeve::client {
 
+/// ZeroMQ takes any text for a port and then connects to nothing, for ever.
+bool port_is_good(std::string_view endpoint);
+
 struct ConnectionOptions {
   std::vector<std::string> endpoints; // tcp://host:port, at least one
   std::size_t frame_bytes_max = 64u << 20;

@@ -1,6 +1,8 @@
 // See file_lock.hpp.
 #include "src/journal/file_lock.hpp"
 
+#include "src/util/words.hpp"
+
 #include <array>
 #include <cerrno>
 #include <cinttypes>
@@ -56,13 +58,9 @@ Result<FileLock> FileLock::take(const std::string& database) {
     return lock;
   if (errno != EAGAIN && errno != EACCES)
     return fail(Code::io, {}, path + ": cannot lock: " + std::strerror(errno));
-  long long holder = 0;
-  const std::string note = read_note(database);
-  std::string who = "another process";
-  if (std::sscanf(note.c_str(), "process %lld", &holder) == 1)
-    who = "process " + std::to_string(holder);
   return fail(Code::refused, {},
-              database + ": another master has this journal open (" + who + " holds " + path + ")");
+              database + ": another master has this journal open (" +
+                holder_in(read_note(database)) + " holds " + path + ")");
 }
 
 bool FileLock::is_held(const std::string& database) {
@@ -92,6 +90,13 @@ void FileLock::note(std::string_view identity, Seq last) const {
 
 Seq FileLock::noted(const std::string& database, std::string_view identity) {
   return parse_note(read_note(database), identity);
+}
+
+std::string FileLock::holder_in(std::string_view note) {
+  const bool named = next_word(note) == "process";
+  const auto process = numbers_in<std::int64_t>(note, 1);
+  return named && !process.empty() ? "process " + std::to_string(process.front())
+                                   : "another process";
 }
 
 Seq FileLock::parse_note(const std::string& note, std::string_view identity) {

@@ -29,6 +29,8 @@ public:
   static Seq noted(const std::string& database, std::string_view identity);
   /// The same of a note's text.
   static Seq parse_note(const std::string& note, std::string_view identity);
+  /// Who holds a lock with this note, in words.
+  static std::string holder_in(std::string_view note);
   static std::string path_of(const std::string& database) { return database + ".lock"; }
 
 private:

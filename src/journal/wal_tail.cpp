@@ -2,6 +2,7 @@
 #include "src/journal/wal_tail.hpp"
 
 #include <array>
+#include <bit>
 #include <fstream>
 #include <vector>
 
@@ -119,7 +120,8 @@ WalTail inspect_wal(const std::string& wal) {
   const std::uint32_t magic = big_at(head.data());
   const std::uint32_t page = big_at(head.data() + 8);
   const bool big = (magic & 1u) != 0;
-  const bool known = (magic & ~1u) == 0x377f0682u && page >= 512 && page <= 65'536;
+  const bool known =
+    (magic & ~1u) == 0x377f0682u && page >= 512 && page <= 65'536 && std::has_single_bit(page);
   if (!known || add({0, 0}, head.data(), 24, big) != sum_at(head.data() + 24))
     return {0, "write-ahead log: its header does not pass its check, all of it is cut off", {}};
   std::array<unsigned char, 8> salts{};

@@ -2,6 +2,7 @@
 #include "src/sched/workload.hpp"
 
 #include "src/util/text.hpp"
+#include "src/util/words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -39,16 +40,6 @@ std::optional<double> number_in(std::string_view text) {
   return value;
 }
 
-std::vector<std::string_view> words(std::string_view line) {
-  std::vector<std::string_view> out;
-  while (!(line = trim(line)).empty()) {
-    const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
-    out.push_back(line.substr(0, end));
-    line.remove_prefix(end);
-  }
-  return out;
-}
-
 void sort_jobs(Workload& workload) {
   std::ranges::stable_sort(workload.jobs, {}, &SimJob::at);
 }
@@ -70,12 +61,12 @@ Result<Workload> read_swf(std::string_view text, const SwfOptions& options) {
       const std::string_view comment = trim(line.substr(1));
       for (const std::string_view name : {"MaxProcs:", "MaxNodes:"})
         if (comment.starts_with(name))
-          if (const auto parts = words(comment.substr(name.size())); !parts.empty())
+          if (const auto parts = words_in(comment.substr(name.size())); !parts.empty())
             if (const auto n = number_in(parts[0]); n && *n > 0 && *n < 1e9)
               max_processors = std::max(max_processors, static_cast<std::int64_t>(*n));
       return {};
     }
-    const auto parts = words(line);
+    const auto parts = words_in(line);
     if (parts.size() < fields)
       return fail(Code::bad_field, line_name(number),
                   "has " + std::to_string(parts.size()) + " numbers, must have 18");
@@ -331,7 +322,7 @@ Result<Workload> read_workload(std::string_view text) {
   Workload out;
   const auto read = [&](std::string_view line, std::size_t number) -> Result<void> {
     line = trim(line.substr(0, line.find('#')));
-    const auto parts = words(line);
+    const auto parts = words_in(line);
     if (parts.empty())
       return {};
     Pairs pairs{number, {}};

@@ -42,6 +42,7 @@ REEVE_FUZZ(etcd_rows) {
   } else {
     const std::string note(value);
     const Seq any = FileLock::parse_note(note, "");
+    REQUIRE(!FileLock::holder_in(note).empty());
     REQUIRE(FileLock::parse_note(note, "another") == Seq(0) || any != Seq(0));
   }
 }

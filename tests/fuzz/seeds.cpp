@@ -2,6 +2,7 @@
 // and entry and from a small cluster's life: reeve_fuzz_replay --seeds FOLDER. What a fuzzer makes
 // of them joins corpus/ by hand.
 #include "tests/fuzz/seeds.hpp"
+#include "agents/worker/agent_loop.hpp"
 #include "agents/worker/agent_wire.hpp"
 #include "agents/worker/keeper_log.hpp"
 #include "agents/worker/keeper_socket.hpp"
@@ -261,8 +262,84 @@ void put_proc(Writer& out) {
                            "1 0 987654321 8990720 1024 18446744073709551615 1 1 0 0 0 0 0\n";
   out.put("keeper", "stat", little(6, 1) + stat);
   out.put("keeper", "stat_short", little(6, 1) + stat.substr(0, 40));
-  out.put("keeper", "children", little(6, 1) + "12 345 6789 ");
   out.put("keeper", "output_name", little(7, 1) + "7.4294967295.1.out");
+}
+
+void put_machine(Writer& out) {
+  out.put("machine", "numbers", little(0, 1) + "2248 1036 843 12 0 346 0\n");
+  out.put("machine", "children", little(0, 1) + "12 345 6789 ");
+  out.put("machine", "events", little(0, 1) + "low 0\nhigh 0\nmax 7\noom 1\noom_kill 3\n");
+  const std::string v1 =
+    "tmpfs /sys/fs/cgroup tmpfs ro 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,nosuid,memory 0 0\n";
+  out.put("machine", "version_1",
+          little(1, 1) + piece(v1) + "9:memory:/user.slice\n1:name=systemd:/a\n0::/\n");
+  const std::string v2 = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev 0 0\n";
+  out.put("machine", "version_2", little(1, 1) + piece(v2) + "0::/system.slice/reeve.service\n");
+  out.put("machine", "outside", little(1, 1) + piece(v2) + "0::/../../other\n");
+  out.put("machine", "use",
+          little(2, 1) + piece("cpu  10 0 20 300 40 0 1 0 0 0\ncpu0 10 0 20 300 40\n") +
+            "cpu  30 0 40 270 40 0 1 0 0 0\n");
+  out.put("machine", "memory",
+          little(2, 1) + piece("") + "MemTotal:       16318412 kB\nMemAvailable:   8318412 kB\n");
+}
+
+void put_agent_words(Writer& out) {
+  out.put("agent_words", "task", little(0, 1) + "5/3");
+  out.put("agent_words", "asked", little(0, 1) + "5 3");
+  out.put("agent_words", "answer", little(0, 1) + "2 1\n");
+  out.put("agent_words", "sleep", little(0, 1) + "1500000");
+  worker::AgentConfig config;
+  config.name = "n";
+  config.executors = {"process", "noop"};
+  config.masters = {"tcp://a:7117"};
+  out.put("agent_words", "status",
+          little(1, 1) + worker::status_json(worker::AgentCore(config), "/state", {}, true));
+  out.put("agent_words", "beacon",
+          little(1, 1) +
+            R"({"name":"n","booked":{"cpu_milli":1},"masters":[{"endpoint":"e","state":)"
+            R"("registered","heard_us_ago":5,"trouble":"","beacon":{"draining":true}}]})");
+  out.put("agent_words", "no_object", little(1, 1) + "[1]");
+  out.put("agent_words", "bare_beacon", little(1, 1) + R"({"masters":[{"beacon":{}}]})");
+  std::string specs;
+  for (const AssignedSpec& spec :
+       {AssignedSpec{JobId(1), Raw{encode(noop(3))}}, AssignedSpec{JobId(2), Raw{encode(noop(1))}},
+        AssignedSpec{JobId(1), Raw{"\xc0"}}}) {
+    const std::string body = encode(spec);
+    specs += little(body.size(), 4) + body;
+    out.put("agent_words", "specs_" + std::to_string(specs.size()), little(2, 1) + specs);
+  }
+}
+
+void put_journal_files(Writer& out) {
+  const std::string meta = little(1, 4) + little(0, 4) + little(0, 4);
+  std::string rows;
+  std::uint64_t seq = 1;
+  for (const std::size_t entries : {1u, 2u, 3u}) {
+    journal::Batch batch;
+    batch.first = Seq(seq);
+    for (std::size_t i = 0; i < entries; ++i)
+      batch.entries.push_back(encode(a_life()[seq - 1 + i]));
+    std::string body;
+    if (!journal::pack(batch, body))
+      continue;
+    rows += little(3, 1) + little(seq, 8) + little(entries, 4) + little(1, 1) + little(0, 8) +
+            piece(body);
+    seq += entries;
+    out.put("journal_file", "rows_" + std::to_string(entries), little(2, 1) + meta + rows);
+  }
+  const std::string snapshot =
+    little(7, 1) + little(2, 8) + little(1, 4) + little(0, 1) + little(0, 8) + piece("bytes");
+  out.put("journal_file", "snapshot", little(2, 1) + meta + rows + snapshot);
+  out.put("journal_file", "cut", little(2, 1) + little(1, 4) + little(3, 4) + little(3, 4) + rows);
+  // https://sqlite.org/fileformat2.html#the_write_ahead_log: pages of 512 bytes, one frame
+  const std::string head = std::string("\x37\x7f\x06\x82\x00\x2d\xe2\x18\x00\x00\x02\x00", 12);
+  const std::string salts = "saltsalt";
+  out.put("journal_file", "log",
+          little(1, 1) + head + little(0, 4) + salts + little(0, 8) + little(1, 4) + little(1, 4) +
+            salts + little(0, 8) + std::string(512, 'p'));
+  out.put("journal_file", "odd_page", // of which no page can be
+          little(1, 1) + head.substr(0, 10) + "\x02\x01" + little(0, 4) + salts + little(0, 8) +
+            std::string(600, 'p'));
 }
 
 } // namespace
@@ -277,6 +354,9 @@ void write_seeds(const std::string& folder) {
   put_rows(out);
   put_etcd(out);
   put_proc(out);
+  put_machine(out);
+  put_agent_words(out);
+  put_journal_files(out);
 }
 
 } // namespace reeve::fuzz

@@ -1,9 +1,11 @@
 // What a command is told in words of our own making: which jobs and tasks it is about, rules for
-// retries and places, scripts that say how they want to be submitted, where a reader of events was.
+// retries and places, scripts that say how they want to be submitted, where a reader of events was,
+// which of the jobs an error is about.
 #include "src/cli/hook.hpp"
 #include "src/cli/job_text.hpp"
 #include "src/cli/selector.hpp"
 #include "src/client/client.hpp"
+#include "src/client/connection.hpp"
 #include "src/journal/etcd_journal.hpp"
 #include "tests/fuzz/target.hpp"
 
@@ -44,14 +46,25 @@ void read_place(std::string_view input) {
   named(cli::read_place("/proc/self/fd/" + std::to_string(file)));
   ::close(file);
 }
+
+/// What a master says of jobs of a message is told of jobs of all.
+void read_field(std::string_view field) {
+  const std::string counted = client::counted_on(field, 1'000);
+  if (counted != field)
+    REQUIRE(counted.starts_with("jobs[") && field.starts_with("jobs[") &&
+            counted.substr(counted.find(']')) == field.substr(field.find(']')));
+}
 } // namespace
 
 REEVE_FUZZ(selectors) {
   read_job_words(input);
   read_place(input);
   named(journal::parse_etcd_url(std::string(input)));
-  for (const auto& endpoint : parse_endpoints(input))
+  for (const auto& endpoint : parse_endpoints(input)) {
     REQUIRE(!endpoint.empty());
+    (void)client::port_is_good(endpoint);
+  }
+  read_field(input);
   const auto check = [](const std::vector<cli::Span>& spans, std::uint64_t max) {
     for (const auto& span : spans)
       REQUIRE(span.step > 0 && span.first <= span.last && span.last <= max && span.size() > 0);
