@@ -550,6 +550,33 @@ class Page(WithDashboard):
         self.open("node/rack000-node01")
         self.await_text("new fans")
 
+    def test_only_what_has_changed_is_drawn_anew_and_at_most_once_a_second(self):
+        for name in "ab":
+            self.start_agent(name)
+        for k in range(3):
+            self.submit("--name", f"old-{k}", "--vcores", 64, "--", "true")
+        self.open("jobs")
+        self.await_text("old-2")
+        # Marks of our own on elements: they are gone when the element is made anew.
+        self.browser.execute_script("""
+          [...document.querySelectorAll('tbody tr')].forEach((row) => { row.mark = 1; });
+          performance.clearResourceTimings(); window.began = performance.now();""")
+        for k in range(30):
+            self.submit("--name", f"new-{k}", "--executor", "noop")
+        self.await_text("new-29")
+        marked, rows, asked, passed = self.browser.execute_script("""
+          const rows = [...document.querySelectorAll('tbody tr')];
+          return [rows.filter((row) => row.mark).length, rows.length,
+                  performance.getEntriesByType('resource').filter((e) => e.name.includes('/api/jobs')).length, performance.now() - window.began]""")
+        self.assertEqual((marked, rows), (3, 33), "rows stay the same elements, whatever they show")
+        self.assertLessEqual(asked, passed / 1000 + 2)
+        self.open("nodes")
+        canvas = "document.querySelector('canvas.heat')"
+        await_true(lambda: self.browser.execute_script(f"return {canvas}?.dataset.drawnCells === '0'"), "a look at the map that draws nothing")
+        self.cli("node", "drain", "a")
+        drawn = await_true(lambda: self.browser.execute_script(f"const n = Number({canvas}.dataset.drawnCells); return n"), "the node that drains")
+        self.assertEqual(drawn, 1)
+
     def test_ten_thousand_tasks_and_many_jobs_are_paged(self):
         self.start_agent("a")
         large = self.submit("--executor", "noop", "--array", "0-9999")

@@ -55,15 +55,18 @@ export function startLive() {
     },
   });
 }
-/// Calls `load` at most once a second, and once more after the last wish.
+/// Calls `load` at once, but one call begins at least `pause` ms after the one before, when that has ended; the last wish is never left out.
 export function throttle(load, pause = 1000) {
-  let due = null, running = false, again = false;
+  let due = null, running = false, again = false, last = -pause;
   const run = async () => {
-    due = null; running = true;
-    try { await load(); } finally { running = false; if (again) { again = false; due = setTimeout(run, pause); } }
+    due = null; running = true; last = performance.now();
+    try { await load(); } finally { running = false; if (again) { again = false; plan(); } }
   };
-  return () => { if (running) again = true; else due ??= setTimeout(run, pause); };
+  const plan = () => { due ??= setTimeout(run, Math.max(0, last + pause - performance.now())); };
+  return () => { if (running) again = true; else plan(); };
 }
+/// The same for who types: an answer to what is no longer asked never comes last.
+export const searching = (load) => throttle(() => load().catch(() => {}), 150);
 /// Output of one attempt, piece by piece, until it has ended. Returns a function that stops it.
 export function follow(params, onPiece) {
   let offset = 0;

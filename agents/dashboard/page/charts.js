@@ -8,45 +8,48 @@ function mix(a, b, part) { // of two #rrggbb
 }
 
 /// A cell a node, drawn on one canvas, so that ten thousand are one element. `pick(name)` on click and on Enter; arrow keys move.
-/// Returns {node, show(names, cells, measure), leave()}: cells are [state, booked %, used %]. `show` draws all of them at the next frame,
-/// colour by colour; what is chosen is an element above the canvas, so that moving it draws nothing anew.
+/// Returns {node, show(names, cells, measure), leave()}: cells are [state, booked %, used %]. `show` draws those that
+/// have changed at the next frame; what is chosen is an element above the canvas, so that moving it draws nothing anew.
 export function heatMap(pick) {
   const readout = el("p", { cls: "rest", "aria-live": "polite" }, "\u00a0"), mark = el("i", { cls: "heat-mark", hidden: true });
   const canvas = el("canvas", { cls: "heat", tabindex: 0, role: "application" });
   const levels = 64; // of one colour: more is not seen
   let names = [], cells = [], measure = "booked", side = 16, columns = 1, chosen = -1, due = 0;
+  let drawn = [], drawnAs = ""; // what each cell shows, and with which sizes and colours
   const draw = () => {
     due = 0;
     const began = performance.now(), width = canvas.clientWidth || 600, ratio = devicePixelRatio || 1;
     side = Math.max(5, Math.min(30, Math.floor(Math.sqrt((width * Math.max(140, Math.min(420, names.length * 2))) / Math.max(1, names.length)))));
     columns = Math.max(1, Math.floor(width / side));
     const height = Math.ceil(names.length / columns) * side;
+    const from = colour("--sunk"), to = colour("--run"), by = { bad: colour("--bad"), gone: colour("--line"), held: colour("--held") };
+    const look = [from, to, by.bad, by.gone, by.held, width, ratio, side, names.length].join();
+    if (look !== drawnAs) { drawn = []; drawnAs = look; }
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio); canvas.style.height = `${height}px`;
     }
     const g = canvas.getContext("2d");
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    g.clearRect(0, 0, width, height);
-    const from = colour("--sunk"), to = colour("--run"), by = { bad: colour("--bad"), gone: colour("--line") };
-    const gap = side > 8 ? 2 : 1, round = side > 12 ? Math.min(4, side / 4) : 0;
-    const places = new Map(), held = [];
+    const anew = !drawn.length;
+    if (anew) g.clearRect(0, 0, width, height);
+    const gap = side > 8 ? 2 : 1, round = side > 12 ? Math.min(4, side / 4) : 0, tones = [], border = side > 8 ? 2 : 1;
+    g.strokeStyle = by.held;
+    g.lineWidth = border;
+    let changed = 0;
     cells.forEach(([state, booked, used], k) => {
       const tone = state === 2 ? "bad" : state === 3 ? "gone" : Math.round(((measure === "used" ? used : booked) * (levels - 1)) / 100);
-      if (!places.has(tone)) places.set(tone, []);
-      places.get(tone).push(k);
-      if (state === 1) held.push(k);
+      const now = state === 1 ? -1 - tone : tone; // below 0: with a border
+      if (drawn[k] === now) return;
+      drawn[k] = now;
+      changed += 1;
+      const x = (k % columns) * side, y = Math.floor(k / columns) * side, wide = side - gap;
+      g.fillStyle = by[tone] ?? (tones[tone] ??= mix(from, to, 0.06 + (0.94 * tone) / (levels - 1)));
+      if (!anew) g.clearRect(x, y, wide, wide);
+      if (round) { g.beginPath(); g.roundRect(x, y, wide, wide, round); g.fill(); } else g.fillRect(x, y, wide, wide);
+      if (state === 1) g.strokeRect(x + border / 2, y + border / 2, wide - border, wide - border);
     });
-    const path = (list) => {
-      g.beginPath();
-      for (const k of list) {
-        const x = (k % columns) * side, y = Math.floor(k / columns) * side;
-        if (round) g.roundRect(x, y, side - gap, side - gap, round); else g.rect(x, y, side - gap, side - gap);
-      }
-    };
-    for (const [tone, list] of places) { g.fillStyle = by[tone] ?? mix(from, to, 0.06 + (0.94 * tone) / (levels - 1)); path(list); g.fill(); }
-    if (held.length) { g.strokeStyle = colour("--held"); g.lineWidth = 2; path(held); g.stroke(); }
     place();
-    canvas.dataset.drawnMs = (performance.now() - began).toFixed(1);
+    Object.assign(canvas.dataset, { drawnMs: (performance.now() - began).toFixed(1), drawnCells: changed });
   };
   const later = () => { due ||= requestAnimationFrame(draw); };
   const place = () => {

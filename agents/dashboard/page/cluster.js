@@ -1,8 +1,8 @@
 // Views of the cluster: overview, nodes, one node, queues.
-import { get, live, onNews } from "./api.js";
+import { get, live, onNews, searching } from "./api.js";
 import { button } from "./acts.js";
 import { heatMap, sparkline } from "./charts.js";
-import { ago, clock, cores, count, date, el, empty, eventItem, heading, meter, plural, progress, properties, sheet, size, span, state, table, when } from "./dom.js";
+import { ago, clock, cores, count, date, el, empty, eventItem, fill, heading, isFew, meter, plural, progress, properties, sheet, size, span, state, table, when } from "./dom.js";
 
 const rates = []; // of finished tasks a second, one each sample of figures
 let last = null;
@@ -20,31 +20,31 @@ export function overview(main) {
   main.append(el("div", { cls: "top" }, el("div", {}, el("h1", { tabindex: "-1" }, "Overview"), note)), figures,
     el("div", { cls: "grid" }, sheet("Booked", "of all nodes that are up", use), sheet("Throughput", "tasks ended a second, since this page was opened", spark)),
     el("div", { cls: "grid" }, sheet("Jobs", el("a", { href: "#/jobs" }, "all jobs"), jobs), sheet("What happens", el("a", { href: "#/events" }, "all events"), list)), sheet("Master", null, master));
-  const fill = ({ stats: s, master: m }) => {
+  const tell = ({ stats: s, master: m }) => {
     note.textContent = `${m.cluster} · ${plural(s.nodes_up, "node")} up · epoch ${m.epoch}`;
     const figure = (n, name, more) => el("div", { cls: "figure" }, el("b", {}, n), el("span", {}, name), more ? el("small", {}, more) : null);
-    figures.replaceChildren(figure(count(s.nodes_up), "nodes up", [s.nodes_draining && `${s.nodes_draining} draining`, s.nodes_suspect && `${s.nodes_suspect} suspect`, s.nodes_lost && `${s.nodes_lost} lost`].filter(Boolean).join(", ") || "all well"),
+    fill(figures, figure(count(s.nodes_up), "nodes up", [s.nodes_draining && `${s.nodes_draining} draining`, s.nodes_suspect && `${s.nodes_suspect} suspect`, s.nodes_lost && `${s.nodes_lost} lost`].filter(Boolean).join(", ") || "all well"),
       figure(count(s.tasks_assigned), "tasks on nodes", `in ${plural(s.jobs_running, "job")}`), figure(count(s.tasks_pending), "tasks waiting", `in ${plural(s.jobs_pending, "job")} not begun`),
       figure(count(s.succeeded), "succeeded", "since the cluster began"), figure(count(s.failed), "failed", `${s.submitted ? ((100 * s.failed) / s.submitted).toFixed(s.failed ? 2 : 0) : 0} % of all`), figure(count(s.requeued), "tried again", "node lost or retried"));
     const c = s.capacity, a = s.available, named = Object.entries(c.named_milli);
-    use.replaceChildren(meter("Cores", c.cpu_milli - a.cpu_milli, c.cpu_milli, `${cores(c.cpu_milli - a.cpu_milli)} of ${cores(c.cpu_milli)}`),
+    fill(use, meter("Cores", c.cpu_milli - a.cpu_milli, c.cpu_milli, `${cores(c.cpu_milli - a.cpu_milli)} of ${cores(c.cpu_milli)}`),
       meter("Memory", c.memory_bytes - a.memory_bytes, c.memory_bytes, `${size(c.memory_bytes - a.memory_bytes)} of ${size(c.memory_bytes)}`),
       ...(c.disk_bytes ? [meter("Disk", c.disk_bytes - a.disk_bytes, c.disk_bytes, `${size(c.disk_bytes - a.disk_bytes)} of ${size(c.disk_bytes)}`)] : []),
       ...named.map(([k, v]) => meter(k, v - (a.named_milli[k] ?? 0), v, `${cores(v - (a.named_milli[k] ?? 0))} of ${cores(v)}`)));
-    spark.replaceChildren(sparkline(rates.length > 1 ? rates : [0, 0], "Tasks ended a second"), el("p", { cls: "rest" }, rates.length ? `now ${count(Math.round(rates.at(-1) * 10) / 10)} a second, at most ${count(Math.round(Math.max(...rates) * 10) / 10)}` : "waiting for figures"));
-    master.replaceChildren(properties([["Master", `${m.master} (${m.program}), ${m.role}`], ["Up for", span(s.uptime_us)], ["Takes work", m.accepting ? "yes" : state("failed")], ["Journal", `${m.journal}; ${count(m.seq)} entries, durable to ${count(m.durable)}`], ["Snapshot", m.snapshot ? `at entry ${count(m.snapshot)}` : "none yet"]]));
+    fill(spark, sparkline(rates.length > 1 ? rates : [0, 0], "Tasks ended a second"), el("p", { cls: "rest" }, rates.length ? `now ${count(Math.round(rates.at(-1) * 10) / 10)} a second, at most ${count(Math.round(Math.max(...rates) * 10) / 10)}` : "waiting for figures"));
+    fill(master, properties([["Master", `${m.master} (${m.program}), ${m.role}`], ["Up for", span(s.uptime_us)], ["Takes work", m.accepting ? "yes" : state("failed")], ["Journal", `${m.journal}; ${count(m.seq)} entries, durable to ${count(m.durable)}`], ["Snapshot", m.snapshot ? `at entry ${count(m.snapshot)}` : "none yet"]]));
   };
   const show = (events, fresh) => { list.prepend(...events.slice(-14).reverse().map((e) => eventItem(e, fresh))); while (list.children.length > 14) list.lastChild.remove(); };
   return {
     async load() {
       const answer = await get("overview");
       if (answer.error) throw new Error(answer.error);
-      fill(answer);
+      tell(answer);
       if (!list.children.length) show(answer.events, false);
       const { jobs: rows } = await get("jobs", { limit: 8 });
-      jobs.replaceChildren(rows.length ? table("Newest jobs", [["Job", (j) => el("a", { href: `#/job/${j.progress.job}` }, j.name || `job ${j.progress.job}`), { clip: true }], ["State", (j) => state(j.progress.state)], ["Progress", (j) => progress(j.progress)]], rows) : empty("No jobs yet: reeve submit -- echo hello"));
+      fill(jobs, rows.length ? table("Newest jobs", [["Job", (j) => el("a", { href: `#/job/${j.progress.job}` }, j.name || `job ${j.progress.job}`), { clip: true }], ["State", (j) => state(j.progress.state)], ["Progress", (j) => progress(j.progress)]], rows) : empty("No jobs yet: reeve submit -- echo hello"));
     },
-    news(news) { if (news.figures?.stats) fill(news.figures); if (news.events.length) show(news.events, true); },
+    news(news) { if (news.figures?.stats) tell(news.figures); if (news.events.length) show(news.events, isFew(news.events)); },
     wants: (news) => news.jobs.length > 0,
   };
 }
@@ -55,7 +55,7 @@ export function nodes(main, query) {
   const map = el("div", {}), list = el("div", {}), note = el("p", {});
   let measure = "booked";
   const tab = (key, title) => el("button", { type: "button", "aria-pressed": String(measure === key), onclick: (e) => { measure = key; e.target.parentNode.querySelectorAll("button").forEach((b) => b.setAttribute("aria-pressed", String(b === e.target))); drawMap(); } }, title);
-  const change = (o) => { Object.assign(want, { offset: 0 }, o); loadList().catch(() => {}); };
+  const again = searching(() => loadList()), change = (o) => { Object.assign(want, { offset: 0 }, o); again(); };
   const search = el("input", { type: "search", value: want.q, placeholder: "name or label", oninput: (e) => change({ q: e.target.value }) });
   const chosen = el("select", { onchange: (e) => change({ state: e.target.value }) }, ["", "up", "draining", "quarantined", "suspect", "lost", "gone"].map((s) => el("option", { value: s }, s || "any state")));
   chosen.value = want.state;
@@ -73,7 +73,7 @@ export function nodes(main, query) {
   async function loadList() {
     const page = await get("nodes", want);
     note.textContent = `${plural(page.total, "node")}: ${Object.entries(page.states).map(([k, v]) => `${count(v)} ${k}`).join(", ") || "none"}`;
-    list.replaceChildren(page.nodes.length ? table("Nodes", [["Node", nodeLink], ["State", (n) => state(n.shown)], ["Booked", (n) => meterBar(n.booked)], ["Measured", (n) => meterBar(n.used_percent)], ["Tasks", (n) => count(n.tasks), { n: true }], ["Cores", (n) => cores(n.capacity.cpu_milli), { n: true, wide: true }], ["Memory", (n) => size(n.capacity.memory_bytes), { n: true, wide: true }], ["Labels", (n) => Object.entries(n.labels).map(([k, v]) => `${k}=${v}`).join(" "), { wide: true, clip: true }], ["Heard", (n) => when(n.heard_us), { wide: true }]], page.nodes) : empty("No node like this"),
+    fill(list, page.nodes.length ? table("Nodes", [["Node", nodeLink], ["State", (n) => state(n.shown)], ["Booked", (n) => meterBar(n.booked)], ["Measured", (n) => meterBar(n.used_percent)], ["Tasks", (n) => count(n.tasks), { n: true }], ["Cores", (n) => cores(n.capacity.cpu_milli), { n: true, wide: true }], ["Memory", (n) => size(n.capacity.memory_bytes), { n: true, wide: true }], ["Labels", (n) => Object.entries(n.labels).map(([k, v]) => `${k}=${v}`).join(" "), { wide: true, clip: true }], ["Heard", (n) => when(n.heard_us), { wide: true }]], page.nodes) : empty("No node like this"),
       pager(want, page.matching, (offset) => { want.offset = offset; loadList().catch(() => {}); }));
   }
   const loadMap = async () => { // names change rarely, and are most of it
@@ -81,7 +81,7 @@ export function nodes(main, query) {
     heat = { ...fresh, names: fresh.names ?? heat.names };
     drawMap();
   };
-  return { async load() { await loadMap(); await loadList(); }, leave: drawn.leave, wants: (news) => news.nodes || news.jobs.length > 0 || news.figures };
+  return { async load() { await Promise.all([loadMap(), loadList()]); }, leave: drawn.leave, wants: (news) => news.nodes || news.jobs.length > 0 || news.figures };
 }
 const meterBar = (part) => el("div", { cls: "bar", role: "img", "aria-label": `${part} %`, title: `${part} %` }, el("i", { cls: "run", style: { width: `${part}%` } }));
 export function pager(want, total, go) {
@@ -96,13 +96,13 @@ export function node(main, query, name) {
   const view = {
     async load() {
       const n = await get("node", { name });
-      head.replaceChildren(heading(name, n.reason, button(n.draining ? "undrain" : "drain", name, { nodes: [name] }, () => view.load())));
+      fill(head, heading(name, n.reason, button(n.draining ? "undrain" : "drain", name, { nodes: [name] }, () => view.load())));
       const c = n.capacity, booked = (k) => c[k] - n.available[k];
-      use.replaceChildren(meter("Cores booked", booked("cpu_milli"), c.cpu_milli, `${cores(booked("cpu_milli"))} of ${cores(c.cpu_milli)}`), meter("measured", n.used.cpu_milli, c.cpu_milli, cores(n.used.cpu_milli), "good"),
+      fill(use, meter("Cores booked", booked("cpu_milli"), c.cpu_milli, `${cores(booked("cpu_milli"))} of ${cores(c.cpu_milli)}`), meter("measured", n.used.cpu_milli, c.cpu_milli, cores(n.used.cpu_milli), "good"),
         meter("Memory booked", booked("memory_bytes"), c.memory_bytes, `${size(booked("memory_bytes"))} of ${size(c.memory_bytes)}`), meter("measured", n.used.memory_bytes, c.memory_bytes, size(n.used.memory_bytes), "good"));
-      facts.replaceChildren(properties([["State", state(n.shown)], ["Tasks", count(n.tasks)], ["Leases", n.leases ? count(n.leases) : ""], ["Labels", Object.entries(n.labels).map(([k, v]) => `${k}=${v}`).join(", ")], ["Program", n.program], ["Registered", date(n.registered_us)], ["Last heard", ago(n.heard_us)], ["Quarantined", n.quarantined_us ? `until ${date(n.quarantined_us)}` : ""], ["Closed", n.closed ? "above the high mark of use" : ""]]));
+      fill(facts, properties([["State", state(n.shown)], ["Tasks", count(n.tasks)], ["Leases", n.leases ? count(n.leases) : ""], ["Labels", Object.entries(n.labels).map(([k, v]) => `${k}=${v}`).join(", ")], ["Program", n.program], ["Registered", date(n.registered_us)], ["Last heard", ago(n.heard_us)], ["Quarantined", n.quarantined_us ? `until ${date(n.quarantined_us)}` : ""], ["Closed", n.closed ? "above the high mark of use" : ""]]));
       const h = n.history;
-      past.replaceChildren(h?.rows.length ? rowsTable("What the node went through", h, ["time_us", "state", "reason"]) : empty("Nothing recorded yet"));
+      fill(past, h?.rows.length ? rowsTable("What the node went through", h, ["time_us", "state", "reason"]) : empty("Nothing recorded yet"));
     },
     wants: (news) => news.nodes || Boolean(news.figures),
   };
@@ -135,7 +135,7 @@ export function queues(main) {
   return {
     async load() {
       const { queues: rows } = await get("queues");
-      list.replaceChildren(...rows.map((q) => {
+      fill(list, ...rows.map((q) => {
         const p = { assigned: q.running, pending: q.waiting, total: q.running + q.waiting || 1 };
         return sheet(q.name, el("a", { href: `#/jobs?queue=${encodeURIComponent(q.name)}` }, "its jobs"), progress(p, true), el("p", {}, "\u00a0"),
           properties([["State", q.paused ? state("paused") : ""], ["On nodes", plural(q.running, "task")], ["Waiting", plural(q.waiting, "task")], ["Order", [q.order, q.ranking, `backfill ${q.backfill}`].join(", ")], ["Limit", q.limit],

@@ -3,13 +3,42 @@ export function el(tag, props = {}, ...children) {
   const node = tag === "svg" || el.svg.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) { node.addEventListener(name.slice(2), value); node.acts = true; }
     else if (name === "style") for (const [k, v] of Object.entries(value)) node.style.setProperty(k, v);
     else if (name === "value") node.value = value;
     else node.setAttribute(name === "cls" ? "class" : name, value === true ? "" : value);
   }
-  node.append(...children.flat(9).filter((c) => c !== null && c !== undefined && c !== false));
+  for (const child of shown(children)) { node.append(child); if (child.acts) node.acts = true; }
   return node;
+}
+const shown = (children) => children.flat(9).filter((c) => c !== null && c !== undefined && c !== false && c !== "");
+/// Gives `node` these children, and touches only what differs from those that it has: what is the same is neither laid out nor painted anew,
+/// and keeps its focus and selection. What acts, or holds something that does, is replaced: its listener may know something newer.
+export function fill(node, ...children) {
+  const fresh = shown(children).map((c) => (c instanceof Node ? c : document.createTextNode(c)));
+  while (node.childNodes.length > fresh.length) node.lastChild.remove();
+  let old = node.firstChild;
+  for (const child of fresh) {
+    const next = old?.nextSibling;
+    if (!old) node.append(child);
+    else if (!patched(old, child)) old.replaceWith(child);
+    old = next;
+  }
+}
+/// Whether `old` is now like `fresh`.
+function patched(old, fresh) {
+  if (old.acts || fresh.acts || old.nodeName !== fresh.nodeName) return false;
+  if (old.isEqualNode(fresh)) return true;
+  if (old.nodeType === Node.TEXT_NODE) { old.data = fresh.data; return true; }
+  for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const name of fresh.getAttributeNames()) {
+    const value = fresh.getAttribute(name);
+    if (old.getAttribute(name) === value) continue;
+    if (name === "style") old.style.cssText = value; // as an attribute our policy of content forbids it
+    else old.setAttribute(name, value);
+  }
+  fill(old, ...fresh.childNodes);
+  return true;
 }
 el.svg = new Set(["g", "path", "rect", "line", "text", "circle", "polyline", "title"]);
 
@@ -23,7 +52,8 @@ export function size(bytes) {
   while (bytes >= 1024 && k < 5) { bytes /= 1024; k += 1; }
   return `${bytes < 10 && k ? bytes.toFixed(1) : Math.round(bytes)} ${units[k]}`;
 }
-export const cores = (milli) => (milli / 1000).toLocaleString("en", { maximumFractionDigits: 1 });
+const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+export const cores = (milli) => tenths.format(milli / 1000);
 export function span(us) {
   const s = us / 1e6;
   if (s < 0.001) return `${Math.round(us)} µs`;
@@ -33,8 +63,10 @@ export function span(us) {
   if (s < 86400) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
-export const clock = (us) => (us ? new Date(us / 1000).toLocaleTimeString([], { hour12: false }) : "");
-export const date = (us) => (us ? new Date(us / 1000).toLocaleString([], { hour12: false, dateStyle: "medium", timeStyle: "medium" }) : "");
+const clocks = new Intl.DateTimeFormat([], { hour12: false, hour: "numeric", minute: "numeric", second: "numeric" }); // to make one takes long
+const dates = new Intl.DateTimeFormat([], { hour12: false, dateStyle: "medium", timeStyle: "medium" });
+export const clock = (us) => (us ? clocks.format(us / 1000) : "");
+export const date = (us) => (us ? dates.format(us / 1000) : "");
 export function ago(us) {
   if (!us) return "";
   const passed = Date.now() * 1000 - us;
@@ -85,4 +117,6 @@ export function eventText(e) {
   const tone = /failed|lost|given_up|gap/.test(e.kind) ? "bad" : /succeeded/.test(e.kind) || (e.kind === "job.ended" && e.name === "succeeded") ? "good" : /held|drain|quarantin|cancel|preempt/.test(e.kind) ? "held" : /placed|started|registered/.test(e.kind) ? "run" : "wait";
   return [el("span", { cls: `state kind ${tone}` }, e.kind.replace(".", " ").replaceAll("_", " ")), " ", el("span", { cls: "rest" }, rest)];
 }
+/// Events one of which is told from the others: in a flood everything is fresh, and to fade each costs more than to show it.
+export const isFew = (events) => events.length <= 5;
 export const eventItem = (e, fresh) => el("li", { cls: fresh ? "fresh" : null, "data-seq": e.seq }, el("time", { title: date(e.time_us) }, clock(e.time_us)), el("div", {}, eventText(e)));
