@@ -15,10 +15,13 @@ for program in "$build"/tests/bench/*; do
   REEVE_BIN="$PWD/$build/bin" "$program"
   ran=$((ran + 1))
 done
-if (($# == 0)) || [[ " $* " == *" takeover "* ]]; then
-  printf '\n== takeover\n'
-  REEVE_BIN="$PWD/$build/bin" python3 tests/bench/takeover.py
-fi
+for name in takeover frames; do
+  if (($# == 0)) || [[ " $* " == *" $name "* ]]; then
+    printf '\n== %s\n' "$name"
+    REEVE_BIN="$PWD/$build/bin" python3 "tests/bench/$name.py"
+    ran=$((ran + 1))
+  fi
+done
 if ((ran == 0)); then
   echo "bench: no program in $build/tests/bench" >&2
   exit 1
