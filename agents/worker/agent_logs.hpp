@@ -10,9 +10,8 @@
 
 namespace reeve::worker {
 
-/// "5/3", or "5" for its first task, with `between` for the slash; the attempt is 0. Error:
-/// bad_field
-/// (`TASK`).
+/// "5/3", or "5" for its first task, with `between` for the slash; the attempt is 0.
+/// Error: bad_field (`TASK`).
 Result<AttemptId> parse_output_task(std::string_view text, char between);
 
 /// What an agent says of a task, "2 1": its newest attempt there (0: none), and whether it runs.
