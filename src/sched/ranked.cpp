@@ -8,333 +8,277 @@
 
 namespace reeve::sched {
 
+/// An entry is to stand at this rank: gives it a free place. The block is not full.
+std::uint32_t Ranked::Block::open(std::uint32_t rank) {
+  const std::uint64_t place = slot(count);
+  const std::uint64_t before = (std::uint64_t{1} << 4 * rank) - 1;
+  const std::uint64_t after = count == fan - 1 ? 0 : ~std::uint64_t{0} << 4 * (count + 1);
+  order = (order & before) | place << 4 * rank | (order << 4 & ~(before << 4 | 15) & ~after) |
+          (order & after);
+  ++count;
+  return static_cast<std::uint32_t>(place);
+}
+
+/// The entry of this rank goes.
+void Ranked::Block::close(std::uint32_t rank) {
+  --count;
+  const std::uint64_t place = slot(rank);
+  const std::uint64_t before = (std::uint64_t{1} << 4 * rank) - 1;
+  const std::uint64_t to = (std::uint64_t{1} << 4 * count) - 1; // those that stay
+  const std::uint64_t after = count == fan - 1 ? 0 : ~std::uint64_t{0} << 4 * (count + 1);
+  order = (order & before) | (order >> 4 & ~before & to) | place << 4 * count | (order & after);
+}
+
 std::uint32_t Ranked::new_block(bool leaf) {
   std::uint32_t block;
   if (free_.empty()) {
     block = static_cast<std::uint32_t>(blocks_.size());
     blocks_.emplace_back();
-    amounts_.resize(amounts_.size() + dims_ * fan);
+    lines_.resize(lines_.size() + fan * lines_each_);
   } else {
     block = free_.back();
     free_.pop_back();
+    blocks_[block] = Block();
   }
-  Block& b = blocks_[block];
-  b.parent = none;
-  b.begin = b.end = 0;
-  b.leaf = leaf;
+  blocks_[block].leaf = leaf;
   return block;
 }
 
-void Ranked::free_block(std::uint32_t block) {
-  free_.push_back(block);
+std::uint32_t Ranked::at_least(std::uint32_t block, const Key& wanted) const {
+  const Block& b = blocks_[block];
+  std::uint32_t rank = 0;
+  for (std::uint32_t step = fan / 2; step > 0; step /= 2)
+    if (rank + step <= b.count && key(entry(block, b.slot(rank + step - 1))) < wanted)
+      rank += step;
+  return rank < b.count && key(entry(block, b.slot(rank))) < wanted ? rank + 1 : rank;
+}
+
+std::uint32_t Ranked::from_rank(std::uint32_t block, const Key& from) const {
+  const std::uint32_t rank = at_least(block, from);
+  return !blocks_[block].leaf && rank > 0 ? rank - 1 : rank; // what is wanted may be inside
+}
+
+/// None of them has more than `enough`.
+std::int64_t Ranked::most_in(const Block& b, std::uint32_t block, std::size_t word,
+                             std::int64_t enough) const {
+  std::int64_t most = std::numeric_limits<std::int64_t>::min();
+  std::uint64_t order = b.order;
+  for (std::uint32_t n = b.count; n > 0 && most < enough; --n, order >>= 4)
+    most = std::max(most, entry(block, order & 15)[word]);
+  return most;
+}
+
+/// None of them has other bits than `enough`.
+std::uint64_t Ranked::mask_in(const Block& b, std::uint32_t block, std::uint64_t enough) const {
+  std::uint64_t all = 0, order = b.order;
+  for (std::uint32_t n = b.count; n > 0 && all != enough; --n, order >>= 4)
+    all |= mask(entry(block, order & 15));
+  return all;
 }
 
 /// Its entry above, from nothing.
 void Ranked::sum_up(std::uint32_t block) {
   const Block& b = blocks_[block];
-  Block& p = blocks_[b.parent];
-  p.keys[b.up] = b.keys[b.begin];
-  p.masks[b.up] = mask_in(block);
-  for (std::size_t d = 0; d < dims_; ++d)
-    amounts(b.parent, d)[b.up] = most_in(block, d);
+  std::int64_t* const sum = above(b);
+  set_key(sum, key(entry(block, b.slot(0))));
+  set_mask(sum, mask_in(b, block, ~std::uint64_t{0}));
+  for (std::size_t word = first_amount; word < first_amount + dims_; ++word)
+    sum[word] = most_in(b, block, word, std::numeric_limits<std::int64_t>::max());
 }
 
-std::int64_t Ranked::most_in(std::uint32_t block, std::size_t dim) const {
-  const std::int64_t* all = amounts(block, dim);
-  const std::uint32_t end = blocks_[block].end;
-  std::int64_t most = std::numeric_limits<std::int64_t>::min(), other = most;
-  std::uint32_t i = blocks_[block].begin;
-  for (; i + 1 < end; i += 2) { // two chains: neither waits for the other
-    most = std::max(most, all[i]);
-    other = std::max(other, all[i + 1]);
-  }
-  if (i < end)
-    most = std::max(most, all[i]);
-  return std::max(most, other);
+void Ranked::remember(const std::int64_t* words) {
+  std::copy(words, words + first_amount + dims_, was_.data());
 }
 
-std::uint64_t Ranked::mask_in(std::uint32_t block) const {
-  const Block& b = blocks_[block];
-  std::uint64_t mask = 0;
-  for (std::uint32_t i = b.begin; i < b.end; ++i)
-    mask |= b.masks[i];
-  return mask;
-}
-
-void Ranked::remember(std::uint32_t block, std::uint32_t at) {
-  const std::int64_t* const all = amounts(block, 0) + at;
+bool Ranked::settle(std::uint32_t block, const std::int64_t* now) {
   std::int64_t* const was = was_.data();
-  for (std::size_t d = 0, dims = dims_; d < dims; ++d)
-    was[d] = all[d * fan];
-  was_mask_ = blocks_[block].masks[at];
-}
-
-bool Ranked::settle(std::uint32_t block, std::uint32_t at) {
-  std::int64_t* const was = was_.data();
-  const std::size_t dims = dims_; // what is written might be it, for all the compiler knows
+  const std::size_t end = first_amount + dims_; // what is written might be it, for all the compiler
+                                                // knows
   for (;;) {
     const Block& b = blocks_[block];
-    const std::uint32_t parent = b.parent, up = b.up;
-    const bool is_top = parent == none;
-    Key& key = is_top ? top_key_ : blocks_[parent].keys[up];
-    std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
-    const bool moved = key != b.keys[b.begin];
-    key = b.keys[b.begin];
-    const std::uint64_t before = all, mask = at == none ? 0 : b.masks[at];
-    all = (was_mask_ & ~mask) == 0 ? before | mask : mask_in(block);
-    bool changed = all != before;
-    was_mask_ = before;
-    const std::int64_t* const here = amounts(block, 0);
-    std::int64_t* const above = is_top ? top_.data() : amounts(parent, 0) + up;
-    const std::size_t stride = is_top ? 1 : fan;
-    for (std::size_t d = 0; d < dims; ++d) {
-      const std::int64_t before_d = above[d * stride];
-      const std::int64_t now =
-        at == none ? std::numeric_limits<std::int64_t>::min() : here[d * fan + at];
-      std::int64_t most = before_d;
-      if (now >= most)
-        most = now;
-      else if (was[d] == most) // it was the most, perhaps alone
-        most = most_in(block, d);
-      was[d] = before_d;
-      if (most != before_d) {
-        above[d * stride] = most;
-        changed = true;
-      }
+    std::int64_t* const sum = above(b);
+    const Key first = key(entry(block, b.slot(0)));
+    bool changed = key(sum) != first;
+    set_key(sum, first);
+    const std::uint64_t before = mask(sum), mine = now ? mask(now) : 0;
+    std::uint64_t all = before | mine;
+    if ((mask(was) & ~mine) != 0)
+      all = mask_in(b, block, all);
+    changed |= all != before;
+    set_mask(was, before);
+    set_mask(sum, all);
+    for (std::size_t word = first_amount; word < end; ++word) {
+      const std::int64_t most = sum[word];
+      if (now && now[word] > most)
+        sum[word] = now[word];
+      else if (was[word] == most && !(now && now[word] == most)) // it was the most, perhaps alone
+        sum[word] = most_in(b, block, word, most);
+      was[word] = most;
+      changed |= sum[word] != most;
     }
-    if (is_top || !(changed || moved))
-      return changed || moved;
-    block = parent;
-    if (!changed)
-      return settle_key(block);
-    at = up;
-  }
-}
-
-/// The same where nothing else may be another.
-bool Ranked::settle_key(std::uint32_t block) {
-  for (;;) {
-    const Block& b = blocks_[block];
-    Key& key = b.parent == none ? top_key_ : blocks_[b.parent].keys[b.up];
-    if (key == b.keys[b.begin])
-      return false;
-    key = b.keys[b.begin];
-    if (b.parent == none)
-      return true;
+    if (!changed || b.parent == none)
+      return changed;
     block = b.parent;
+    now = sum;
   }
 }
 
-void Ranked::link(std::uint32_t block, std::uint32_t first, std::uint32_t last) {
-  const Block& b = blocks_[block];
-  if (b.leaf)
-    for (std::uint32_t i = first; i < last; ++i)
-      (*where_)[b.ids[i]] = block * fan + i;
-  else
-    for (std::uint32_t i = first; i < last; ++i) {
-      blocks_[b.ids[i]].parent = block;
-      blocks_[b.ids[i]].up = static_cast<std::uint8_t>(i);
-    }
-}
-
-/// Moves entries [first, last) by one place.
-void Ranked::shift(std::uint32_t block, std::uint32_t first, std::uint32_t last, int by) {
-  if (first == last)
-    return;
-  Block& b = blocks_[block];
-  const auto move = [&](auto* all) {
-    if (by > 0)
-      std::copy_backward(all + first, all + last, all + last + 1);
-    else
-      std::copy(all + first, all + last, all + first - 1);
-  };
-  move(b.keys);
-  move(b.ids);
-  move(b.masks);
-  for (std::size_t d = 0; d < dims_; ++d)
-    move(amounts(block, d));
-  if (by > 0)
-    link(block, first + 1, last + 1);
-  else
-    link(block, first - 1, last - 1);
-}
-
-std::uint32_t Ranked::open_gap(std::uint32_t block, std::uint32_t at) {
-  Block& b = blocks_[block];
-  if (b.end == fan || (b.begin > 0 && at - b.begin < b.end - at)) {
-    shift(block, b.begin, at, -1);
-    --b.begin;
-    return at - 1;
-  }
-  shift(block, at, b.end, 1);
-  ++b.end;
-  return at;
-}
-
-void Ranked::close_gap(std::uint32_t block, std::uint32_t at) {
-  Block& b = blocks_[block];
-  if (at - b.begin < b.end - at) {
-    shift(block, b.begin, at, 1);
-    ++b.begin;
+void Ranked::link(std::uint32_t block, std::uint32_t slot) {
+  const Id there = id(entry(block, slot));
+  if (blocks_[block].leaf) {
+    (*where_)[there] = block * fan + slot;
   } else {
-    shift(block, at + 1, b.end, -1);
-    --b.end;
+    blocks_[there].parent = block;
+    blocks_[there].up = static_cast<std::uint8_t>(slot);
   }
 }
 
-std::uint32_t Ranked::split(std::uint32_t block, const Key& key) {
+std::uint32_t Ranked::split(std::uint32_t block, const Key& next) {
   const std::uint32_t right = new_block(blocks_[block].leaf);
-  // What comes at the end mostly comes there again: the left part stays full.
-  const std::uint32_t left = blocks_[block].keys[fan - 1] < key ? fan - 1 : fan / 2;
+  if (blocks_[block].parent == none) {
+    root_ = new_block(false);
+    entry(root_, blocks_[root_].open(0))[3] = block;
+    link(root_, 0);
+  }
   Block& a = blocks_[block];
   Block& b = blocks_[right];
-  std::copy(a.keys + left, a.keys + fan, b.keys);
-  std::copy(a.ids + left, a.ids + fan, b.ids);
-  std::copy(a.masks + left, a.masks + fan, b.masks);
-  for (std::size_t d = 0; d < dims_; ++d)
-    std::copy(amounts(block, d) + left, amounts(block, d) + fan, amounts(right, d));
-  b.end = static_cast<std::uint8_t>(fan - left);
-  a.end = static_cast<std::uint8_t>(left);
-  link(right, 0, b.end);
-  if (a.parent == none) {
-    const std::uint32_t above = new_block(false); // a and b may have moved
-    root_ = above;
-    blocks_[above].ids[0] = block;
-    blocks_[above].end = 1;
-    link(above, 0, 1);
+  // What comes at the end mostly comes there again: the left part stays full.
+  const bool at_end = key(entry(block, a.slot(fan - 1))) < next;
+  a.count = at_end ? fan - 1 : fan / 2;
+  for (std::uint32_t rank = a.count; rank < fan; ++rank) {
+    const std::int64_t* const from = entry(block, a.slot(rank));
+    const std::uint32_t to = b.open(b.count);
+    std::copy(from, from + first_amount + dims_, entry(right, to));
+    link(right, to);
   }
-  const std::uint32_t parent = blocks_[block].parent;
-  const std::uint32_t at = open_gap(parent, std::uint32_t{blocks_[block].up} + 1);
-  blocks_[parent].ids[at] = right;
-  link(parent, at, at + 1);
+  Block& parent = blocks_[a.parent];
+  const std::uint32_t to = parent.open(parent.rank_of(a.up) + 1);
+  entry(a.parent, to)[3] = right;
+  link(a.parent, to);
   sum_up(block);
   sum_up(right);
   return right;
 }
 
-bool Ranked::insert(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
+bool Ranked::insert(Id id, Key mine, std::span<const std::int64_t> amounts, std::uint64_t mask) {
   if (where_->size() <= id)
     where_->resize(std::max<std::size_t>(id + 1, where_->size() * 2), none);
   if (root_ == none) {
     root_ = new_block(true);
-    top_key_ = key;
-    top_mask_ = 0;
-    std::ranges::fill(top_, std::numeric_limits<std::int64_t>::min());
+    set_key(top_.data(), mine);
+    set_mask(top_.data(), 0);
+    std::fill(top_.begin() + first_amount, top_.end(), std::numeric_limits<std::int64_t>::min());
   }
-  std::uint32_t block = root_;
+  std::uint32_t block = root_, rank = 0;
   for (;;) {
-    if (blocks_[block].count() == fan) { // on the way down, so that a parent always has room
-      const std::uint32_t right = split(block, key);
-      if (!(key < blocks_[right].keys[0]))
+    if (blocks_[block].count == fan) { // on the way down, so that a parent always has room
+      const std::uint32_t right = split(block, mine);
+      if (!(mine < key(entry(right, blocks_[right].slot(0)))))
         block = right;
     }
-    const Block& b = blocks_[block];
-    if (b.leaf)
+    rank = at_least(block, mine); // no other has this very key
+    if (blocks_[block].leaf)
       break;
-    const std::uint32_t after = b.at_least(key); // no other has this very key
-    block = b.ids[after > b.begin && (after == b.end || key < b.keys[after]) ? after - 1 : after];
+    block = this->id(entry(block, blocks_[block].slot(rank > 0 ? rank - 1 : 0)));
   }
-  const std::uint32_t at = open_gap(block, blocks_[block].at_least(key));
-  Block& leaf = blocks_[block];
-  leaf.keys[at] = key;
-  leaf.ids[at] = id;
-  leaf.masks[at] = mask;
-  for (std::size_t d = 0; d < dims_; ++d)
-    amounts(block, d)[at] = mine[d];
-  (*where_)[id] = block * fan + at;
+  const std::uint32_t slot = blocks_[block].open(rank);
+  std::int64_t* const words = entry(block, slot);
+  set_key(words, mine);
+  set_mask(words, mask);
+  words[3] = id;
+  std::copy(amounts.begin(), amounts.end(), words + first_amount);
+  (*where_)[id] = block * fan + slot;
   ++size_;
   // What is above can only grow: no need to look at the whole block.
   for (;;) {
-    const std::uint32_t parent = blocks_[block].parent, up = blocks_[block].up;
-    const bool is_top = parent == none;
-    Key& least = is_top ? top_key_ : blocks_[parent].keys[up];
-    std::uint64_t& all = is_top ? top_mask_ : blocks_[parent].masks[up];
-    bool changed = size_ == 1 || key < least || (all | mask) != all;
-    if (key < least)
-      least = key;
-    all |= mask;
-    std::int64_t* const above = is_top ? top_.data() : amounts(parent, 0) + up;
-    const std::size_t stride = is_top ? 1 : fan;
-    for (std::size_t d = 0; d < mine.size(); ++d)
-      if (mine[d] > above[d * stride]) {
-        above[d * stride] = mine[d];
+    const Block& b = blocks_[block];
+    std::int64_t* const sum = above(b);
+    const std::uint64_t before = this->mask(sum);
+    bool changed = size_ == 1 || mine < key(sum) || (before | mask) != before;
+    if (mine < key(sum))
+      set_key(sum, mine);
+    set_mask(sum, before | mask);
+    for (std::size_t d = 0; d < amounts.size(); ++d)
+      if (amounts[d] > sum[first_amount + d]) {
+        sum[first_amount + d] = amounts[d];
         changed = true;
       }
-    if (!changed || is_top)
+    if (!changed || b.parent == none)
       return changed;
-    block = parent;
+    block = b.parent;
   }
 }
 
-bool Ranked::remove_at(Place place) {
-  auto [block, at] = place;
-  remember(block, at);
-  close_gap(block, at);
-  while (blocks_[block].count() == 0) {
-    const std::uint32_t parent = blocks_[block].parent, up = blocks_[block].up;
-    free_block(block);
-    if (parent == none) {
+/// It keeps its place in `where`.
+bool Ranked::remove(Id id) {
+  std::uint32_t block = (*where_)[id] / fan, slot = (*where_)[id] % fan;
+  --size_;
+  remember(entry(block, slot));
+  blocks_[block].close(blocks_[block].rank_of(slot));
+  while (blocks_[block].count == 0) {
+    free_.push_back(block);
+    slot = blocks_[block].up;
+    block = blocks_[block].parent;
+    if (block == none) {
       root_ = none;
       return true;
     }
-    remember(parent, up);
-    close_gap(parent, up);
-    block = parent;
+    remember(entry(block, slot));
+    blocks_[block].close(blocks_[block].rank_of(slot));
   }
-  const bool changed = settle(block, none);
-  while (!blocks_[root_].leaf && blocks_[root_].count() == 1) {
-    const std::uint32_t old = root_;
-    root_ = blocks_[old].ids[blocks_[old].begin];
+  const bool changed = settle(block, nullptr);
+  while (!blocks_[root_].leaf && blocks_[root_].count == 1) {
+    free_.push_back(root_);
+    root_ = this->id(entry(root_, blocks_[root_].slot(0)));
     blocks_[root_].parent = none;
-    free_block(old);
   }
   return changed;
 }
 
 bool Ranked::erase(Id id) {
-  const bool changed = remove_at(find(id));
+  const bool changed = remove(id);
   (*where_)[id] = none;
-  --size_;
   return changed;
 }
 
-bool Ranked::update(Id id, Key key, std::span<const std::int64_t> mine, std::uint64_t mask) {
-  const auto [block, at] = find(id);
-  Block& b = blocks_[block];
-  bool same = b.keys[at] == key;
+bool Ranked::update(Id id, Key mine, std::span<const std::int64_t> amounts, std::uint64_t mask) {
+  const std::uint32_t block = (*where_)[id] / fan, slot = (*where_)[id] % fan;
+  std::int64_t* const words = entry(block, slot);
+  bool same = key(words) == mine;
   if (!same) {
-    const bool after = at > b.begin ? b.keys[at - 1] < key : b.keys[at] < key || b.parent == none;
-    const bool before =
-      at + 1 < b.end ? key < b.keys[at + 1] : key < b.keys[at] || b.parent == none;
+    const Block& b = blocks_[block];
+    const std::uint32_t rank = b.rank_of(slot);
+    const bool after = rank > 0 ? key(entry(block, b.slot(rank - 1))) < mine
+                                : key(words) < mine || b.parent == none;
+    const bool before = rank + 1 < b.count ? mine < key(entry(block, b.slot(rank + 1)))
+                                           : mine < key(words) || b.parent == none;
     if (!after || !before) { // it has to move
-      const bool gone = erase(id);
-      return insert(id, key, mine, mask) || gone;
+      const bool gone = remove(id);
+      return insert(id, mine, amounts, mask) || gone;
     }
-    b.keys[at] = key;
   }
-  was_mask_ = b.masks[at];
-  same &= was_mask_ == mask;
-  b.masks[at] = mask;
-  std::int64_t* const all = amounts(block, 0) + at;
+  same &= this->mask(words) == mask;
   std::int64_t* const was = was_.data();
-  for (std::size_t d = 0; d < mine.size(); ++d) {
-    was[d] = all[d * fan];
-    same &= was[d] == mine[d];
-    all[d * fan] = mine[d];
+  set_mask(was, this->mask(words));
+  set_key(words, mine);
+  set_mask(words, mask);
+  for (std::size_t d = 0; d < amounts.size(); ++d) {
+    const std::size_t word = first_amount + d;
+    was[word] = words[word];
+    same &= was[word] == amounts[d];
+    words[word] = amounts[d];
   }
-  return !same && settle(block, at);
-}
-
-Key Ranked::key_of(Id id) const {
-  const auto [block, at] = find(id);
-  return blocks_[block].keys[at];
+  return !same && settle(block, words);
 }
 
 Ranked::Id Ranked::first_id() const {
-  const Block* b = &blocks_[root_];
-  while (!b->leaf)
-    b = &blocks_[b->ids[b->begin]];
-  return b->ids[b->begin];
+  std::uint32_t block = root_;
+  for (;;) {
+    const Id first = id(entry(block, blocks_[block].slot(0)));
+    if (blocks_[block].leaf)
+      return first;
+    block = first;
+  }
 }
 
 } // namespace reeve::sched
