@@ -81,7 +81,8 @@ constexpr std::int64_t narrow(Sum sum) {
                                                    std::numeric_limits<std::int64_t>::max()));
 }
 inline double as_double(Sum sum) {
-  return sum == narrow(sum) ? static_cast<double>(narrow(sum)) : static_cast<double>(sum);
+  const auto low = static_cast<std::int64_t>(sum);
+  return sum == low ? static_cast<double>(low) : static_cast<double>(sum);
 }
 
 struct Column {

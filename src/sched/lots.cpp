@@ -396,11 +396,11 @@ Amounts Lots::anything() const {
 
 double Lots::share(ShelfId id) const {
   const Shelf& shelf = shelves_[id];
-  const Sums& total = nodes_.total();
+  const std::vector<double>& total = nodes_.shared();
   double most = 0;
   for (std::size_t c = 0; c < shelf.usage.size(); ++c)
-    if (nodes_.columns().is_resource(c) && total[c] > 0)
-      most = std::max(most, as_double(shelf.usage[c]) / as_double(total[c]));
+    if (total[c] > 0)
+      most = std::max(most, as_double(shelf.usage[c]) / total[c]);
   return most / shelf.weight;
 }
 
@@ -422,11 +422,13 @@ void Lots::charge(LotId id, std::int64_t n) {
   Lot& lot = lots_[id];
   lot.running += n;
   queues_[lot.queue].running += n;
+  const std::span<const std::int64_t> cost = lot.measure->cost.all();
   bool moves = false;
   for (ShelfId s = lot.shelf; s != nobody; s = shelves_[s].above) {
     Shelf& shelf = shelves_[s];
-    for (std::size_t c = 0; c < shelf.usage.size(); ++c)
-      shelf.usage[c] += Sum{lot.measure->cost[c]} * n;
+    Sum* const usage = shelf.usage.data();
+    for (std::size_t c = 0; c < cost.size(); ++c)
+      usage[c] += Sum{cost[c]} * n;
     if (!shelf.quota.empty())
       reckon_left(shelf);
     moves |= !shelf.quota.empty() || (shelf.above != nobody && shelves_[shelf.above].shares &&

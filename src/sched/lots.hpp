@@ -198,6 +198,8 @@ public:
   }
   void prefetch_inside(LotId id) const {
     const Lot& lot = lots_[id];
+    if (!lot.measure)
+      return;
     const char* at = reinterpret_cast<const char*>(lot.measure);
     for (std::size_t i = 0; i < sizeof(Measure); i += 64)
       __builtin_prefetch(at + i);

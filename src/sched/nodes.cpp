@@ -44,6 +44,7 @@ std::uint64_t ordered(double x) {
 
 Nodes::Nodes() : dirty_(columns_.size(), dirty_where_) {
   total_.resize(columns_.size());
+  shared_.resize(columns_.size());
   weights_.resize(columns_.size());
 }
 
@@ -139,8 +140,10 @@ void Nodes::count_total(At at, std::int64_t sign) {
   if (facts.state != NodeState::up)
     return;
   const Amounts whole_node = columns_.of(facts.capacity, 0);
-  for (std::size_t c = 0; c < columns_.size(); ++c)
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
     total_[c] += Sum{sign} * whole_node[c];
+    shared_[c] = columns_.is_resource(c) ? as_double(total_[c]) : 0;
+  }
 }
 
 At Nodes::changed(const core::NodeChanged& facts) {
@@ -273,7 +276,7 @@ void Nodes::forget_wishes() {
   }
 }
 
-void Nodes::settle(TimePoint now) {
+void Nodes::settle_touched(TimePoint now) {
   while (!wakes_.empty() && wakes_.begin()->first <= now) {
     const At at = wakes_.begin()->second;
     wakes_.erase(wakes_.begin());
@@ -284,9 +287,8 @@ void Nodes::settle(TimePoint now) {
       prefetch(touched_[i + 6]);
     if (i + 2 < touched_.size())
       if (const At next = touched_[i + 2]; nodes_[next].listed)
-        for (std::size_t r = 0; r < rankings; ++r)
-          if (indexes_[r] && r != by_time)
-            indexes_[r]->tree.prefetch(next);
+        for (const Exact& exact : exact_)
+          exact.tree->prefetch(next);
     const At at = touched_[i];
     marks_[at].touched = false;
     refresh(at, now);
@@ -300,9 +302,10 @@ void Nodes::unlist(At at) {
     return;
   node.listed = false;
   Marks& marks = marks_[at];
-  for (std::size_t r = 0; r < rankings; ++r)
-    if (auto& index = indexes_[r]; index && (r != by_time || std::exchange(marks.in_time, false)))
-      index->tree.erase(at);
+  for (const Exact& exact : exact_)
+    exact.tree->erase(at);
+  if (std::exchange(marks.in_time, false))
+    indexes_[by_time]->tree.erase(at);
   if (marks.dirty) {
     marks.dirty = false;
     --dirty_count_;
@@ -318,7 +321,7 @@ void Nodes::refresh(At at, TimePoint now) {
   if (!node.known)
     return;
   const auto base = row(base_, at), wished_row = row(wished_, at), free_row = row(free_, at);
-  for (std::size_t c = 0; c < free_row.size(); ++c)
+  for (std::size_t c = 0, columns = row_length_; c < columns; ++c)
     free_row[c] = base[c] - wished_row[c];
   free_row[Columns::room] = room_of_node - node.room_used;
   if (idle_)
@@ -344,14 +347,13 @@ void Nodes::refresh(At at, TimePoint now) {
   }
   late_in_time(at);
   if (changed)
-    for (std::size_t r = 0; r < rankings; ++r)
-      if (auto& index = indexes_[r]; index && r != by_time) {
-        const Key k = key(static_cast<Ranking>(r), at);
-        if (node.listed)
-          index->tree.update(at, k, seen_row, node.mask);
-        else
-          index->tree.insert(at, k, seen_row, node.mask);
-      }
+    for (const Exact& exact : exact_) {
+      const Key k = key(exact.ranking, at);
+      if (node.listed)
+        exact.tree->update(at, k, seen_row, node.mask);
+      else
+        exact.tree->insert(at, k, seen_row, node.mask);
+    }
   node.listed = true;
   gains_ += gained ? 1 : 0;
   Marks& marks = marks_[at];
@@ -436,14 +438,11 @@ void Nodes::most_dirty(Amounts& out) {
 }
 
 void Nodes::most(Amounts& out) {
-  std::size_t some = by_time; // the others are up to date
-  for (std::size_t r = 0; r < rankings; ++r)
-    if (indexes_[r] && r != by_time)
-      some = r;
   out.clear();
-  if (!indexes_[some])
+  if (exact_.empty() && !indexes_[by_time])
     return;
-  const Ranked& tree = with_room(static_cast<Ranking>(some)).tree;
+  const Ranked& tree =
+    exact_.empty() ? with_room(Ranking::least_time_first).tree : *exact_.front().tree;
   if (tree.size() == 0)
     return;
   out.resize(row_length_);
@@ -468,6 +467,7 @@ bool Nodes::ask_for(const Column& column) {
 void Nodes::use_none() {
   for (auto& index : indexes_)
     index.reset();
+  list_exact();
   room_by_time_ = false;
   for (Marks& marks : marks_)
     marks.in_time = false;
@@ -497,6 +497,7 @@ void Nodes::rebuild() {
     }
   }
   total_.assign(columns, 0);
+  shared_.assign(columns, 0);
   weights_.assign(columns, 0);
   for (At at = 0; at < nodes_.size(); ++at) {
     Node& node = nodes_[at];
@@ -520,10 +521,18 @@ void Nodes::rebuild() {
   for (auto& index : indexes_)
     if (index)
       index = std::make_unique<Index>(columns);
+  list_exact();
   dirty_list_.clear();
   dirty_count_ = 0;
   dirty_where_.clear();
   dirty_ = Ranked(columns, dirty_where_);
+}
+
+void Nodes::list_exact() {
+  exact_.clear();
+  for (std::size_t r = 0; r < rankings; ++r)
+    if (indexes_[r] && r != by_time)
+      exact_.push_back({static_cast<Ranking>(r), &indexes_[r]->tree});
 }
 
 Nodes::Index& Nodes::index(Ranking ranking) {
@@ -538,6 +547,7 @@ Nodes::Index& Nodes::index(Ranking ranking) {
         late_in_time(at);
       else
         wanted->tree.insert(at, key(ranking, at), row(seen_, at), nodes_[at].mask);
+    list_exact();
   }
   if (is_by_time)
     list_by_time();
@@ -734,9 +744,8 @@ Pool Nodes::pool_of(const core::KindPtr& kind) {
     node.mask |= bit_of(pool);
     if (!node.listed)
       continue;
-    for (std::size_t r = 0; r < rankings; ++r)
-      if (auto& in = indexes_[r]; in && r != by_time)
-        in->tree.update(at, in->tree.key_of(at), row(seen_, at), node.mask);
+    for (const Exact& exact : exact_)
+      exact.tree->update(at, exact.tree->key_of(at), row(seen_, at), node.mask);
     late_in_time(at);
     if (marks_[at].dirty)
       late(at);

@@ -90,7 +90,10 @@ public:
   /// It is faster, slower or busy for another time than it was.
   void late_in_time(At at);
   /// Brings indexes up to date with everything touched. `now`: quarantines end, sulks pass.
-  void settle(TimePoint now);
+  void settle(TimePoint now) {
+    if (!touched_.empty() || !wakes_.empty())
+      settle_touched(now);
+  }
   [[nodiscard]] std::optional<TimePoint> next_wake() const {
     return wakes_.empty() ? std::nullopt : std::optional(wakes_.begin()->first);
   }
@@ -118,6 +121,8 @@ public:
   [[nodiscard]] std::span<const std::int64_t> whole(At at) const { return row(whole_, at); }
   /// All nodes that could work, together.
   [[nodiscard]] const Sums& total() const { return total_; }
+  /// The same to divide by; 0 where the column is no resource.
+  [[nodiscard]] const std::vector<double>& shared() const { return shared_; }
   [[nodiscard]] bool takes_work(At at, TimePoint now) const {
     const Node& n = nodes_[at];
     return may_work(at, now) && n.sulking <= now && (!n.pulls || n.asks);
@@ -192,6 +197,7 @@ private:
   void set_base(At at, const Resources& available);
   [[nodiscard]] std::int64_t kept(const Resources& capacity, const std::string& name) const;
   void rebuild();
+  void settle_touched(TimePoint now);
   void refresh(At at, TimePoint now);
   void unlist(At at);
   void late(At at);
@@ -201,6 +207,7 @@ private:
   [[nodiscard]] Key key(Ranking ranking, At at) const;
   [[nodiscard]] double used_share(At at, const Amounts* more) const;
   Index& index(Ranking ranking);
+  void list_exact();
   /// The same, with true amounts.
   Index& with_room(Ranking ranking);
   std::uint64_t random();
@@ -215,8 +222,14 @@ private:
   std::optional<std::size_t> idle_; // the column
   Amounts scratch_;
   Sums total_;
+  std::vector<double> shared_;
   std::vector<double> weights_; // of columns, for best-fit: 1 / the most a node has
   std::array<std::unique_ptr<Index>, rankings> indexes_;
+  struct Exact { // those that are there and always true: all but by_time
+    Ranking ranking;
+    Ranked* tree;
+  };
+  std::vector<Exact> exact_;
   Ranked::Where dirty_where_;
   Ranked dirty_;
   /// Nodes that have gained. Their entries in dirty_ are brought up to date when it is asked.

@@ -48,20 +48,20 @@ LotId Scheduler::State::candidate() {
   return found;
 }
 
-void Scheduler::State::foresee(LotId now) const {
-  if (const LotId soon = lots.soon_after(now, 6); soon != nobody)
+void Scheduler::State::foresee(LotId now) {
+  constexpr std::uint32_t turns = 6; // until its own
+  if (const LotId soon = lots.soon_after(now, turns); soon != nobody) {
     lots.prefetch(soon);
-  if (const LotId sooner = lots.soon_after(now, 4); sooner != nobody) {
-    lots.prefetch_inside(sooner);
-    jobs.prefetch(lots[sooner].head);
+    foreseen[foresights % foreseen.size()] = soon;
   }
-  if (const LotId next = lots.soon_after(now, 2); next != nobody)
-    jobs.prefetch_next(lots[next].head);
+  const LotId sooner = foreseen[(foresights - 2) % foreseen.size()];
+  lots.prefetch_inside(sooner);
+  jobs.prefetch(lots[sooner].head);
+  jobs.prefetch_next(lots[foreseen[(foresights - 4) % foreseen.size()]].head);
+  ++foresights;
 }
 
-bool Scheduler::State::at_limit(LotId id) {
-  if (!lots[id].measure->limits)
-    return false;
+bool Scheduler::State::reaches_limit(LotId id) {
   for (const Limit& limit : lots[id].kind().limits) {
     const auto at = limits.find(limit.name);
     if (limit.per_node || at == limits.end() || at->second < limit.most)
@@ -395,12 +395,17 @@ std::vector<core::Command> Scheduler::State::send() {
     Flight& flight = flights[all[i]];
     flight.draft = false;
     const JobId job = flight.gang ? flight.job : JobId();
-    if (batch.placements.size() >= placements_per_command && (!job || job != gang))
+    if (batch.placements.size() >= placements_per_command && (!job || job != gang)) {
       commands.emplace_back(std::exchange(batch, {}));
+      batch.placements.reserve(std::min(all.size() - i, placements_per_command));
+    }
     gang = job;
     const Wish& wish = flights.newest_wish(flight);
-    batch.placements.push_back(
-      {flight.node, flight.job, wish.slots, {wish.runs.begin(), wish.runs.end()}});
+    Placement& placement = batch.placements.emplace_back();
+    placement.node = flight.node;
+    placement.job = flight.job;
+    placement.slots = wish.slots;
+    placement.runs.assign(wish.runs.begin(), wish.runs.end());
   }
   if (!batch.placements.empty())
     commands.emplace_back(std::move(batch));

@@ -46,11 +46,18 @@ std::uint32_t Ranked::new_block(bool leaf) {
 
 std::uint32_t Ranked::at_least(std::uint32_t block, const Key& wanted) const {
   const Block& b = blocks_[block];
+  const std::int64_t* const all = entry(block, 0);
+  const std::size_t each = lines_each_ * words_of_line;
   std::uint32_t rank = 0;
-  for (std::uint32_t step = fan / 2; step > 0; step /= 2)
-    if (rank + step <= b.count && key(entry(block, b.slot(rank + step - 1))) < wanted)
-      rank += step;
-  return rank < b.count && key(entry(block, b.slot(rank))) < wanted ? rank + 1 : rank;
+  const auto skip = [&](std::uint32_t n) { // those that are not there are compared, too: no branch
+    const bool less = key(all + b.slot(rank + n - 1) * each) < wanted;
+    rank += n * static_cast<std::uint32_t>(less & (rank + n <= b.count));
+  };
+  for (std::uint32_t n = fan / 2; n > 0; n /= 2)
+    skip(n);
+  if (rank < b.count)
+    skip(1);
+  return rank;
 }
 
 std::uint32_t Ranked::from_rank(std::uint32_t block, const Key& from) const {
@@ -248,8 +255,8 @@ bool Ranked::update(Id id, Key mine, std::span<const std::int64_t> amounts, std:
   if (!same) {
     const Block& b = blocks_[block];
     const std::uint32_t rank = b.rank_of(slot);
-    const bool after = rank > 0 ? key(entry(block, b.slot(rank - 1))) < mine
-                                : key(words) < mine || b.parent == none;
+    const bool after =
+      rank > 0 ? key(entry(block, b.slot(rank - 1))) < mine : key(words) < mine || b.parent == none;
     const bool before = rank + 1 < b.count ? mine < key(entry(block, b.slot(rank + 1)))
                                            : mine < key(words) || b.parent == none;
     if (!after || !before) { // it has to move

@@ -157,7 +157,9 @@ struct Scheduler::State {
   void place();
   [[nodiscard]] LotId candidate();
   /// What is likely to be placed next lies anywhere: it is fetched in time.
-  void foresee(LotId now) const;
+  void foresee(LotId now);
+  std::array<LotId, 8> foreseen{}; // in the last turns; some may have gone since
+  std::size_t foresights = 0;
   bool place_head(LotId id); // false: no room
   bool place_gang(LotId id, JobId job_id);
   [[nodiscard]] bool hopeless(const Measure& measure);
@@ -179,7 +181,8 @@ struct Scheduler::State {
   [[nodiscard]] std::uint32_t allowance(const SchedJob& job) const;
   void pass_over(LotId id);
   void end_pass(bool finished);
-  [[nodiscard]] bool at_limit(LotId id);
+  [[nodiscard]] bool at_limit(LotId id) { return lots[id].measure->limits && reaches_limit(id); }
+  [[nodiscard]] bool reaches_limit(LotId id);
   /// How many more tasks of the lot its limits allow, at most `most`; on a node, or (nowhere) in
   /// all.
   [[nodiscard]] std::uint32_t within_limits(const Lot& lot, At at, std::uint32_t most) const;

@@ -81,7 +81,12 @@ void Scheduler::State::foresee(const core::Change& change, int step) const {
     flights.prefetch(job->more);
   else if (step == 1 && more)
     __builtin_prefetch(more);
-  else if (more && more->flights.size() == 1)
+  else if (job->flies) {
+    const Flight& f = flights[job->more];
+    lots.prefetch(f.lot);
+    if (here && f.in_node < here->size())
+      __builtin_prefetch(&(*here)[f.in_node]);
+  } else if (more && more->flights.size() == 1)
     flights.prefetch(*more->flights.begin());
 }
 
