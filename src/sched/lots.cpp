@@ -531,16 +531,9 @@ bool Lots::any_limits() const {
 
 void Lots::settle(ShelfId id) {
   ++version_;
-  const auto same = [](const Ranked& tree, const Amounts& most) {
-    for (std::size_t c = 0; c < most.size(); ++c)
-      if (most[c] != tree.most(c))
-        return false;
-    return true;
-  };
-  Amounts most, others(nodes_.columns().size());
-  for (; shelves_[id].above != nobody; id = shelves_[id].above) {
+  for (ShelfId above; (above = shelves_[id].above) != nobody; id = above) {
     Shelf& shelf = shelves_[id];
-    Ranked& tree = shelves_[shelf.above].tree;
+    Ranked& tree = shelves_[above].tree;
     if (shelf.tree.size() == 0) {
       if (!shelf.shelved)
         continue; // what it runs may still count in a quota further up
@@ -549,32 +542,31 @@ void Lots::settle(ShelfId id) {
       continue;
     }
     std::uint64_t mask = shelf.tree.mask();
-    const std::uint64_t hidden = mask & closed_bit;
-    if (shelf.shut)
-      mask = hidden;
-    most.resize(nodes_.columns().size());
-    for (std::size_t c = 0; c < most.size(); ++c) {
-      most[c] = shelf.tree.most(c);
-      if (most[c] < 0 && -most[c] > shelf.left[c])
-        mask = hidden; // its quota holds not even the smallest
-    }
+    if (shelf.shut || (!shelf.quota.empty() && !holds_smallest(shelf)))
+      mask &= closed_bit;
     Key key = shelf.tree.first_key();
-    if (shelves_[shelf.above].shares && key.major > 0)
+    const bool shares = shelves_[above].shares && key.major > 0;
+    if (shares)
       key = {by_share(share(id)), id};
-    const bool alone = shelf.shelved && tree.size() == 1;
     // Alone, its place among its like matters to nobody.
-    if (alone && mask == tree.mask() && shelves_[shelf.above].shares && key.major > 0 &&
-        shelf.key.major > 0 && same(tree, most)) {
+    if (shares && shelf.shelved && tree.size() == 1 && mask == tree.mask() && shelf.key.major > 0 &&
+        tree.as_much(shelf.tree)) {
       shelf.key = key;
       shelf.late = true;
       continue;
     }
+    const std::size_t columns = nodes_.columns().size();
+    Amounts most(columns);
+    const auto copy_of = [&](const Ranked& from) {
+      for (std::size_t c = 0; c < columns; ++c)
+        most[c] = from.most(c);
+    };
     if (!shelf.shelved && tree.size() == 1)
       if (Shelf& other = shelves_[tree.first_id()]; std::exchange(other.late, false)) {
-        for (std::size_t c = 0; c < most.size(); ++c)
-          others[c] = tree.most(c);
-        tree.update(tree.first_id(), other.key, others, tree.mask());
+        copy_of(tree);
+        tree.update(tree.first_id(), other.key, most, tree.mask());
       }
+    copy_of(shelf.tree);
     shelf.key = key;
     shelf.late = false;
     if (shelf.shelved)
@@ -583,6 +575,14 @@ void Lots::settle(ShelfId id) {
       tree.insert(id, key, most, mask);
     shelf.shelved = true;
   }
+}
+
+/// Its quota has room for one that needs as little of everything as any there does.
+bool Lots::holds_smallest(const Shelf& shelf) {
+  for (std::size_t c = 0; c < shelf.left.size(); ++c)
+    if (const std::int64_t most = shelf.tree.most(c); most < 0 && -most > shelf.left[c])
+      return false;
+  return true;
 }
 
 } // namespace reeve::sched

@@ -279,6 +279,7 @@ private:
   [[nodiscard]] static std::uint64_t mask_of(const Lot& lot);
   /// The shelf's content has changed: makes its entry above true, and so on upwards.
   void settle(ShelfId id);
+  [[nodiscard]] static bool holds_smallest(const Shelf& shelf);
 
   struct Like {
     const core::Kind* kind;

@@ -320,8 +320,10 @@ void Nodes::refresh(At at, TimePoint now) {
   Node& node = nodes_[at];
   if (!node.known)
     return;
-  const auto base = row(base_, at), wished_row = row(wished_, at), free_row = row(free_, at);
-  for (std::size_t c = 0, columns = row_length_; c < columns; ++c)
+  const std::size_t columns = row_length_;
+  const std::int64_t *const base = row(base_, at).data(), *const wished_row = base + columns;
+  const std::span<std::int64_t> free_row = row(free_, at);
+  for (std::size_t c = 0; c < columns; ++c)
     free_row[c] = base[c] - wished_row[c];
   free_row[Columns::room] = room_of_node - node.room_used;
   if (idle_)
@@ -340,7 +342,7 @@ void Nodes::refresh(At at, TimePoint now) {
     shown = scratch_;
   }
   bool gained = false, changed = !node.listed;
-  for (std::size_t c = 0; c < shown.size(); ++c) {
+  for (std::size_t c = 0; c < columns; ++c) {
     gained |= shown[c] > seen_row[c];
     changed |= shown[c] != seen_row[c];
     seen_row[c] = shown[c];

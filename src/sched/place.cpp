@@ -360,12 +360,11 @@ void Scheduler::State::wish(JobId id, SchedJob& job, At at, std::uint32_t tasks,
   if (slots > 0)
     to.set_why(why);
   slots += to.expected.slots;
+  Wish& wish = to.draft ? flights.newest_wish(to) : flights.add_wish(to);
   if (!to.draft) {
     to.draft = true;
     drafted.push_back(f);
-    flights.add_wish(to);
   }
-  Wish& wish = flights.newest_wish(to);
   take(job, tasks, wish.runs);
   wish.tasks += tasks;
   wish.slots = slots;

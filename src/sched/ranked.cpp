@@ -44,19 +44,15 @@ std::uint32_t Ranked::new_block(bool leaf) {
   return block;
 }
 
+/// One after the other: what is read does not depend on what was, as it would in halves.
 std::uint32_t Ranked::at_least(std::uint32_t block, const Key& wanted) const {
   const Block& b = blocks_[block];
   const std::int64_t* const all = entry(block, 0);
   const std::size_t each = lines_each_ * words_of_line;
+  std::uint64_t order = b.order;
   std::uint32_t rank = 0;
-  const auto skip = [&](std::uint32_t n) { // those that are not there are compared, too: no branch
-    const bool less = key(all + b.slot(rank + n - 1) * each) < wanted;
-    rank += n * static_cast<std::uint32_t>(less & (rank + n <= b.count));
-  };
-  for (std::uint32_t n = fan / 2; n > 0; n /= 2)
-    skip(n);
-  if (rank < b.count)
-    skip(1);
+  for (; rank < b.count && key(all + (order & 15) * each) < wanted; ++rank)
+    order >>= 4;
   return rank;
 }
 
@@ -65,13 +61,18 @@ std::uint32_t Ranked::from_rank(std::uint32_t block, const Key& from) const {
   return !blocks_[block].leaf && rank > 0 ? rank - 1 : rank; // what is wanted may be inside
 }
 
-/// None of them has more than `enough`.
+/// None of them has more than `enough`. The last come first: nodes that are served in turn have
+/// mostly as much as those behind them had.
 std::int64_t Ranked::most_in(const Block& b, std::uint32_t block, std::size_t word,
                              std::int64_t enough) const {
+  const std::int64_t* const all = entry(block, 0) + word;
+  const std::size_t each = lines_each_ * words_of_line;
   std::int64_t most = std::numeric_limits<std::int64_t>::min();
-  std::uint64_t order = b.order;
-  for (std::uint32_t n = b.count; n > 0 && most < enough; --n, order >>= 4)
-    most = std::max(most, entry(block, order & 15)[word]);
+  std::uint64_t order = std::rotr(b.order, 4 * b.count);
+  for (std::uint32_t n = b.count; n > 0 && most < enough; --n) {
+    order = std::rotl(order, 4);
+    most = std::max(most, all[(order & 15) * each]);
+  }
   return most;
 }
 
@@ -101,32 +102,56 @@ bool Ranked::settle(std::uint32_t block, const std::int64_t* now) {
   std::int64_t* const was = was_.data();
   const std::size_t end = first_amount + dims_; // what is written might be it, for all the compiler
                                                 // knows
+  bool first_moved = now == nullptr || key(now) != key(was);
+  for (;;) {
+    const Block& b = blocks_[block];
+    std::int64_t* const sum = above(b);
+    if (first_moved) {
+      const Key first = key(entry(block, b.slot(0)));
+      first_moved = key(sum) != first;
+      set_key(sum, first);
+    }
+    bool changed = false;
+    const std::uint64_t before = mask(sum), mine = now ? mask(now) : 0;
+    if (mine != mask(was)) {
+      const std::uint64_t all =
+        (mask(was) & ~mine) == 0 ? before | mine : mask_in(b, block, before | mine);
+      changed = all != before;
+      set_mask(sum, all);
+    }
+    set_mask(was, before);
+    for (std::size_t word = first_amount; word < end; ++word) {
+      const std::int64_t most = sum[word];
+      std::int64_t other = most;
+      if (now && now[word] >= most)
+        other = now[word];
+      else if (was[word] == most) // it was the most, perhaps alone
+        other = most_in(b, block, word, most);
+      was[word] = most;
+      sum[word] = other;
+      changed |= other != most;
+    }
+    if (b.parent == none || !(changed || first_moved))
+      return changed || first_moved;
+    if (!changed)
+      return settle_key(b.parent);
+    block = b.parent;
+    now = sum;
+  }
+}
+
+/// The same where nothing but the first key may be another.
+bool Ranked::settle_key(std::uint32_t block) {
   for (;;) {
     const Block& b = blocks_[block];
     std::int64_t* const sum = above(b);
     const Key first = key(entry(block, b.slot(0)));
-    bool changed = key(sum) != first;
+    if (key(sum) == first)
+      return false;
     set_key(sum, first);
-    const std::uint64_t before = mask(sum), mine = now ? mask(now) : 0;
-    std::uint64_t all = before | mine;
-    if ((mask(was) & ~mine) != 0)
-      all = mask_in(b, block, all);
-    changed |= all != before;
-    set_mask(was, before);
-    set_mask(sum, all);
-    for (std::size_t word = first_amount; word < end; ++word) {
-      const std::int64_t most = sum[word];
-      if (now && now[word] > most)
-        sum[word] = now[word];
-      else if (was[word] == most && !(now && now[word] == most)) // it was the most, perhaps alone
-        sum[word] = most_in(b, block, word, most);
-      was[word] = most;
-      changed |= sum[word] != most;
-    }
-    if (!changed || b.parent == none)
-      return changed;
+    if (b.parent == none)
+      return true;
     block = b.parent;
-    now = sum;
   }
 }
 
@@ -171,7 +196,7 @@ bool Ranked::insert(Id id, Key mine, std::span<const std::int64_t> amounts, std:
   if (where_->size() <= id)
     where_->resize(std::max<std::size_t>(id + 1, where_->size() * 2), none);
   if (root_ == none) {
-    root_ = new_block(true);
+    root_ = front_ = new_block(true);
     set_key(top_.data(), mine);
     set_mask(top_.data(), 0);
     std::fill(top_.begin() + first_amount, top_.end(), std::numeric_limits<std::int64_t>::min());
@@ -233,6 +258,8 @@ bool Ranked::remove(Id id) {
     remember(entry(block, slot));
     blocks_[block].close(blocks_[block].rank_of(slot));
   }
+  if (blocks_[front_].count == 0)
+    front_ = first_leaf();
   const bool changed = settle(block, nullptr);
   while (!blocks_[root_].leaf && blocks_[root_].count == 1) {
     free_.push_back(root_);
@@ -266,6 +293,7 @@ bool Ranked::update(Id id, Key mine, std::span<const std::int64_t> amounts, std:
   }
   same &= this->mask(words) == mask;
   std::int64_t* const was = was_.data();
+  set_key(was, key(words));
   set_mask(was, this->mask(words));
   set_key(words, mine);
   set_mask(words, mask);
@@ -278,14 +306,11 @@ bool Ranked::update(Id id, Key mine, std::span<const std::int64_t> amounts, std:
   return !same && settle(block, words);
 }
 
-Ranked::Id Ranked::first_id() const {
+std::uint32_t Ranked::first_leaf() const {
   std::uint32_t block = root_;
-  for (;;) {
-    const Id first = id(entry(block, blocks_[block].slot(0)));
-    if (blocks_[block].leaf)
-      return first;
-    block = first;
-  }
+  while (!blocks_[block].leaf)
+    block = id(entry(block, blocks_[block].slot(0)));
+  return block;
 }
 
 } // namespace reeve::sched

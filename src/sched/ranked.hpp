@@ -6,6 +6,7 @@
 
 #include "src/sched/huge.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <span>
@@ -47,7 +48,7 @@ public:
   bool update(Id id, Key key, std::span<const std::int64_t> amounts, std::uint64_t mask);
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] Key key_of(Id id) const { return key(at(id)); }
-  [[nodiscard]] Id first_id() const; // not when empty
+  [[nodiscard]] Id first_id() const { return id(first_entry()); } // not when empty
   /// Is it the first?
   [[nodiscard]] bool leads(Id id) const { return key(at(id)) == first_key(); }
   /// It will be given other amounts soon.
@@ -78,6 +79,10 @@ public:
   /// The most of each amount, and all masks together. Not when empty.
   [[nodiscard]] std::int64_t most(std::size_t dim) const { return top_[first_amount + dim]; }
   [[nodiscard]] std::uint64_t mask() const { return mask(top_.data()); }
+  /// Has it as much of everything at most as the other? Neither is empty.
+  [[nodiscard]] bool as_much(const Ranked& other) const {
+    return std::equal(top_.begin() + first_amount, top_.end(), other.top_.begin() + first_amount);
+  }
 
   /// The first entry in key order, from `from` on, with at least want[d] of each amount d, a bit of
   /// `mask`, and accept(id) true. `none` when there is none.
@@ -86,6 +91,14 @@ public:
            Key from = {}) const {
     if (root_ == none)
       return none;
+    Id refused = none; // that is not asked twice
+    if (from == Key{}) // mostly it is the very first
+      if (const std::int64_t* const words = first_entry();
+          (this->mask(words) & mask) != 0 && has(words, want)) {
+        refused = id(words);
+        if (accept(refused))
+          return refused;
+      }
     std::uint32_t block = root_, rank = from == Key{} ? 0 : from_rank(root_, from);
     for (;;) {
       const Block& b = blocks_[block];
@@ -97,7 +110,7 @@ public:
         found = id(words);
         if (!b.leaf)
           break;
-        if (accept(found))
+        if (found != refused && accept(found))
           return found;
       }
       if (rank < b.count) { // down
@@ -167,6 +180,9 @@ private:
   [[nodiscard]] const std::int64_t* entry(std::uint32_t block, std::uint32_t slot) const {
     return lines_[(block * fan + slot) * lines_each_].words;
   }
+  [[nodiscard]] const std::int64_t* first_entry() const {
+    return entry(front_, blocks_[front_].slot(0));
+  }
   [[nodiscard]] const std::int64_t* at(Id id) const {
     return lines_[(*where_)[id] * lines_each_].words;
   }
@@ -189,12 +205,14 @@ private:
   /// and so on upwards while that changes anything. Looks at a whole block only for amounts of
   /// which the entry had the most.
   bool settle(std::uint32_t block, const std::int64_t* now);
+  bool settle_key(std::uint32_t block);
   void sum_up(std::uint32_t block);
   /// Who looks for the entry there finds it.
   void link(std::uint32_t block, std::uint32_t slot);
   /// The parent has room, or there is none. `key`: will be inserted next.
   std::uint32_t split(std::uint32_t block, const Key& key);
   bool remove(Id id);
+  [[nodiscard]] std::uint32_t first_leaf() const;
 
   std::size_t dims_, lines_each_;
   HugeVector<Block> blocks_;
@@ -202,6 +220,7 @@ private:
   std::vector<std::uint32_t> free_;
   Where* where_; // id -> leaf * fan + place
   std::uint32_t root_ = none;
+  std::uint32_t front_ = none; // the first leaf; of nothing, when there is no root
   std::size_t size_ = 0;
   std::vector<std::int64_t> top_; // as an entry above the root would be
   std::vector<std::int64_t> was_;
