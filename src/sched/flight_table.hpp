@@ -23,7 +23,7 @@ public:
   /// It will be asked for soon.
   void prefetch(JobId job, NodeId node) const {
     if (size_ > 0)
-      __builtin_prefetch(&entries_[home(job, node)]);
+      fetch(&entries_[home(job, node)]);
   }
   /// It must not be there.
   void add(JobId job, NodeId node, std::uint32_t id) {

@@ -104,10 +104,10 @@ private:
 class Flights {
 public:
   /// It will be asked for soon.
-  void prefetch(FlightId id) const { __builtin_prefetch(&(*this)[id]); }
+  void prefetch(FlightId id) const { fetch(&(*this)[id]); }
   void prefetch_wish(const Flight& flight) const {
     if (flight.wish != no_wish)
-      __builtin_prefetch(&wishes_[flight.wish]);
+      fetch(&wishes_[flight.wish]);
   }
   void prefetch(JobId job, NodeId node) const { by_pair_.prefetch(job, node); }
   /// `of_job`: all flights of the job.

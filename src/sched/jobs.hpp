@@ -65,7 +65,7 @@ public:
   /// It will be asked for soon.
   void prefetch(JobId id) const {
     if (const Page* page = page_of(id))
-      __builtin_prefetch(&page->jobs[id.value % page_jobs]);
+      fetch(&page->jobs[id.value % page_jobs]);
   }
   void erase(JobId id); // stands in no line
   // ---- the line of a lot, which has all its jobs that may be placed

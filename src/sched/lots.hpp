@@ -194,7 +194,7 @@ public:
   void prefetch(LotId lot) const {
     const char* at = reinterpret_cast<const char*>(&lots_[lot]);
     for (std::size_t i = 0; i < sizeof(Lot); i += 64)
-      __builtin_prefetch(at + i);
+      fetch(at + i);
   }
   void prefetch_inside(LotId id) const {
     const Lot& lot = lots_[id];
@@ -202,7 +202,7 @@ public:
       return;
     const char* at = reinterpret_cast<const char*>(lot.measure);
     for (std::size_t i = 0; i < sizeof(Measure); i += 64)
-      __builtin_prefetch(at + i);
+      fetch(at + i);
   }
   /// Is a served before b?
   [[nodiscard]] bool before(LotId a, LotId b) const;

@@ -383,7 +383,7 @@ void Nodes::list_by_time() {
   Ranked& tree = indexes_[by_time]->tree;
   for (std::size_t i = 0; i < time_late_.size(); ++i) {
     if (i + 4 < time_late_.size())
-      __builtin_prefetch(&nodes_[time_late_[i + 4]].mask);
+      fetch(&nodes_[time_late_[i + 4]].mask);
     const At at = time_late_[i];
     Marks& marks = marks_[at];
     marks.time_late = false;
@@ -623,7 +623,7 @@ At Nodes::pick(Ranking ranking, const Amounts& want, const Amounts& need, Pool p
         next < nodes_.size() && nodes_[next].listed && covers(seen(next), need) && good(next)) {
       if (next + 8 < nodes_.size()) { // so are those that come next
         prefetch(next + 8);
-        __builtin_prefetch(nodes_[next + 4].flights.data() + nodes_[next + 4].flights.size());
+        fetch(nodes_[next + 4].flights.data() + nodes_[next + 4].flights.size());
       }
       return turn = next;
     }

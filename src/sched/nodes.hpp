@@ -72,13 +72,13 @@ public:
   }
   /// It will be asked for soon.
   void prefetch(At at) const {
-    __builtin_prefetch(&nodes_[at]);
-    __builtin_prefetch(&nodes_[at].mask);
-    __builtin_prefetch(&nodes_[at].facts.available);
+    fetch(&nodes_[at]);
+    fetch(&nodes_[at].mask);
+    fetch(&nodes_[at].facts.available);
     const std::int64_t* rows = row(base_, at).data();
-    __builtin_prefetch(rows);
-    __builtin_prefetch(rows + 8);
-    __builtin_prefetch(rows + 16);
+    fetch(rows);
+    fetch(rows + 8);
+    fetch(rows + 16);
   }
   /// All nodes that may be dead.
   void suspect(std::set<NodeId> nodes);

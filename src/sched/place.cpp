@@ -49,7 +49,7 @@ LotId Scheduler::State::candidate() {
 }
 
 void Scheduler::State::foresee(LotId now) {
-  constexpr std::uint32_t turns = 6; // until its own
+  constexpr std::uint32_t turns = 7; // until its own
   if (const LotId soon = lots.soon_after(now, turns); soon != nobody) {
     lots.prefetch(soon);
     foreseen[foresights % foreseen.size()] = soon;
@@ -57,7 +57,7 @@ void Scheduler::State::foresee(LotId now) {
   const LotId sooner = foreseen[(foresights - 2) % foreseen.size()];
   lots.prefetch_inside(sooner);
   jobs.prefetch(lots[sooner].head);
-  jobs.prefetch_next(lots[foreseen[(foresights - 4) % foreseen.size()]].head);
+  jobs.prefetch_next(lots[foreseen[(foresights - 5) % foreseen.size()]].head);
   ++foresights;
 }
 

@@ -55,7 +55,7 @@ public:
   void prefetch(Id id) const {
     const std::int64_t* const words = at(id);
     for (std::size_t i = 0; i < lines_each_; ++i)
-      __builtin_prefetch(words + i * words_of_line);
+      fetch(words + i * words_of_line);
   }
   /// The entry that stands a few behind this one; none: there is none, or it is not known at once.
   [[nodiscard]] Id behind(Id id, std::uint32_t few) const {

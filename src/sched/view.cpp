@@ -69,7 +69,7 @@ void Scheduler::State::foresee(const core::Change& change, int step) const {
   const std::vector<FlightId>* here = at == nowhere ? nullptr : &nodes[at].flights;
   if (here && !here->empty()) {
     if (step == 1)
-      __builtin_prefetch(&here->back());
+      fetch(&here->back());
     else
       flights.prefetch(here->back());
   }
@@ -80,12 +80,12 @@ void Scheduler::State::foresee(const core::Change& change, int step) const {
   if (step == 1 && job->flies)
     flights.prefetch(job->more);
   else if (step == 1 && more)
-    __builtin_prefetch(more);
+    fetch(more);
   else if (job->flies) {
     const Flight& f = flights[job->more];
     lots.prefetch(f.lot);
     if (here && f.in_node < here->size())
-      __builtin_prefetch(&(*here)[f.in_node]);
+      fetch(&(*here)[f.in_node]);
   } else if (more && more->flights.size() == 1)
     flights.prefetch(*more->flights.begin());
 }
