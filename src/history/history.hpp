@@ -113,20 +113,30 @@ private:
   Result<HistoryRows> query_config(const QueryHistory& question);
   Result<HistoryRows> query_totals(const QueryHistory& question);
   template<class Sums> Result<std::map<std::string, Sums>> sums_of(const QueryHistory& question);
-  Result<std::map<std::string, AttemptSums>> sums_on_nodes(const QueryHistory& question);
+  template<class Sums>
+  Result<void> add_of_job(const QueryHistory& question, std::map<std::string, Sums>& to);
+  /// Whole hours and days. What is left of the asked stretch is added to `rest`.
+  template<class Sums>
+  Result<void> add_kept(const QueryHistory& question, const std::string& table,
+                        std::map<std::string, Sums>& to, std::vector<Stretch>& rest);
+  /// Looks at each attempt on the node; not so and false when these are many.
+  Result<bool> add_few_on_node(const QueryHistory& question,
+                               std::map<std::string, AttemptSums>& to);
+  /// Out of lists. `question`: not of one job.
+  template<class Sums>
+  Result<void> add_listed(const QueryHistory& question, std::span<const Stretch> of,
+                          std::map<std::string, Sums>& to);
+  Result<Lists::Ids> listed_ids(bool jobs, const Stretch& of);
+  Result<std::size_t> rows_within(bool jobs, const Stretch& of);
   /// Ids that can be of the asked stretch of time: a first cut before times are compared.
   Result<Lists::Ids> ids_of(const QueryHistory& question, const char* column, std::int64_t newest);
   /// In their order; one more than can be looked at one by one: there are too many.
   Result<Lists::Keys> kinds_like(const QueryHistory& question);
   Result<Lists::Keys> nodes_named(const std::string& name);
   Result<std::optional<Lists::Keys>> few_jobs_on(const Lists::Keys& nodes, std::size_t most);
-  Result<HistoryRows> listed_page(const Sql& sql, Lists::Of of, const Lists::Keys& keys,
-                                  Lists::Ids ids, std::uint32_t limit,
-                                  const std::function<bool(const Packed::Row&)>& wanted);
-  /// Calls `show` with ids of one kind of list, the newest first, until it returns false.
-  Result<void> each_listed(Lists::Of of, const Lists::Keys& keys, Lists::Ids ids,
-                           const std::function<bool(const Packed::Row&)>& wanted,
-                           const std::function<Result<bool>(std::int64_t id)>& show);
+  Result<HistoryRows>
+  listed_page(const Sql& sql, const Lists::Wanted& listed, std::uint32_t limit,
+              const std::function<bool(const Lists::Rows& rows, std::size_t row)>& wanted);
   /// Rows of `since` or later have ids from this one on. `column`: of `minutes`.
   Result<std::int64_t> first_id(TimePoint since, const char* column, std::int64_t newest);
 
@@ -136,7 +146,8 @@ private:
 
   struct Kind {
     KindKey key;
-    TimePoint used; // that the database knows of
+    TimePoint used;          // that the database knows of
+    std::uint32_t queue = 0; // number of totals_
   };
 
   Feed feed_; // ends after the database
@@ -154,8 +165,8 @@ private:
   Totals totals_;
   Lists lists_;
   sqlite::Statement begin_, commit_, insert_jobs_, insert_ends_, insert_runs_, nameless_, look_up_,
-    ended_, void_, head_, node_, name_, config_, meta_, minute_, minute_grows_, kind_, find_kind_,
-    kind_key_, kind_used_, task_run_;
+    ended_, note_void_, void_, head_, node_, name_, config_, meta_, minute_, minute_grows_, kind_,
+    find_kind_, kind_key_, kind_used_, task_run_;
 };
 
 } // namespace reeve::history

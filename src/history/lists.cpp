@@ -8,7 +8,8 @@
 namespace reeve::history {
 namespace {
 
-constexpr std::size_t looked_up_max = 64; // keys; for more all lists of a block are read
+constexpr std::size_t looked_up_max = 64;   // keys; for more all lists of a block are read
+constexpr std::size_t lists_in_block = 128; // at least; keys with few rows share one
 
 constexpr std::size_t columns_of(Lists::Of of) {
   return of == Lists::Of::ends_by_kind   ? std::size_t{Lists::EndColumn::count_}
@@ -27,33 +28,44 @@ Result<std::int64_t> last_listed(sqlite::Database& db, Lists::Of of) {
   return last->value_or(0);
 }
 
-void visit_rows(std::string_view packed, Lists::Of of, std::int64_t key, Lists::Ids ids,
-                const Lists::Visit& visit) {
-  Packed::read(packed, columns_of(of), [&](const Packed::Row& row) {
-    if (row[0] >= ids.begin && row[0] < ids.end)
-      visit(key, row);
-  });
+std::vector<Packed::Keyed> in_order(const auto& keys) {
+  std::vector<Packed::Keyed> order;
+  order.reserve(keys.size());
+  for (const auto& [key, rows] : keys)
+    order.push_back({key, rows});
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  return order;
+}
+
+/// The first key that is not below `wanted`, which is most often near.
+Lists::Keys::const_iterator next_key(Lists::Keys::const_iterator from,
+                                     Lists::Keys::const_iterator end, std::int64_t wanted) {
+  constexpr int near = 8;
+  for (int steps = 0; from != end && *from < wanted; ++from)
+    if (++steps > near)
+      return std::lower_bound(from, end, wanted);
+  return from;
+}
+
+Packed::Row list_row(const sqlite::Statement& from, int column, std::size_t columns) {
+  Packed::Row row{};
+  for (std::size_t c = 0; c < columns; ++c)
+    row[c] = from.integer_at(column++);
+  return row;
 }
 
 } // namespace
-
-void Packed::add(const Row& row, std::size_t columns) {
-  for (std::size_t c = 0; c < columns; ++c) { // unsigned: differences may not overflow
-    const auto difference =
-      static_cast<std::uint64_t>(row[c]) - static_cast<std::uint64_t>(last_[c]);
-    put_varint(bytes_, zigzag(static_cast<std::int64_t>(difference)));
-  }
-  last_ = row;
-}
 
 Result<void> Lists::prepare(sqlite::Database& db) {
   const std::pair<sqlite::Statement*, const char*> statements[] = {
     {&insert_, "INSERT INTO lists VALUES(?,?,?,?)"},
     {&insert_block_, "INSERT INTO list_blocks VALUES(?,?,?)"},
-    {&blocks_, "SELECT first FROM list_blocks WHERE of_what=? AND first<? AND last>=? ORDER BY "
-               "first DESC"},
-    {&of_key_, "SELECT key,packed FROM lists WHERE of_what=? AND first=? AND key=?"},
-    {&of_all_, "SELECT key,packed FROM lists WHERE of_what=? AND first=?"}};
+    {&blocks_,
+     "SELECT first,last FROM list_blocks WHERE of_what=? AND first<? AND last>=? ORDER BY "
+     "first DESC"},
+    {&of_key_, "SELECT packed FROM lists WHERE of_what=? AND first=? AND key<=? ORDER BY key DESC "
+               "LIMIT 1"},
+    {&of_all_, "SELECT packed FROM lists WHERE of_what=? AND first=?"}};
   for (const auto& [statement, sql] : statements) {
     auto prepared = db.prepare(sql);
     if (!prepared)
@@ -68,7 +80,7 @@ void Lists::add(Of of, std::int64_t key, const Packed::Row& row) {
   if (to.rows++ == 0)
     to.first = row[0];
   to.last = row[0];
-  to.keys[key].add(row, columns_of(of));
+  to.keys[key].push_back(row);
 }
 
 void Lists::add_run(std::int64_t kind, std::int64_t job, const Packed::Row& row) {
@@ -84,20 +96,30 @@ Result<void> Lists::write(sqlite::Database& db) {
   return good;
 }
 
+/// Keys that follow each other share a list until it is long enough. Its key is the first of them.
 Result<void> Lists::write_one(sqlite::Database& db, Of of) {
   Family& from = family(of);
-  std::vector<const std::pair<const std::int64_t, Packed>*> order;
-  for (const auto& list : from.keys)
-    order.push_back(&list);
-  std::sort(order.begin(), order.end(),
-            [](const auto* a, const auto* b) { return a->first < b->first; });
-  Result<void> good = insert_block_.integer(1, number_of_family(of))
-                        .integer(2, from.first)
-                        .integer(3, from.last)
-                        .run(db.path());
+  std::vector<Packed::Keyed> order;
+  order.reserve(from.keys.size());
+  for (const auto& [key, rows] : from.keys)
+    order.push_back({key, rows});
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  auto good = insert_block_.integer(1, number_of_family(of))
+                .integer(2, from.first)
+                .integer(3, from.last)
+                .run(db.path());
   insert_.integer(1, number_of_family(of)).integer(2, from.first);
-  for (auto list = order.begin(); good && list != order.end(); ++list)
-    good = insert_.integer(3, (*list)->first).blob(4, (*list)->second.bytes()).run(db.path());
+  const std::size_t enough = block_ / lists_in_block;
+  for (std::size_t begin = 0; good && begin < order.size();) {
+    std::size_t end = begin, rows = 0;
+    do
+      rows += order[end++].rows.size();
+    while (end < order.size() && rows + order[end].rows.size() <= enough);
+    const std::string packed =
+      Packed::pack(std::span(order).subspan(begin, end - begin), columns_of(of));
+    good = insert_.integer(3, order[begin].key).blob(4, packed).run(db.path());
+    begin = end;
+  }
   from = {};
   return good;
 }
@@ -122,13 +144,14 @@ Result<void> Lists::catch_up(sqlite::Database& db) {
     if (!*last)
       return tl::unexpected<Error>(last->error());
   auto caught =
-    each(
-      "SELECT coalesce(j.kind,0), e.end_id, e.state, e.job FROM job_ends e LEFT JOIN job_rows j ON "
-      "j.job=e.job WHERE e.end_id>" +
-        std::to_string(*ends) + " ORDER BY e.end_id",
-      [&](const sqlite::Statement& row) {
-        add_end(row.integer_at(0), {row.integer_at(1), row.integer_at(2), row.integer_at(3)});
-      })
+    each("SELECT coalesce(j.kind,0), e.end_id, e.state, e.job, coalesce(j.tasks, e.succeeded + "
+         "e.failed + e.cancelled), e.ended_us, e.ended_us - e.started_us, e.started_us - "
+         "j.submitted_us, (e.started_us IS NOT NULL) + (e.started_us - j.submitted_us IS NOT NULL) "
+         "FROM job_ends e LEFT JOIN job_rows j ON j.job=e.job WHERE e.end_id>" +
+           std::to_string(*ends) + " ORDER BY e.end_id",
+         [&](const sqlite::Statement& row) {
+           add_end(row.integer_at(0), list_row(row, 1, EndColumn::count_));
+         })
       .and_then([&] {
         return each("SELECT coalesce(j.kind,0), r.job, r.id, r.node, r.count, r.cause, "
                     "r.recorded_us, r.wall_us, coalesce(r.user_cpu_us,0) + "
@@ -136,9 +159,7 @@ Result<void> Lists::catch_up(sqlite::Database& db) {
                     "job_rows j ON j.job=r.job WHERE r.id>" +
                       std::to_string(std::min(*by_kind, *by_node)) + " ORDER BY r.id",
                     [&](const sqlite::Statement& row) {
-                      Packed::Row run{};
-                      for (std::size_t c = 0; c < RunColumn::count_; ++c)
-                        run[c] = row.integer_at(static_cast<int>(c) + 2);
+                      const auto run = list_row(row, 2, RunColumn::count_);
                       if (run[0] > *by_kind)
                         add(Of::runs_by_kind, row.integer_at(0), run);
                       if (run[0] > *by_node)
@@ -162,7 +183,9 @@ Result<void> Lists::sweep(sqlite::Database& db, std::int64_t kept_end, std::int6
                      "); DELETE FROM list_blocks WHERE " + old)
                       .c_str());
   }
-  return good;
+  return good.and_then([&] {
+    return db.run(("DELETE FROM void_ends WHERE end_id<" + std::to_string(kept_end)).c_str());
+  });
 }
 
 Result<std::int64_t> Lists::newest_end(sqlite::Database& db) {
@@ -172,65 +195,129 @@ Result<std::int64_t> Lists::newest_run(sqlite::Database& db) {
   return last_listed(db, Of::runs_by_kind);
 }
 
-/// True: it could be read.
-Result<bool> Lists::read_block(sqlite::Database& db, Of of, std::int64_t first, const Keys* keys,
-                               Ids ids, const Visit& visit) {
-  const bool look_up = keys != nullptr && keys->size() <= looked_up_max;
-  sqlite::Statement& select = look_up ? of_key_ : of_all_;
-  const auto read_rows = [&]() -> Result<bool> {
-    for (;;) {
-      auto row = select.next(db.path());
-      if (!row || !*row)
-        return row;
-      const std::int64_t key = select.integer_at(0);
-      if (keys == nullptr || look_up || std::binary_search(keys->begin(), keys->end(), key))
-        visit_rows(select.blob_at(1), of, key, ids, visit);
-    }
-  };
-  const sqlite::Reset reset(select);
-  select.integer(1, number_of_family(of)).integer(2, first);
-  if (!look_up)
-    return read_rows();
-  for (const std::int64_t key : *keys) {
-    select.integer(3, key);
-    if (auto read = read_rows(); !read)
-      return read;
+const std::int64_t* Lists::Rows::operator[](std::size_t column) const {
+  auto& values = values_[column];
+  if (!unpacked_[column]) {
+    if (values.size() < count_)
+      values.resize(count_);
+    packed_.read(column, first_, count_, values.data());
+    unpacked_[column] = true;
   }
-  return true;
+  return values.data();
 }
 
-Result<void> Lists::read(sqlite::Database& db, Of of, const Keys* keys, Ids ids, const Visit& visit,
-                         const std::function<bool()>& more) {
-  const Family& open = family(of);
-  if (keys == nullptr || keys->size() > open.keys.size()) {
-    for (const auto& [key, list] : open.keys)
-      if (keys == nullptr || std::binary_search(keys->begin(), keys->end(), key))
-        visit_rows(list.bytes(), of, key, ids, visit);
+/// Shows what is wanted of one list. `whole`: of no row the id is out of the stretch.
+Result<void> Lists::show(sqlite::Database& db, const Wanted& wanted, std::string_view bytes,
+                         bool whole, const Visit& visit) {
+  Rows& rows = shown_;
+  if (!rows.packed_.open(bytes, columns_of(wanted.of)))
+    return fail(Code::corrupt, {}, db.path() + ": a list cannot be read");
+  rows.parts_.clear();
+  if (wanted.keys == nullptr) {
+    rows.parts_ = rows.packed_.parts();
   } else {
-    for (const std::int64_t key : *keys)
-      if (const auto at = open.keys.find(key); at != open.keys.end())
-        visit_rows(at->second.bytes(), of, key, ids, visit);
+    auto key = wanted.keys->begin(); // both are in order
+    for (const Packed::Part& part : rows.packed_.parts())
+      if (key = next_key(key, wanted.keys->end(), part.key); key == wanted.keys->end())
+        break;
+      else if (*key == part.key)
+        rows.parts_.push_back(part);
   }
-  if (!more())
+  if (rows.parts_.empty())
     return {};
+  rows.first_ = rows.parts_.front().first;
+  rows.count_ = rows.parts_.back().first + rows.parts_.back().count - rows.first_;
+  rows.unpacked_ = {};
+  for (Packed::Part& part : rows.parts_)
+    part.first -= rows.first_;
+  if (!whole) {
+    const std::int64_t* ids = rows[0];
+    for (Packed::Part& part : rows.parts_) {
+      const std::int64_t *begin = ids + part.first, *end = begin + part.count;
+      const std::int64_t* from = std::lower_bound(begin, end, wanted.ids.begin);
+      part.first = static_cast<std::size_t>(from - ids);
+      part.count = static_cast<std::size_t>(std::lower_bound(from, end, wanted.ids.end) - from);
+    }
+    std::erase_if(rows.parts_, [](const Packed::Part& part) { return part.count == 0; });
+  }
+  if (!rows.parts_.empty())
+    visit(rows);
+  return {};
+}
+
+Result<void> Lists::read_block(sqlite::Database& db, const Wanted& wanted, std::int64_t first,
+                               std::int64_t last, const Visit& visit) {
+  const bool whole = first >= wanted.ids.begin && last < wanted.ids.end;
+  const bool look_up = wanted.keys != nullptr && wanted.keys->size() <= looked_up_max;
+  sqlite::Statement& select = look_up ? of_key_ : of_all_;
+  const sqlite::Reset reset(select);
+  select.integer(1, number_of_family(wanted.of)).integer(2, first);
+  const auto show_next = [&]() -> Result<bool> {
+    const auto row = select.next(db.path());
+    if (!row || !*row)
+      return row;
+    return show(db, wanted, select.blob_at(0), whole, visit).map([] { return true; });
+  };
+  while (!look_up) {
+    const auto shown = show_next();
+    if (!shown)
+      return tl::unexpected<Error>(shown.error());
+    if (!*shown)
+      return {};
+  }
+  for (auto key = wanted.keys->begin(); key != wanted.keys->end();) {
+    select.integer(3, *key);
+    const auto shown = show_next(); // with it other keys that are wanted
+    if (!shown)
+      return tl::unexpected<Error>(shown.error());
+    key = std::upper_bound(key, wanted.keys->end(),
+                           *shown ? std::max(*key, shown_.packed_.parts().back().key) : *key);
+    select.reset();
+  }
+  return {};
+}
+
+/// Rows that are held in memory, packed for this: so there is one way to show rows.
+Result<void> Lists::read_open(sqlite::Database& db, const Wanted& wanted, const Visit& visit) {
+  const Family& open = family(wanted.of);
+  std::vector<Packed::Keyed> keys;
+  if (wanted.keys != nullptr && wanted.keys->size() <= open.keys.size()) {
+    for (const std::int64_t key : *wanted.keys)
+      if (const auto at = open.keys.find(key); at != open.keys.end())
+        keys.push_back({key, at->second});
+  } else {
+    keys = in_order(open.keys);
+  }
+  if (keys.empty())
+    return {};
+  return show(db, wanted, Packed::pack(keys, columns_of(wanted.of)), false, visit);
+}
+
+Result<void> Lists::read(sqlite::Database& db, const Wanted& wanted, const Visit& visit,
+                         const std::function<bool()>& more) {
+  if (auto shown = read_open(db, wanted, visit); !shown || !more())
+    return shown;
   const sqlite::Reset reset(blocks_);
-  blocks_.integer(1, number_of_family(of)).integer(2, ids.end).integer(3, ids.begin);
+  blocks_.integer(1, number_of_family(wanted.of))
+    .integer(2, wanted.ids.end)
+    .integer(3, wanted.ids.begin);
   for (;;) {
     auto block = blocks_.next(db.path());
     if (!block)
       return tl::unexpected<Error>(std::move(block).error());
     if (!*block)
       return {};
-    auto read = read_block(db, of, blocks_.integer_at(0), keys, ids, visit);
+    auto read = read_block(db, wanted, blocks_.integer_at(0), blocks_.integer_at(1), visit);
     if (!read)
-      return tl::unexpected<Error>(std::move(read).error());
+      return read;
     if (!more())
       return {};
   }
 }
 
 std::string lists_tables() {
-  return "CREATE TABLE list_blocks(of_what INTEGER, first INTEGER, last INTEGER NOT NULL,"
+  return "CREATE TABLE void_ends(end_id INTEGER PRIMARY KEY);"
+         "CREATE TABLE list_blocks(of_what INTEGER, first INTEGER, last INTEGER NOT NULL,"
          "PRIMARY KEY(of_what, first)) WITHOUT ROWID;"
          "CREATE TABLE lists(of_what INTEGER, first INTEGER, key INTEGER, packed BLOB NOT NULL,"
          "PRIMARY KEY(of_what, first, key)) WITHOUT ROWID;";

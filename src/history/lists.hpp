@@ -1,50 +1,22 @@
 // Which rows belong to a kind of job or to a node: in place of an index entry a row, which for a
 // table of millions lies on another page each, some ten thousand rows that follow each other share
-// one list for each kind and node. Lists only grow at their end, so writing costs the same however
-// many rows there are. They hold what totals need of an attempt, too. History writes them in the
-// transaction of their rows; what is newer than the last list is held in memory, and read again
-// from the rows at a start.
+// lists by kind and by node. Lists only grow at their end, so writing costs the same however many
+// rows there are. They hold what totals need of an end and an attempt, too, so totals of millions
+// need no rows. History writes them in the transaction of their rows; what is newer than the last
+// list is held in memory, and read again from the rows at a start.
 #pragma once
 
 #include "messages/ids.hpp"
-#include "src/history/varint.hpp"
+#include "src/history/packed.hpp"
 #include "src/sqlite/database.hpp"
 
 #include <array>
 #include <functional>
 #include <limits>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace reeve::history {
-
-/// Rows one after another, each value as what it differs from the one above it.
-class Packed {
-public:
-  static constexpr std::size_t columns_max = 8;
-  using Row = std::array<std::int64_t, columns_max>;
-
-  void add(const Row& row, std::size_t columns);
-  [[nodiscard]] std::string_view bytes() const { return bytes_; }
-  /// `f` for each row; of damaged bytes for those before the damage.
-  template<class F> static void read(std::string_view bytes, std::size_t columns, F&& f) {
-    const char* at = bytes.data();
-    const char* const end = at + bytes.size();
-    for (Row row{}; at != end; f(std::as_const(row)))
-      for (std::size_t c = 0; c < columns; ++c) {
-        std::uint64_t difference = 0;
-        if (!take_varint(at, end, difference))
-          return;
-        row[c] = static_cast<std::int64_t>(static_cast<std::uint64_t>(row[c]) +
-                                           static_cast<std::uint64_t>(unzigzag(difference)));
-      }
-  }
-
-private:
-  std::string bytes_;
-  Row last_{};
-};
 
 class Lists {
 public:
@@ -53,8 +25,9 @@ public:
   static constexpr std::size_t rows_in_block = 32'768;
 
   struct EndColumn {
-    enum : std::size_t { id, state, job, count_ };
+    enum : std::size_t { id, state, job, tasks, ended_us, ran_us, wait_us, known, count_ };
   };
+  enum Known : std::int64_t { no_start, start, wait }; // of an end: what follows from it, too
   struct RunColumn {
     enum : std::size_t {
       id,
@@ -96,27 +69,59 @@ public:
     std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();
   };
   using Keys = std::vector<std::int64_t>; // in their order
-  using Visit = std::function<void(std::int64_t key, const Packed::Row& row)>;
-  /// Rows of these keys (none: of every key), the newest block first, within a block in no order.
-  /// `more`: after each block; false ends it. Rows may be gone meanwhile.
-  Result<void> read(sqlite::Database& db, Of of, const Keys* keys, Ids ids, const Visit& visit,
+  /// Rows of some keys, for as long as they are shown.
+  class Rows {
+  public:
+    /// Of one key each, in the order of keys; rows of one in the order of ids.
+    [[nodiscard]] const std::vector<Packed::Part>& parts() const { return parts_; }
+    /// The values of a column, which is only unpacked when asked for. At the place of a part's row.
+    const std::int64_t* operator[](std::size_t column) const;
+    template<class F> void each(F&& f) const {
+      for (const Packed::Part& part : parts_)
+        for (std::size_t row = part.first; row < part.first + part.count; ++row)
+          f(row);
+    }
+
+  private:
+    friend Lists;
+    Packed packed_;
+    std::vector<Packed::Part> parts_;
+    std::size_t first_ = 0, count_ = 0; // of the packed rows
+    mutable std::array<std::vector<std::int64_t>, Packed::columns_max> values_;
+    mutable std::array<bool, Packed::columns_max> unpacked_{};
+  };
+  using Visit = std::function<void(const Rows& rows)>;
+  /// What to read: rows of these keys (none: of every key), ids of this stretch.
+  struct Wanted {
+    Of of;
+    const Keys* keys = nullptr;
+    Ids ids;
+  };
+  /// The newest block first, within a block in no order. `more`: after each block; false ends it.
+  /// Rows may be gone meanwhile. Errors: corrupt, and SQLite's.
+  Result<void> read(sqlite::Database& db, const Wanted& wanted, const Visit& visit,
                     const std::function<bool()>& more);
+  [[nodiscard]] std::size_t block() const { return block_; }
 
 private:
   struct Family {
     std::size_t rows = 0;
     std::int64_t first = 0, last = 0; // ids that are open
-    std::unordered_map<std::int64_t, Packed> keys;
+    std::unordered_map<std::int64_t, std::vector<Packed::Row>> keys;
   };
   void add(Of of, std::int64_t key, const Packed::Row& row);
   Result<void> write_one(sqlite::Database& db, Of of);
   Family& family(Of of) { return open_[static_cast<std::size_t>(of)]; }
-  Result<bool> read_block(sqlite::Database& db, Of of, std::int64_t first, const Keys* keys,
-                          Ids ids, const Visit& visit);
+  Result<void> read_open(sqlite::Database& db, const Wanted& wanted, const Visit& visit);
+  Result<void> read_block(sqlite::Database& db, const Wanted& wanted, std::int64_t first,
+                          std::int64_t last, const Visit& visit);
+  Result<void> show(sqlite::Database& db, const Wanted& wanted, std::string_view bytes, bool whole,
+                    const Visit& visit);
 
   std::size_t block_;
   bool ready_ = false;
   std::array<Family, families> open_;
+  Rows shown_;
   sqlite::Statement insert_, insert_block_, blocks_, of_key_, of_all_;
 };
 

@@ -1,4 +1,5 @@
-// Questions to the history. See history.hpp.
+// Pages of rows, newest first. Totals are in query_totals.cpp, single tasks in query_tasks.cpp. See
+// history.hpp.
 #include "src/history/history.hpp"
 
 #include "src/history/schema.hpp"
@@ -68,21 +69,6 @@ Result<HistoryRows> table_of(sqlite::Database& db, const Sql& sql, std::uint32_t
   return page.whole(*statement, added);
 }
 
-/// The first column of each row.
-Result<Lists::Keys> numbers_of(sqlite::Database& db, const Sql& sql) {
-  auto statement = sql.prepare(db);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  Lists::Keys numbers;
-  auto read = each_row(*statement, db.path(), [&] {
-    numbers.push_back(statement->integer_at(0));
-    return true;
-  });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
-  return numbers;
-}
-
 std::string within(const std::string& id, Lists::Ids ids) {
   return id + ">=" + std::to_string(ids.begin) + " AND " + id + "<" + std::to_string(ids.end);
 }
@@ -148,23 +134,13 @@ namespace {
 bool by_kind(const QueryHistory& q) {
   return !q.name.empty() || !q.user.empty() || !q.queue.empty();
 }
-/// Of rows that are looked at in their own order: without the indexes of kinds.
-void also_kind(Sql& sql, const QueryHistory& q) {
-  also_name(sql, "+k.name", q.name);
-  if (!q.user.empty())
-    sql.also("+k.user=?", q.user);
-  if (!q.queue.empty())
-    sql.also("+k.queue=?", q.queue);
-}
+// Of rows that are looked at in their own order: without the indexes of kinds.
+constexpr const char* unindexed = "+k.";
 } // namespace
 
 Result<Lists::Keys> History::kinds_like(const QueryHistory& q) {
   Sql sql("SELECT kind FROM kinds");
-  also_name(sql, "name", q.name);
-  if (!q.user.empty())
-    sql.also("user=?", q.user);
-  if (!q.queue.empty())
-    sql.also("queue=?", q.queue);
+  also_kind(sql, "", q);
   auto kinds = numbers_of(db_, sql.end(" LIMIT " + std::to_string(looked_at_max + 1)));
   if (kinds)
     std::sort(kinds->begin(), kinds->end());
@@ -174,49 +150,6 @@ Result<Lists::Keys> History::kinds_like(const QueryHistory& q) {
 Result<Lists::Keys> History::nodes_named(const std::string& name) {
   return numbers_of(db_,
                     Sql("SELECT node FROM node_names").also("name=?", name).end(" ORDER BY 1"));
-}
-
-Result<void> History::each_listed(Lists::Of of, const Lists::Keys& keys, Lists::Ids ids,
-                                  const std::function<bool(const Packed::Row&)>& wanted,
-                                  const std::function<Result<bool>(std::int64_t id)>& show) {
-  std::vector<std::int64_t> found; // of one block
-  Result<bool> more = true;
-  auto read = lists_.read(
-    db_, of, &keys, ids,
-    [&](std::int64_t, const Packed::Row& row) {
-      if (wanted(row))
-        found.push_back(row[0]);
-    },
-    [&] {
-      std::sort(found.begin(), found.end(), std::greater<>());
-      for (auto id = found.begin(); more && *more && id != found.end(); ++id)
-        more = show(*id);
-      found.clear();
-      return more && *more;
-    });
-  return more ? read : tl::unexpected<Error>(std::move(more).error());
-}
-
-Result<std::vector<History::RunTime>> History::run_times(std::uint32_t most) {
-  auto statement = db_.prepare(
-    "SELECT k.user, k.executor, k.name, (r.ended_us - r.started_us) / max(1, r.count) FROM "
-    "attempt_runs r CROSS JOIN job_rows j ON j.job=r.job CROSS JOIN kinds k ON k.kind=j.kind WHERE "
-    "r.cause=0 "
-    "AND r.started_us IS NOT NULL AND k.name<>'' ORDER BY r.id DESC LIMIT ?",
-    false);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  statement->integer(1, std::int64_t{most});
-  std::vector<RunTime> out;
-  auto read = each_row(*statement, db_.path(), [&] {
-    out.push_back({std::string(statement->text_at(0)), std::string(statement->text_at(1)),
-                   std::string(statement->text_at(2)), Duration(statement->integer_at(3))});
-    return true;
-  });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
-  std::reverse(out.begin(), out.end());
-  return out;
 }
 
 Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
@@ -267,32 +200,49 @@ Result<HistoryRows> History::query_jobs(const QueryHistory& q) {
     else if (!listed)
       sql.also("e.job IN " + list_of(*on_node));
   }
-  also_kind(sql, q);
+  also_kind(sql, unindexed, q);
   sql.end(" ORDER BY e.end_id DESC LIMIT " + std::to_string(q.limit + 1));
   if (!listed)
     return table_of(db_, sql, q.limit);
+  using Column = Lists::EndColumn;
   return listed_page(
-    sql, Lists::Of::ends_by_kind, *kinds, *ids, q.limit, [&](const Packed::Row& row) {
-      using Column = Lists::EndColumn;
-      return (!state || row[Column::state] == static_cast<std::int64_t>(*state)) &&
-             (!on_node || std::binary_search(on_node->begin(), on_node->end(), row[Column::job]));
+    sql, {Lists::Of::ends_by_kind, &*kinds, *ids}, q.limit,
+    [&](const Lists::Rows& rows, std::size_t i) {
+      return (!state || rows[Column::state][i] == static_cast<std::int64_t>(*state)) &&
+             (!on_node ||
+              std::binary_search(on_node->begin(), on_node->end(), rows[Column::job][i]));
     });
 }
 
-/// Rows that `sql` gives for ids of lists, each as ?1.
-Result<HistoryRows> History::listed_page(const Sql& sql, Lists::Of of, const Lists::Keys& keys,
-                                         Lists::Ids ids, std::uint32_t limit,
-                                         const std::function<bool(const Packed::Row&)>& wanted) {
+/// Rows that `sql` gives for ids of lists, each as ?1, the newest first.
+Result<HistoryRows>
+History::listed_page(const Sql& sql, const Lists::Wanted& listed, std::uint32_t limit,
+                     const std::function<bool(const Lists::Rows&, std::size_t)>& wanted) {
   auto statement = sql.prepare(db_, 2);
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
   Page page(db_, limit);
-  auto added = each_listed(of, keys, ids, wanted, [&](std::int64_t id) {
-    statement->reset();
-    statement->integer(1, id);
-    return page.add(*statement);
-  });
-  return page.whole(*statement, added);
+  std::vector<std::int64_t> found; // of one block
+  Result<bool> more = true;
+  auto read = lists_.read(
+    db_, listed,
+    [&](const Lists::Rows& rows) {
+      rows.each([&](std::size_t i) {
+        if (wanted(rows, i))
+          found.push_back(rows[0][i]);
+      });
+    },
+    [&] {
+      std::sort(found.begin(), found.end(), std::greater<>());
+      for (auto id = found.begin(); more && *more && id != found.end(); ++id) {
+        statement->reset();
+        statement->integer(1, *id);
+        more = page.add(*statement);
+      }
+      found.clear();
+      return more && *more;
+    });
+  return page.whole(*statement, more ? read : tl::unexpected<Error>(std::move(more).error()));
 }
 
 /// Jobs that have an attempt on one of these nodes, in their order; none when they are more than
@@ -301,8 +251,11 @@ Result<std::optional<Lists::Keys>> History::few_jobs_on(const Lists::Keys& nodes
                                                         std::size_t most) {
   Lists::Keys jobs;
   auto read = lists_.read(
-    db_, Lists::Of::runs_by_node, &nodes, {},
-    [&](std::int64_t, const Packed::Row& row) { jobs.push_back(row[Lists::NodeColumn::job]); },
+    db_, {Lists::Of::runs_by_node, &nodes, {}},
+    [&](const Lists::Rows& rows) {
+      const std::int64_t* of = rows[Lists::NodeColumn::job];
+      rows.each([&](std::size_t i) { jobs.push_back(of[i]); });
+    },
     [&] { return jobs.size() <= most; });
   if (!read)
     return tl::unexpected<Error>(std::move(read).error());
@@ -373,21 +326,21 @@ Result<HistoryRows> History::query_attempts(const QueryHistory& q) {
   }
   if (!q.node.empty())
     sql.also("r.node IN " + list_of(*nodes));
-  also_kind(sql, q);
+  also_kind(sql, unindexed, q);
   sql.end(" ORDER BY r.id DESC, n.n DESC LIMIT " + std::to_string(q.limit + 1));
   if (!listed)
     return table_of(db_, sql, q.limit);
   if (of_kinds)
-    return listed_page(sql, Lists::Of::runs_by_kind, *kinds, *ids, q.limit,
-                       [&](const Packed::Row& row) {
+    return listed_page(sql, {Lists::Of::runs_by_kind, &*kinds, *ids}, q.limit,
+                       [&](const Lists::Rows& rows, std::size_t i) {
                          using Column = Lists::RunColumn;
-                         return wanted_cause(static_cast<Cause>(row[Column::cause])) &&
+                         return wanted_cause(static_cast<Cause>(rows[Column::cause][i])) &&
                                 (q.node.empty() || std::binary_search(nodes->begin(), nodes->end(),
-                                                                      row[Column::node]));
+                                                                      rows[Column::node][i]));
                        });
-  return listed_page(sql, Lists::Of::runs_by_node, *nodes, *ids, q.limit,
-                     [&](const Packed::Row& row) {
-                       return wanted_cause(static_cast<Cause>(row[Lists::NodeColumn::cause]));
+  return listed_page(sql, {Lists::Of::runs_by_node, &*nodes, *ids}, q.limit,
+                     [&](const Lists::Rows& rows, std::size_t i) {
+                       return wanted_cause(static_cast<Cause>(rows[Lists::NodeColumn::cause][i]));
                      });
 }
 
@@ -430,138 +383,6 @@ Result<HistoryRows> History::query_config(const QueryHistory& q) {
   also_name(sql, "r.name", q.name);
   sql.end(" ORDER BY r.id DESC LIMIT " + std::to_string(q.limit + 1));
   return table_of(db_, sql, q.limit);
-}
-
-// ---- single tasks
-
-namespace {
-const std::string task_columns =
-  "SELECT r.id, r.first, r.count, r.attempt, m.name, r.cause, r.started_us, r.ended_us, "
-  "r.exit_code, r.signal, r.wall_us, r.user_cpu_us, r.system_cpu_us, r.max_rss_bytes, "
-  "r.stdout_bytes, r.stderr_bytes, r.text, r.result, r.node FROM attempt_runs r LEFT JOIN "
-  "node_names m ON m.node=r.node WHERE r.job=?1 AND r.first>=?2 AND r.first<=?3 AND r.cause<>" +
-  std::to_string(static_cast<int>(Cause::superseded)); // its other copy tells what became of it
-
-TaskResult result_at(const sqlite::Statement& s, TaskIndex index) {
-  const auto number = [&](int column) { return static_cast<std::int32_t>(s.integer_at(column)); };
-  const auto time = [&](int column) { return TimePoint(Duration(s.integer_at(column))); };
-  TaskResult r;
-  r.index = index;
-  r.attempt = static_cast<Attempt>(s.integer_at(3));
-  r.cause = static_cast<Cause>(s.integer_at(5));
-  r.started = time(6);
-  r.ended = time(7);
-  r.exit_code = number(8);
-  r.signal = number(9);
-  r.usage.wall = Duration(s.integer_at(10));
-  r.usage.user_cpu = Duration(s.integer_at(11));
-  r.usage.system_cpu = Duration(s.integer_at(12));
-  r.usage.max_rss_bytes = s.integer_at(13);
-  r.stdout_bytes = s.unsigned_at(14);
-  r.stderr_bytes = s.unsigned_at(15);
-  r.text = s.text_at(16);
-  r.result.data = s.blob_at(17);
-  return r;
-}
-std::int64_t block_of(TaskIndex index) {
-  return index - index % block_tasks;
-}
-} // namespace
-
-Result<void> History::complete(TaskList& list) {
-  if (list.tasks.empty())
-    return {};
-  std::map<TaskIndex, TaskView*> wanted; // of one job: that is what ListTasks asks for
-  for (TaskView& task : list.tasks)
-    wanted.emplace(task.index, &task);
-  auto select = db_.prepare(task_columns, false);
-  if (!select)
-    return tl::unexpected<Error>(std::move(select).error());
-  select->integer(1, list.tasks.front().job.value)
-    .integer(2, block_of(wanted.begin()->first))
-    .integer(3, std::int64_t{wanted.rbegin()->first});
-  return each_row(*select, db_.path(), [&] {
-    const auto first = static_cast<TaskIndex>(select->integer_at(1));
-    const auto end = first + static_cast<std::uint32_t>(select->integer_at(2));
-    for (auto at = wanted.lower_bound(first); at != wanted.end() && at->first < end; ++at) {
-      TaskView& task = *at->second;
-      auto result = result_at(*select, at->first);
-      if (task.ended && task.last.attempt > result.attempt)
-        continue; // a later one is there already
-      if (task.state != TaskState::assigned && result.attempt >= task.attempt) {
-        task.attempt = result.attempt;
-        task.node = select->text_at(4);
-      }
-      task.ended = true;
-      task.last = std::move(result);
-    }
-    return true;
-  });
-}
-
-Result<void> History::complete(Progress& progress) {
-  auto select = db_.prepare("SELECT e.state,j.tasks,e.succeeded,e.failed,e.cancelled,e.exit_code "
-                            "FROM job_ends e JOIN job_rows j ON j.job=e.job WHERE e.job=?",
-                            false);
-  if (!select)
-    return tl::unexpected<Error>(std::move(select).error());
-  for (JobProgress& job : progress.jobs) {
-    if (job.total > 0)
-      continue;
-    select->integer(1, job.job.value);
-    auto read = each_row(*select, db_.path(), [&] {
-      job.state = static_cast<JobState>(select->integer_at(0));
-      job.total = static_cast<std::uint32_t>(select->integer_at(1));
-      job.succeeded = static_cast<std::uint32_t>(select->integer_at(2));
-      job.failed = static_cast<std::uint32_t>(select->integer_at(3));
-      job.cancelled = static_cast<std::uint32_t>(select->integer_at(4));
-      job.exit_code = static_cast<std::int32_t>(select->integer_at(5));
-      return true;
-    });
-    if (!read)
-      return read;
-  }
-  return {};
-}
-
-Result<std::optional<History::Log>> History::log(const ReadLog& question) {
-  auto select =
-    db_.prepare(task_columns + " AND r.first+r.count>?3 AND (?4=0 OR r.attempt=?4) ORDER BY "
-                               "r.attempt DESC LIMIT 1",
-                false);
-  if (!select)
-    return tl::unexpected<Error>(std::move(select).error());
-  select->integer(1, question.job.value)
-    .integer(2, block_of(question.index))
-    .integer(3, std::int64_t{question.index})
-    .integer(4, std::int64_t{question.attempt});
-  auto row = select->next(db_.path());
-  if (!row)
-    return tl::unexpected<Error>(std::move(row).error());
-  if (!*row)
-    return std::optional<Log>();
-  Log log;
-  log.node = NodeId(static_cast<std::uint32_t>(select->integer_at(18)));
-  const bool out = question.stream == Stream::out;
-  log.chunk.written = select->unsigned_at(out ? 14 : 15);
-  log.chunk.attempt = static_cast<Attempt>(select->integer_at(3));
-  log.chunk.ended = true;
-  auto head = db_.prepare("SELECT stdout, stderr FROM output_heads WHERE run=?", false);
-  if (!head)
-    return tl::unexpected<Error>(std::move(head).error());
-  auto found = head->integer(1, select->integer_at(0)).next(db_.path());
-  if (!found)
-    return tl::unexpected<Error>(std::move(found).error());
-  const std::string_view kept = *found ? head->blob_at(out ? 0 : 1) : std::string_view();
-  log.known = select->integer_at(5) == 0 || !select->is_null(out ? 14 : 15);
-  log.whole = log.known && kept.size() >= log.chunk.written;
-  if (question.offset < kept.size()) {
-    log.chunk.offset = question.offset;
-    log.chunk.data.data = kept.substr(question.offset, question.limit);
-  } else { // what lies behind the head is not here
-    log.chunk.offset = std::max<std::uint64_t>(question.offset, log.chunk.written);
-  }
-  return std::optional<Log>(std::move(log));
 }
 
 } // namespace reeve::history

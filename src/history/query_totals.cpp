@@ -1,21 +1,15 @@
 // Totals of jobs and attempts: days and hours from the sums that are kept, what is left of the
-// asked stretch at its ends row by row. See history.hpp.
+// asked stretch out of lists (query_lists.cpp). See history.hpp.
 #include "src/history/history.hpp"
 #include "src/history/sql.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace reeve::history {
 namespace {
 
-constexpr std::int64_t always = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t always = Stretch().end;
 
-/// A stretch of time, in microseconds since 1970; the end is not part of it.
-struct Stretch {
-  std::int64_t begin = 0, end = always;
-  [[nodiscard]] bool empty() const { return begin >= end; }
-};
 std::int64_t up_to(std::int64_t time, std::int64_t span) {
   return time > always - span ? time : (time + span - 1) / span * span;
 }
@@ -31,6 +25,20 @@ Cut cut(Stretch all, std::int64_t span) {
   if (all.empty() || whole.empty())
     return {all, {0, 0}, {0, 0}};
   return {{all.begin, whole.begin}, whole, {whole.end, all.end}};
+}
+
+/// Those that touch as one.
+std::vector<Stretch> joined(std::vector<Stretch> stretches) {
+  std::erase_if(stretches, [](const Stretch& stretch) { return stretch.empty(); });
+  std::sort(stretches.begin(), stretches.end(),
+            [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
+  std::vector<Stretch> out;
+  for (const Stretch& one : stretches)
+    if (!out.empty() && out.back().end == one.begin)
+      out.back().end = one.end;
+    else
+      out.push_back(one);
+  return out;
 }
 
 template<class Sums> constexpr bool of_jobs = std::is_same_v<Sums, JobSums>;
@@ -60,10 +68,15 @@ bool of_nodes(const QueryHistory& q) {
   return !q.node.empty() || q.by == "node";
 }
 
-/// The table of kept sums that can answer; empty: only rows can.
+constexpr const char* queues_on_nodes = "queue_node_totals"; // of days only
+
+/// The table of kept sums that can answer; empty: none. Of attempts of users and names on nodes
+/// there would be nearly as many as attempts.
 std::string kept_sums(const QueryHistory& q) {
-  if (q.job)
+  if (of_nodes(q) && (of_names(q) || !q.user.empty() || q.by == "user"))
     return {};
+  if (of_nodes(q) && of_owners(q))
+    return q.by == "hour" ? "" : queues_on_nodes;
   if (of_nodes(q))
     return "node_totals";
   const std::string of = q.kind == HistoryKind::jobs ? "job" : "attempt";
@@ -73,7 +86,7 @@ std::string kept_sums(const QueryHistory& q) {
 /// Of whole slots of `span`.
 template<class Sums>
 Sql from_kept(const QueryHistory& q, const std::string& table, std::int64_t span, Stretch of) {
-  const bool node = table == "node_totals";
+  const bool node = of_nodes(q);
   const std::string columns =
     of_jobs<Sums> ? "k.jobs,k.succeeded,k.failed,k.cancelled,k.tasks,k.waits,k.sum_wait_us,"
                     "k.longest_wait_us,k.sum_ran_us,k.spread"
@@ -98,11 +111,7 @@ template<class Sums> Sql from_rows(const QueryHistory& q) {
 }
 
 void also_owner(Sql& sql, const QueryHistory& q) {
-  also_name(sql, "k.name", q.name);
-  if (!q.user.empty())
-    sql.also("k.user=?", q.user);
-  if (!q.queue.empty())
-    sql.also("k.queue=?", q.queue);
+  also_kind(sql, "k.", q);
   if (!q.node.empty())
     sql.also("m.name=?", q.node);
 }
@@ -133,19 +142,21 @@ Stretch asked_of(const QueryHistory& q) {
           q.until == TimePoint() ? always : us(q.until) + 1};
 }
 
+/// A group's name and its sums a row.
+template<class Sums>
+Result<void> gather_sums(sqlite::Database& db, sqlite::Statement& rows,
+                         std::map<std::string, Sums>& to) {
+  return each_row(rows, db.path(), [&] {
+    to[std::string(rows.text_at(0))].add(Sums::at(rows, 1));
+    return true;
+  });
+}
 template<class Sums>
 Result<void> gather_sums(sqlite::Database& db, const Sql& sql, std::map<std::string, Sums>& to) {
   auto statement = sql.prepare(db);
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
-  for (;;) {
-    auto row = statement->next(db.path());
-    if (!row)
-      return tl::unexpected<Error>(std::move(row).error());
-    if (!*row)
-      return {};
-    to[std::string(statement->text_at(0))].add(Sums::at(*statement, 1));
-  }
+  return gather_sums(db, *statement, to);
 }
 
 std::string or_nothing(bool there, std::int64_t value) {
@@ -153,8 +164,10 @@ std::string or_nothing(bool there, std::int64_t value) {
 }
 
 std::vector<std::string> cells_of(const JobSums& s) {
+  Waits waits = s.spread;
+  waits.count();
   const auto part = [&](int percent) {
-    return or_nothing(s.waits > 0, std::min(s.longest_wait_us, s.spread.percentile(percent)));
+    return or_nothing(s.waits > 0, std::min(s.longest_wait_us, waits.percentile(percent)));
   };
   return {std::to_string(s.jobs),
           std::to_string(s.succeeded),
@@ -177,23 +190,17 @@ std::vector<std::string> cells_of(const AttemptSums& s) {
           std::to_string(s.sum_cpu_us),
           or_nothing(s.max_rss_bytes > 0, s.max_rss_bytes)};
 }
-std::int64_t size_of(const JobSums& s) {
-  return s.jobs;
-}
-std::int64_t size_of(const AttemptSums& s) {
-  return s.attempts;
-}
 
 /// Those with most first, times in their order.
 template<class Sums>
 void list_sums(const QueryHistory& q, const std::map<std::string, Sums>& all, HistoryRows& out) {
   std::vector<const std::pair<const std::string, Sums>*> order;
   for (const auto& group : all)
-    if (size_of(group.second) > 0)
+    if (group.second.size() > 0)
       order.push_back(&group);
   if (q.by != "hour" && q.by != "day")
     std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-      return size_of(a->second) > size_of(b->second);
+      return a->second.size() > b->second.size();
     });
   order.resize(std::min<std::size_t>(order.size(), q.limit));
   for (const auto* group : order) {
@@ -205,136 +212,114 @@ void list_sums(const QueryHistory& q, const std::map<std::string, Sums>& all, Hi
 
 } // namespace
 
-template<class Sums> Result<std::map<std::string, Sums>> History::sums_of(const QueryHistory& q) {
-  std::map<std::string, Sums> sums;
+template<class Sums>
+Result<void> History::add_of_job(const QueryHistory& q, std::map<std::string, Sums>& to) {
+  Sql sql = from_rows<Sums>(q);
+  sql.also(of_jobs<Sums> ? "e.job=" : "r.job=", static_cast<std::int64_t>(q.job.value));
+  also_time(sql, q, of_jobs<Sums> ? "e.ended_us" : "r.recorded_us");
+  also_owner(sql, q);
+  return gather_sums(db_, sql.end(" GROUP BY 1"), to);
+}
+
+/// Of a day without sums its hours may have some. These are read about as fast as so many blocks of
+/// rows, if each has as many as it may.
+constexpr std::size_t rows_of_hours = 32;
+
+template<class Sums>
+Result<void> History::add_kept(const QueryHistory& q, const std::string& table,
+                               std::map<std::string, Sums>& to, std::vector<Stretch>& rest) {
   Result<void> good;
-  const auto by_rows = [&](Stretch of) {
-    if (!good || of.empty())
-      return;
-    QueryHistory part = q;
-    part.since = TimePoint(Duration(of.begin));
-    part.until = of.end == always ? TimePoint() : TimePoint(Duration(of.end - 1));
-    Sql sql = from_rows<Sums>(q);
-    const auto ids =
-      of_jobs<Sums> ? ids_of(part, "end_id", ids_.end) : ids_of(part, "run_id", ids_.run);
-    if (!ids) {
-      good = tl::unexpected<Error>(ids.error());
-      return;
-    }
-    const std::string id = std::string(q.job ? "+" : "") + (of_jobs<Sums> ? "e.end_id" : "r.id");
-    sql.also(id + ">=", ids->begin);
-    sql.also(id + "<", ids->end);
-    also_time(sql, part, of_jobs<Sums> ? "e.ended_us" : "r.recorded_us");
-    also_owner(sql, q);
-    if (q.job)
-      sql.also(of_jobs<Sums> ? "e.job=" : "r.job=", static_cast<std::int64_t>(q.job.value));
-    good = gather_sums(db_, sql.end(" GROUP BY 1"), sums);
-  };
-  const std::string table = kept_sums(q);
   const std::function<void(std::int64_t, Stretch)> by_slots = [&](std::int64_t span, Stretch of) {
     if (!good || of.empty())
       return;
-    std::vector<std::int64_t> crowded; // slots without sums of names
-    if (of_names(q)) {
-      auto slots = slots_without(db_, table, span, of);
-      if (!slots) {
-        good = tl::unexpected<Error>(std::move(slots).error());
-        return;
-      }
-      crowded = std::move(*slots);
+    auto crowded =
+      of_names(q) ? slots_without(db_, table, span, of) : Result<std::vector<std::int64_t>>();
+    if (!crowded) {
+      good = tl::unexpected<Error>(std::move(crowded).error());
+      return;
     }
     Sql sql = from_kept<Sums>(q, table, span, of);
     also_owner(sql, q);
-    good = gather_sums(db_, sql, sums);
-    for (const std::int64_t slot : crowded)
-      if (span == hour_us)
-        by_rows({std::max(slot, of.begin), std::min(slot + span, of.end)});
+    good = gather_sums(db_, sql, to);
+    for (const std::int64_t slot : *crowded) {
+      const Stretch left{std::max(slot, of.begin), std::min(slot + span, of.end)};
+      const auto rows = span == day_us ? rows_within(of_jobs<Sums>, left) : 0;
+      if (!rows)
+        good = tl::unexpected<Error>(rows.error());
+      else if (*rows > rows_of_hours * lists_.block())
+        by_slots(hour_us, left);
       else
-        by_slots(hour_us, {std::max(slot, of.begin), std::min(slot + span, of.end)});
+        rest.push_back(left);
+    }
   };
-  const Stretch all = asked_of(q);
-  if (table.empty()) {
-    by_rows(all);
-  } else {
-    const Cut hours = cut(all, hour_us);
-    by_rows(hours.before);
-    by_rows(hours.behind);
-    const Cut days = q.by == "hour" ? Cut{hours.whole, {0, 0}, {0, 0}} : cut(hours.whole, day_us);
-    by_slots(hour_us, days.before);
-    by_slots(day_us, days.whole);
-    by_slots(hour_us, days.behind);
-  }
-  if (!good)
-    return tl::unexpected<Error>(std::move(good).error());
-  return sums;
+  const Cut hours = cut(asked_of(q), table == queues_on_nodes ? day_us : hour_us);
+  rest.push_back(hours.before);
+  rest.push_back(hours.behind);
+  const Cut days = q.by == "hour" ? Cut{hours.whole, {0, 0}, {0, 0}} : cut(hours.whole, day_us);
+  by_slots(hour_us, days.before);
+  by_slots(day_us, days.whole);
+  by_slots(hour_us, days.behind);
+  return good;
 }
 
-/// Of attempts of some owner on nodes there are no sums, as these are nearly as many as attempts.
-/// Lists have what is needed of each.
-Result<std::map<std::string, AttemptSums>> History::sums_on_nodes(const QueryHistory& q) {
-  using Column = Lists::RunColumn;
-  std::map<std::string, AttemptSums> sums;
-  const bool by_kind = q.by == "user" || q.by == "queue" || q.by == "name";
-  Sql kinds("SELECT k.kind," + (by_kind ? group_of(q, "") : "''") + " FROM kinds k");
-  QueryHistory owner = q;
-  owner.node.clear();
-  also_owner(kinds, owner);
-  auto statement = kinds.end(" ORDER BY 1").prepare(db_);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  Lists::Keys keys;
-  std::unordered_map<std::int64_t, AttemptSums*> groups; // by kind, node or time, as asked
-  auto known = each_row(*statement, db_.path(), [&] {
-    keys.push_back(statement->integer_at(0));
-    if (by_kind)
-      groups[keys.back()] = &sums[std::string(statement->text_at(1))];
-    return true;
-  });
-  const bool by_node = q.by == "node", by_all = q.by == "all", anywhere = q.node.empty();
-  if (by_node) {
-    auto names = db_.prepare("SELECT node,name FROM node_names", false);
-    if (!names)
-      return tl::unexpected<Error>(std::move(names).error());
-    if (known)
-      known = each_row(*names, db_.path(), [&] {
-        groups[names->integer_at(0)] = &sums[std::string(names->text_at(1))];
-        return true;
-      });
-  }
-  const auto nodes = anywhere ? Result<Lists::Keys>() : nodes_named(q.node);
-  auto ids = ids_of(q, "run_id", ids_.run);
-  const auto oldest = db_.integer("SELECT min(id) FROM attempt_runs");
-  if (!known || !nodes || !ids || !oldest)
-    return tl::unexpected<Error>(!known   ? known.error()
-                                 : !nodes ? nodes.error()
-                                 : !ids   ? ids.error()
-                                          : oldest.error());
-  ids->begin = std::max(ids->begin, oldest->value_or(ids->end)); // lists may hold older ones
-  const bool every = q.name.empty() && q.user.empty() && q.queue.empty();
-  const Stretch all = asked_of(q);
-  const std::int64_t span = q.by == "hour" ? hour_us : day_us;
+Result<bool> History::add_few_on_node(const QueryHistory& q,
+                                      std::map<std::string, AttemptSums>& to) {
+  const std::size_t looked_at_max = lists_.block() / 3; // one by one, at some microseconds each
+  const auto nodes = nodes_named(q.node);
+  const auto ids = listed_ids(false, asked_of(q));
+  if (!nodes || !ids)
+    return tl::unexpected<Error>(!nodes ? nodes.error() : ids.error());
+  Lists::Keys found;
   auto read = lists_.read(
-    db_, Lists::Of::runs_by_kind, every ? nullptr : &keys, *ids,
-    [&](std::int64_t kind, const Packed::Row& row) {
-      if (row[Column::recorded_us] < all.begin || row[Column::recorded_us] >= all.end ||
-          (!anywhere && !std::binary_search(nodes->begin(), nodes->end(), row[Column::node])))
-        return;
-      AttemptSums one = sums_of_run(static_cast<Cause>(row[Column::cause]), row[Column::tasks]);
-      one.sum_wall_us = row[Column::wall_us];
-      one.sum_cpu_us = row[Column::cpu_us];
-      one.max_rss_bytes = row[Column::max_rss_bytes];
-      const std::int64_t number = by_kind   ? kind
-                                  : by_node ? row[Column::node]
-                                  : by_all  ? 0
-                                            : row[Column::recorded_us] / span * span;
-      auto& group = groups[number];
-      if (group == nullptr) // a kind or node that is not known has no name
-        group = &sums[by_kind || by_node ? "" : by_all ? "all" : std::to_string(number)];
-      group->add(one);
+    db_, {Lists::Of::runs_by_node, &*nodes, *ids},
+    [&](const Lists::Rows& rows) {
+      const std::int64_t* id = rows[0];
+      rows.each([&](std::size_t row) { found.push_back(id[row]); });
     },
-    [] { return true; });
+    [&] { return found.size() <= looked_at_max; });
   if (!read)
     return tl::unexpected<Error>(std::move(read).error());
+  if (found.size() > looked_at_max)
+    return false;
+  Sql sql = from_rows<AttemptSums>(q);
+  sql.also("r.id=?1");
+  also_time(sql, q, "r.recorded_us");
+  also_owner(sql, q);
+  auto statement = sql.end(" GROUP BY 1").prepare(db_, 2);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  for (const std::int64_t id : found) {
+    statement->reset();
+    statement->integer(1, id);
+    if (auto good = gather_sums(db_, *statement, to); !good)
+      return tl::unexpected<Error>(std::move(good).error());
+  }
+  return true;
+}
+
+template<class Sums> Result<std::map<std::string, Sums>> History::sums_of(const QueryHistory& q) {
+  std::map<std::string, Sums> sums;
+  std::vector<Stretch> rest;
+  const std::string table = kept_sums(q);
+  Result<void> good;
+  if constexpr (!of_jobs<Sums>)
+    if (table.empty() && !q.node.empty() && !q.job) {
+      const auto added = add_few_on_node(q, sums);
+      if (!added)
+        return tl::unexpected<Error>(added.error());
+      if (*added)
+        return sums;
+    }
+  if (q.job)
+    good = add_of_job(q, sums);
+  else if (table.empty())
+    rest.push_back(asked_of(q));
+  else
+    good = add_kept(q, table, sums, rest);
+  if (rest = joined(std::move(rest)); good && !rest.empty())
+    good = add_listed(q, rest, sums);
+  if (!good)
+    return tl::unexpected<Error>(std::move(good).error());
   return sums;
 }
 
@@ -368,9 +353,8 @@ Result<HistoryRows> History::query_totals(const QueryHistory& q) {
     jobs ? add(sums_of<JobSums>(q),
                {"jobs", "succeeded", "failed", "cancelled", "tasks", "average_wait_us",
                 "longest_wait_us", "p50_wait_us", "p90_wait_us", "p99_wait_us", "sum_ran_us"})
-         : add(of_nodes(q) && of_owners(q) && !q.job ? sums_on_nodes(q) : sums_of<AttemptSums>(q),
-               {"attempts", "succeeded", "failed", "lost", "sum_wall_us", "sum_cpu_us",
-                "max_rss_bytes"});
+         : add(sums_of<AttemptSums>(q), {"attempts", "succeeded", "failed", "lost", "sum_wall_us",
+                                         "sum_cpu_us", "max_rss_bytes"});
   if (!added)
     return tl::unexpected<Error>(added.error());
   return out;

@@ -119,10 +119,24 @@ Result<void> make(sqlite::Database& db) {
   return made;
 }
 
+/// `sql`: with its BEGIN and COMMIT.
+Result<void> in_one(sqlite::Database& db, const std::string& sql) {
+  auto done = db.run(sql.c_str());
+  if (!done)
+    db.roll_back();
+  return done;
+}
+
 /// Layout 1 had no correlation, layout 2 no totals; up to layout 3 a job had one row, which was
 /// changed at its end, and indexes where lists are now. Lists are made when the file is opened.
+/// Layout 4 had lists that held less, and no sums of queues on nodes.
 Result<void> upgrade(sqlite::Database& db, std::int64_t from) {
-  std::string sql = "BEGIN IMMEDIATE; DROP VIEW jobs;";
+  const std::string end = "PRAGMA user_version=" + std::to_string(layout_version) + "; COMMIT;";
+  std::string sql = "BEGIN IMMEDIATE;";
+  if (from == 4)
+    return in_one(db, sql + "DROP TABLE lists; DROP TABLE list_blocks;" + lists_tables() +
+                        queues_table() + fill_queues() + end);
+  sql += "DROP VIEW jobs;";
   if (from < 2)
     sql += "ALTER TABLE job_rows ADD COLUMN correlation TEXT;";
   sql += "ALTER TABLE job_rows RENAME TO old_rows;";
@@ -140,12 +154,7 @@ Result<void> upgrade(sqlite::Database& db, std::int64_t from) {
     sql += "CREATE INDEX kinds_user ON kinds(user); CREATE INDEX kinds_queue ON kinds(queue);";
   else
     sql += "DROP TABLE job_totals; DROP TABLE attempt_totals; DROP TABLE node_totals;";
-  sql += lists_tables() + totals_tables() + jobs_view + fill_totals() +
-         "PRAGMA user_version=" + std::to_string(layout_version) + "; COMMIT;";
-  auto done = db.run(sql.c_str());
-  if (!done)
-    db.roll_back();
-  return done;
+  return in_one(db, sql + lists_tables() + totals_tables() + jobs_view + fill_totals() + end);
 }
 
 } // namespace

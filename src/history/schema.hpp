@@ -8,7 +8,7 @@
 namespace reeve::history {
 
 constexpr std::int64_t application_id = 0x72656568; // "reeh"
-constexpr std::int64_t layout_version = 4;          // PRAGMA user_version
+constexpr std::int64_t layout_version = 5;          // PRAGMA user_version
 
 /// Runs are cut at multiples of this many tasks: so the run that holds a task is found by looking
 /// at one block of the index, and a view can expand a run with a table of as many numbers.

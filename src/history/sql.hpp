@@ -1,5 +1,5 @@
-// SQL that is put together from what a question asks. Used by query.cpp and query_totals.cpp. What
-// somebody wrote goes in as a value, never as SQL.
+// SQL that is put together from what a question asks. Used by what answers questions. What somebody
+// wrote goes in as a value, never as SQL.
 #pragma once
 
 #include "messages/protocol.hpp"
@@ -67,6 +67,31 @@ inline void also_name(Sql& sql, const std::string& column, const std::string& na
   const std::string begin = name.substr(0, name.size() - 1);
   sql.also(column + ">=?", begin);
   sql.also(column + "<?", begin + "\xff"); // no text has that byte
+}
+
+/// Of this name, user and queue, as far as they are asked for. `kind`: what their columns begin
+/// with.
+inline void also_kind(Sql& sql, const std::string& kind, const QueryHistory& q) {
+  also_name(sql, kind + "name", q.name);
+  if (!q.user.empty())
+    sql.also(kind + "user=?", q.user);
+  if (!q.queue.empty())
+    sql.also(kind + "queue=?", q.queue);
+}
+
+/// The first column of each row.
+inline Result<std::vector<std::int64_t>> numbers_of(sqlite::Database& db, const Sql& sql) {
+  auto statement = sql.prepare(db);
+  if (!statement)
+    return tl::unexpected<Error>(std::move(statement).error());
+  std::vector<std::int64_t> numbers;
+  auto read = each_row(*statement, db.path(), [&] {
+    numbers.push_back(statement->integer_at(0));
+    return true;
+  });
+  if (!read)
+    return tl::unexpected<Error>(std::move(read).error());
+  return numbers;
 }
 
 inline std::string list_of(const std::vector<std::int64_t>& numbers) {

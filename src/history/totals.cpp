@@ -83,16 +83,6 @@ JobSums JobSums::at(const sqlite::Statement& row, int column) {
   return out;
 }
 
-void AttemptSums::add(const AttemptSums& other) {
-  attempts += other.attempts;
-  succeeded += other.succeeded;
-  failed += other.failed;
-  lost += other.lost;
-  sum_wall_us += other.sum_wall_us;
-  sum_cpu_us += other.sum_cpu_us;
-  max_rss_bytes = std::max(max_rss_bytes, other.max_rss_bytes);
-}
-
 AttemptSums AttemptSums::at(const sqlite::Statement& row, int column) {
   AttemptSums out;
   for (std::int64_t* field : {&out.attempts, &out.succeeded, &out.failed, &out.lost,
@@ -128,7 +118,8 @@ Result<void> Totals::prepare(sqlite::Database& db) {
     {&job_tables_.of_names, insert(job_tables_.names, 15, jobs_grow)},
     {&attempt_tables_.of_owners, insert("attempt_totals", 11, attempts_grow)},
     {&attempt_tables_.of_names, insert(attempt_tables_.names, 12, attempts_grow)},
-    {&add_node_, insert("node_totals", 10, attempts_grow)}};
+    {&add_node_, insert("node_totals", 10, attempts_grow)},
+    {&add_queue_, insert("queue_node_totals", 11, attempts_grow)}};
   for (const auto& [statement, sql] : statements) {
     auto prepared = db.prepare(sql);
     if (!prepared)
@@ -159,10 +150,20 @@ void Totals::add_job(std::int64_t kind, const EndedJob& end, int times) {
     sums.longest_wait_us = std::max(sums.longest_wait_us, wait);
 }
 
-void Totals::add_attempts(std::int64_t kind, NodeId node, TimePoint recorded,
+void Totals::add_attempts(std::int64_t kind, std::uint32_t queue, NodeId node, TimePoint recorded,
                           const AttemptSums& sums) {
-  attempts_[{hour_of(recorded), kind}].add(sums);
-  nodes_[{hour_of(recorded), node.value}].add(sums);
+  const std::int64_t hour = hour_of(recorded);
+  attempts_[{hour, kind}].add(sums);
+  nodes_[{hour, node.value}].add(sums);
+  queues_[{hour / day_us * day_us, (std::int64_t{queue} << 32) | node.value}].add(sums);
+}
+
+std::uint32_t Totals::number_of_queue(const std::string& queue) {
+  const auto [at, fresh] =
+    queue_numbers_.try_emplace(queue, static_cast<std::uint32_t>(queue_names_.size()));
+  if (fresh)
+    queue_names_.push_back(queue);
+  return at->second;
 }
 
 Result<void> Totals::write(sqlite::Database& db, const KeyOf& key_of) {
@@ -178,6 +179,16 @@ Result<void> Totals::write(sqlite::Database& db, const KeyOf& key_of) {
       bind_sums(add_node_, 4, *at->second);
       good = add_node_.run(db.path());
     }
+  std::map<HourOf, const AttemptSums*> queues; // near the order of the table
+  for (const auto& [key, sums] : queues_)
+    queues.emplace(key, &sums);
+  for (auto at = queues.begin(); good && at != queues.end(); ++at) {
+    const auto number = static_cast<std::uint64_t>(at->first.number);
+    bind(add_queue_, 1, {day_us, at->first.hour});
+    add_queue_.text(3, queue_names_[number >> 32]).integer(4, number & 0xFFFF'FFFF);
+    bind_sums(add_queue_, 5, *at->second);
+    good = add_queue_.run(db.path());
+  }
   clear();
   return good;
 }
@@ -273,6 +284,7 @@ void Totals::clear() {
   jobs_.clear();
   attempts_.clear();
   nodes_.clear();
+  queues_.clear();
 }
 
 void Totals::forget() {
@@ -282,8 +294,8 @@ void Totals::forget() {
 
 Result<void> Totals::sweep(sqlite::Database& db, TimePoint cutoff) {
   Result<void> good;
-  for (const char* table : {"job_totals", "attempt_totals", "node_totals", "job_name_totals",
-                            "attempt_name_totals", "crowded_slots"})
+  for (const char* table : {"job_totals", "attempt_totals", "node_totals", "queue_node_totals",
+                            "job_name_totals", "attempt_name_totals", "crowded_slots"})
     for (const std::int64_t span : spans)
       if (good)
         good = db.run(("DELETE FROM " + std::string(table) + " WHERE span_us=" + number_of(span) +
@@ -292,21 +304,40 @@ Result<void> Totals::sweep(sqlite::Database& db, TimePoint cutoff) {
   return good;
 }
 
+namespace {
+const std::string slot_columns = "(span_us INTEGER, slot_us INTEGER,",
+                  attempt_sum_columns =
+                    "attempts INTEGER NOT NULL, succeeded INTEGER NOT NULL,"
+                    "failed INTEGER NOT NULL, lost INTEGER NOT NULL, sum_wall_us INTEGER NOT NULL,"
+                    "sum_cpu_us INTEGER NOT NULL, max_rss_bytes INTEGER NOT NULL,";
+std::string key_columns(const char* columns) {
+  return "PRIMARY KEY(span_us, slot_us, " + std::string(columns) + ")) WITHOUT ROWID;";
+}
+} // namespace
+
+std::string queues_table() {
+  return "CREATE TABLE queue_node_totals" + slot_columns + "queue TEXT, node INTEGER," +
+         attempt_sum_columns + key_columns("queue, node");
+}
+
+std::string fill_queues() {
+  const std::string day = number_of(day_us);
+  return "INSERT INTO queue_node_totals SELECT " + day + ",r.recorded_us/" + day + "*" + day +
+         ",coalesce(k.queue,''),r.node," + attempt_sums() +
+         " FROM attempt_runs r LEFT JOIN job_rows j ON j.job=r.job LEFT JOIN kinds k ON "
+         "k.kind=j.kind GROUP BY 2,3,4;";
+}
+
 std::string totals_tables() {
-  const std::string slot = "(span_us INTEGER, slot_us INTEGER,";
+  const std::string& slot = slot_columns;
   const std::string jobs =
     "user TEXT, queue TEXT, jobs INTEGER NOT NULL, succeeded INTEGER NOT NULL,"
     "failed INTEGER NOT NULL, cancelled INTEGER NOT NULL, tasks INTEGER NOT NULL,"
     "waits INTEGER NOT NULL, sum_wait_us INTEGER NOT NULL, longest_wait_us INTEGER NOT NULL,"
     "sum_ran_us INTEGER NOT NULL, spread BLOB,";
-  const std::string attempts =
-    "attempts INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,"
-    "lost INTEGER NOT NULL, sum_wall_us INTEGER NOT NULL, sum_cpu_us INTEGER NOT NULL,"
-    "max_rss_bytes INTEGER NOT NULL,";
-  const auto key = [](const char* columns) {
-    return "PRIMARY KEY(span_us, slot_us, " + std::string(columns) + ")) WITHOUT ROWID;";
-  };
-  return "CREATE TABLE job_totals" + slot + jobs + key("user, queue") +
+  const std::string& attempts = attempt_sum_columns;
+  const auto& key = key_columns;
+  return queues_table() + "CREATE TABLE job_totals" + slot + jobs + key("user, queue") +
          "CREATE TABLE job_name_totals" + slot + "name TEXT," + jobs + key("name, user, queue") +
          "CREATE TABLE attempt_totals" + slot + "user TEXT, queue TEXT," + attempts +
          key("user, queue") + "CREATE TABLE attempt_name_totals" + slot +
@@ -337,9 +368,9 @@ std::string attempt_sums() {
          "0)),coalesce(max(r.max_rss_bytes),0)";
 }
 
-/// Hours by name and by node out of the rows; the rest out of these.
+/// Hours by name and by node and days by queue and node out of the rows; the rest out of these.
 std::string fill_totals() {
-  std::string sql;
+  std::string sql = fill_queues();
   const std::string hour = number_of(hour_us), day = number_of(day_us);
   const auto fill = [&](const std::string& table, const std::string& select, const char* grow) {
     sql +=

@@ -6,16 +6,26 @@
 #include "src/history/rows.hpp"
 #include "src/history/waits.hpp"
 
+#include <algorithm>
 #include <array>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <tuple>
 #include <unordered_map>
+#include <vector>
 
 namespace reeve::history {
 
 constexpr std::int64_t hour_us = 3'600'000'000, day_us = 24 * hour_us;
+
+/// A stretch of time, in microseconds since 1970; the end is not part of it.
+struct Stretch {
+  std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();
+  [[nodiscard]] bool empty() const { return begin >= end; }
+  [[nodiscard]] bool has(std::int64_t time) const { return time >= begin && time < end; }
+};
 
 struct JobSums {
   std::int64_t jobs = 0, succeeded = 0, failed = 0, cancelled = 0, tasks = 0;
@@ -23,6 +33,7 @@ struct JobSums {
   std::int64_t sum_ran_us = 0;
   Waits spread;
 
+  [[nodiscard]] std::int64_t size() const { return jobs; }
   void add(const JobSums& other);
   /// Columns from `column` on, in the order of the fields.
   static JobSums at(const sqlite::Statement& row, int column);
@@ -31,7 +42,16 @@ struct AttemptSums {
   std::int64_t attempts = 0, succeeded = 0, failed = 0, lost = 0;
   std::int64_t sum_wall_us = 0, sum_cpu_us = 0, max_rss_bytes = 0;
 
-  void add(const AttemptSums& other);
+  [[nodiscard]] std::int64_t size() const { return attempts; }
+  void add(const AttemptSums& other) { // inline: of millions
+    attempts += other.attempts;
+    succeeded += other.succeeded;
+    failed += other.failed;
+    lost += other.lost;
+    sum_wall_us += other.sum_wall_us;
+    sum_cpu_us += other.sum_cpu_us;
+    max_rss_bytes = std::max(max_rss_bytes, other.max_rss_bytes);
+  }
   static AttemptSums at(const sqlite::Statement& row, int column);
 };
 
@@ -46,9 +66,9 @@ struct EndedJob {
 AttemptSums sums_of_run(Cause cause, std::int64_t tasks);
 
 /// The sums of one transaction, before they are written: of each owner (user and queue), of each
-/// node, and of each name of jobs an owner has. Where jobs of a slot have more than `names_max`
-/// names, as when each has its own, a row for each would cost more than it saves: such a slot is
-/// noted as crowded, and has no sums by name.
+/// node, of each queue on each node (days only), and of each name of jobs an owner has. Where jobs
+/// of a slot have more than `names_max` names, as when each has its own, a row for each would cost
+/// more than it saves: such a slot is noted as crowded, and has no sums by name.
 class Totals {
 public:
   static constexpr std::size_t names_max = 4'096;
@@ -56,7 +76,11 @@ public:
   Result<void> prepare(sqlite::Database& db);
   /// `kind`: of jobs, a number of the caller's. `times`: -1 takes an end back.
   void add_job(std::int64_t kind, const EndedJob& end, int times = 1);
-  void add_attempts(std::int64_t kind, NodeId node, TimePoint recorded, const AttemptSums& sums);
+  /// `queue`: its number.
+  void add_attempts(std::int64_t kind, std::uint32_t queue, NodeId node, TimePoint recorded,
+                    const AttemptSums& sums);
+  /// Which stays as long as this.
+  std::uint32_t number_of_queue(const std::string& queue);
   using KeyOf = std::function<const KindKey&(std::int64_t kind)>;
   Result<void> write(sqlite::Database& db, const KeyOf& key_of);
   /// What was added, and what is known of the database, may not be in it.
@@ -88,10 +112,12 @@ private:
                         std::int64_t slot, std::size_t names);
 
   Hours<JobSums> jobs_;
-  Hours<AttemptSums> attempts_, nodes_;
+  Hours<AttemptSums> attempts_, nodes_, queues_; // of the last the number has queue and node
+  std::unordered_map<std::string, std::uint32_t> queue_numbers_;
+  std::vector<std::string> queue_names_; // by number
   Tables<JobSums> job_tables_;
   Tables<AttemptSums> attempt_tables_;
-  sqlite::Statement add_node_;
+  sqlite::Statement add_node_, add_queue_;
   // Names that a slot has, or that many at most; none: it is crowded.
   std::map<std::tuple<std::string, std::int64_t, std::int64_t>, std::optional<std::size_t>> names_;
 };
@@ -99,6 +125,9 @@ private:
 /// The tables, as SQL, and what fills them from rows that are there already.
 std::string totals_tables();
 std::string fill_totals();
+/// Those that layout 4 had not.
+std::string queues_table();
+std::string fill_queues();
 /// The sums of rows as SQL, in the order of the fields; `e`: job_ends, `j`: job_rows, `r`:
 /// attempt_runs.
 std::string job_sums();

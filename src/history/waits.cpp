@@ -12,6 +12,7 @@ namespace reeve::history {
 namespace {
 
 constexpr std::int64_t times_max = std::int64_t{1} << 40; // of a class: sums never overflow
+constexpr std::size_t fresh_max = 4'096, dense_min = 256;
 constexpr unsigned bits = 5; // 32 classes for each power of two; below 64 us each has its own
 
 std::uint32_t class_of(std::int64_t us) {
@@ -32,27 +33,78 @@ std::int64_t bound_of(std::uint32_t number) {
 } // namespace
 
 void Waits::add(std::int64_t us, std::int64_t times) {
-  const auto at = classes_.try_emplace(class_of(us), 0).first;
-  at->second += times;
-  if (at->second == 0)
-    classes_.erase(at);
+  if (times == 1) {
+    fresh_.push_back(class_of(us));
+    if (fresh_.size() >= fresh_max)
+      count();
+    return;
+  }
+  Waits one;
+  one.classes_.emplace_back(class_of(us), times);
+  add(one);
 }
 
 void Waits::add(const Waits& other) {
-  auto hint = classes_.begin();
-  for (const auto& [number, times] : other.classes_) {
-    hint = classes_.try_emplace(hint, number, 0);
-    hint->second += times;
-    hint = hint->second == 0 ? classes_.erase(hint) : std::next(hint);
+  fresh_.insert(fresh_.end(), other.fresh_.begin(), other.fresh_.end());
+  if (fresh_.size() >= fresh_max)
+    count();
+  if (other.classes_.empty())
+    return;
+  std::vector<Class> sum;
+  sum.reserve(classes_.size() + other.classes_.size());
+  auto a = classes_.begin();
+  for (const Class& b : other.classes_) {
+    for (; a != classes_.end() && a->first < b.first; ++a)
+      sum.push_back(*a);
+    Class both = b;
+    if (a != classes_.end() && a->first == b.first)
+      both.second += (a++)->second;
+    if (both.second != 0)
+      sum.push_back(both);
   }
+  sum.insert(sum.end(), a, classes_.end());
+  classes_ = std::move(sum);
+}
+
+void Waits::count() {
+  if (fresh_.empty())
+    return;
+  Waits sum;
+  if (fresh_.size() >= dense_min) { // looks at each class, but sorts nothing
+    static const std::uint32_t classes_max = class_of(std::numeric_limits<std::int64_t>::max()) + 1;
+    std::vector<std::uint32_t> times(classes_max);
+    for (const std::uint32_t number : fresh_)
+      ++times[number];
+    for (std::uint32_t number = 0; number < classes_max; ++number)
+      if (times[number] != 0)
+        sum.classes_.emplace_back(number, times[number]);
+  } else {
+    std::sort(fresh_.begin(), fresh_.end());
+    for (const std::uint32_t number : fresh_)
+      if (!sum.classes_.empty() && sum.classes_.back().first == number)
+        ++sum.classes_.back().second;
+      else
+        sum.classes_.emplace_back(number, 1);
+  }
+  fresh_.clear();
+  add(sum);
+}
+
+std::vector<Waits::Class> Waits::counted() const {
+  if (fresh_.empty())
+    return classes_;
+  Waits copy = *this;
+  copy.count();
+  return std::move(copy.classes_);
 }
 
 std::int64_t Waits::percentile(int percent) const {
+  const auto classes = counted();
   std::int64_t all = 0;
-  for (const auto& [number, times] : classes_)
+  for (const auto& [number, times] : classes)
     all += times;
   std::int64_t rank = std::max<std::int64_t>(1, (all * percent + 99) / 100);
-  for (const auto& [number, times] : classes_)
+  for (const auto& [number, times] : classes)
     if (rank -= times; rank <= 0)
       return bound_of(number);
   return 0;
@@ -61,7 +113,7 @@ std::int64_t Waits::percentile(int percent) const {
 std::string Waits::encode() const {
   std::string out;
   std::uint32_t before = 0;
-  for (const auto& [number, times] : classes_) {
+  for (const auto& [number, times] : counted()) {
     put_varint(out, number - before);
     put_varint(out, zigzag(times));
     before = number;
@@ -76,9 +128,13 @@ Waits Waits::decode(std::string_view bytes) {
     number += step;
     if (number > class_of(std::numeric_limits<std::int64_t>::max()))
       break;
-    if (times != 0)
-      out.classes_.insert_or_assign(out.classes_.end(), static_cast<std::uint32_t>(number),
-                                    std::clamp(unzigzag(times), -times_max, times_max));
+    const std::int64_t n = std::clamp(unzigzag(times), -times_max, times_max);
+    if (n == 0)
+      continue;
+    if (!out.classes_.empty() && out.classes_.back().first == number)
+      out.classes_.back().second = n;
+    else
+      out.classes_.emplace_back(static_cast<std::uint32_t>(number), n);
   }
   return out;
 }

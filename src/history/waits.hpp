@@ -6,7 +6,8 @@
 
 #include "src/sqlite/database.hpp"
 
-#include <map>
+#include <utility>
+#include <vector>
 
 namespace reeve::history {
 
@@ -15,6 +16,8 @@ public:
   /// `us`: microseconds; below 0 counts as 0. `times` may be negative: a wait that is taken back.
   void add(std::int64_t us, std::int64_t times = 1);
   void add(const Waits& other);
+  /// Sorts what was added: several questions are quicker then.
+  void count();
   /// So many in a hundred waited at most this long: never too low, and at most 1/32 too high. 0
   /// when there are none. `percent`: 0 to 100.
   [[nodiscard]] std::int64_t percentile(int percent) const;
@@ -23,7 +26,10 @@ public:
   static Waits decode(std::string_view bytes);
 
 private:
-  std::map<std::uint32_t, std::int64_t> classes_;
+  using Class = std::pair<std::uint32_t, std::int64_t>; // and how many waits of it
+  [[nodiscard]] std::vector<Class> counted() const;
+  std::vector<Class> classes_;       // in their order, none of 0
+  std::vector<std::uint32_t> fresh_; // classes of waits that are not counted yet: that is quick
 };
 
 /// SQL functions: waits_of(us) of the rows of a group, nulls left out, and add_waits(a, b).

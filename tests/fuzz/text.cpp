@@ -3,7 +3,7 @@
 #include "src/util/text.hpp"
 #include "messages/protocol.hpp"
 #include "src/events/events.hpp"
-#include "src/history/lists.hpp"
+#include "src/history/packed.hpp"
 #include "src/history/waits.hpp"
 #include "src/util/json.hpp"
 #include "src/util/table.hpp"
@@ -72,18 +72,41 @@ void read_waits(std::string_view text) {
 }
 
 void read_packed(std::string_view text) {
+  using history::Packed;
   for (const std::size_t columns : {2u, 3u, 8u}) {
-    history::Packed again;
-    std::size_t rows = 0;
-    history::Packed::read(text, columns, [&](const history::Packed::Row& row) {
-      again.add(row, columns);
-      ++rows;
-    });
-    REQUIRE(rows <= text.size());
-    history::Packed twice;
-    history::Packed::read(again.bytes(), columns,
-                          [&](const history::Packed::Row& row) { twice.add(row, columns); });
-    REQUIRE(twice.bytes() == again.bytes());
+    Packed packed;
+    if (!packed.open(text, columns))
+      continue;
+    std::vector<std::vector<Packed::Row>> rows;
+    std::vector<Packed::Keyed> keys;
+    std::size_t all = 0;
+    rows.reserve(packed.parts().size());
+    for (const auto& part : packed.parts()) {
+      all += part.count;
+      REQUIRE(all <= text.size());
+      std::vector<std::int64_t> values(part.count);
+      auto& of_part = rows.emplace_back(part.count);
+      for (std::size_t c = 0; c < columns; ++c) {
+        packed.read(c, part.first, part.count, values.data());
+        for (std::size_t row = 0; row < part.count; ++row)
+          of_part[row][c] = values[row];
+      }
+      if (part.count > 0)
+        keys.push_back({part.key, of_part});
+    }
+    if (keys.empty())
+      continue;
+    const std::string again = Packed::pack(keys, columns);
+    Packed twice;
+    REQUIRE(twice.open(again, columns) && twice.parts().size() == keys.size());
+    for (std::size_t k = 0; k < keys.size(); ++k)
+      for (std::size_t c = 0; c < columns; ++c) {
+        const auto& part = twice.parts()[k];
+        std::vector<std::int64_t> values(part.count);
+        twice.read(c, part.first, part.count, values.data());
+        for (std::size_t row = 0; row < part.count; ++row)
+          REQUIRE(values[row] == keys[k].rows[row][c]);
+      }
   }
 }
 } // namespace

@@ -292,7 +292,8 @@ std::pair<Texts, Texts> both_totals(const std::string& path) {
           "SELECT 'names',span_us,slot_us,name,user,queue,jobs,succeeded,failed,cancelled,tasks,"
           "waits,sum_wait_us,sum_ran_us,hex(spread) FROM job_name_totals WHERE jobs>0",
           "SELECT 'attempts',* FROM attempt_totals", "SELECT 'named',* FROM attempt_name_totals",
-          "SELECT 'nodes',* FROM node_totals", "SELECT 'crowded',* FROM crowded_slots"}) {
+          "SELECT 'nodes',* FROM node_totals", "SELECT 'queues',* FROM queue_node_totals",
+          "SELECT 'crowded',* FROM crowded_slots"}) {
       auto statement = db.prepare(sql, false).value();
       while (statement.next("test").value()) {
         auto& row = out.emplace_back();
@@ -303,15 +304,82 @@ std::pair<Texts, Texts> both_totals(const std::string& path) {
     return out;
   };
   Texts kept = rows();
-  EXPECT_TRUE(
-    db.run(("BEGIN; DELETE FROM job_totals; DELETE FROM attempt_totals; DELETE FROM node_totals;"
-            "DELETE FROM job_name_totals; DELETE FROM attempt_name_totals; DELETE FROM "
-            "crowded_slots;" +
-            fill_totals())
-             .c_str()));
+  EXPECT_TRUE(db.run(("BEGIN; DELETE FROM queue_node_totals; DELETE FROM job_totals; DELETE FROM "
+                      "attempt_totals; DELETE FROM node_totals;"
+                      "DELETE FROM job_name_totals; DELETE FROM attempt_name_totals; DELETE FROM "
+                      "crowded_slots;" +
+                      fill_totals())
+                       .c_str()));
   Texts summed = rows();
   EXPECT_TRUE(db.run("ROLLBACK"));
   return {std::move(kept), std::move(summed)};
+}
+
+/// Totals of jobs and attempts out of lists, in stretches that begin and end within an hour, and
+/// the same out of the rows.
+void expect_lists_have_what_the_rows_have(History& history, sqlite::Database& db,
+                                          std::mt19937_64& random) {
+  const auto rows_of = [&](const std::string& sql) {
+    std::map<std::string, std::string> rows;
+    auto statement = db.prepare(sql, false).value();
+    while (statement.next("test").value()) {
+      auto& row = rows[std::string(statement.text_at(0))];
+      for (int column = 1; column < statement.columns(); ++column)
+        row += std::string(statement.text_at(column)) + "|";
+    }
+    return rows;
+  };
+  std::size_t compared = 0;
+  const auto compare = [&](const QueryHistory& question, const std::string& sql) {
+    std::map<std::string, std::string> rows;
+    const HistoryRows found = history.query(question).value();
+    for (const auto& row : found.rows)
+      for (std::size_t c = 1; c < (question.kind == HistoryKind::jobs ? 7 : 8); ++c)
+        rows[row[0]] += row[c] + "|";
+    EXPECT_EQ(rows, rows_of(sql)) << sql;
+    compared += rows.size();
+  };
+  const auto first = db.integer("SELECT min(recorded_us) FROM attempt_runs").value().value();
+  const auto last = db.integer("SELECT max(recorded_us) FROM attempt_runs").value().value();
+  for (int k = 0; k < 12; ++k) {
+    QueryHistory question;
+    question.limit = 10'000;
+    const auto time = [&] {
+      return first + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(last - first));
+    };
+    const auto [begin, end] = std::minmax({time(), time()}); // by value
+    question.since = TimePoint(Duration(begin));
+    question.until = TimePoint(Duration(end));
+    const std::string within = " BETWEEN " + std::to_string(begin) + " AND " + std::to_string(end);
+    for (const std::string by : {"name", "all"}) {
+      question.by = by;
+      question.kind = HistoryKind::jobs;
+      const std::string group = by == "all" ? "'all'" : by;
+      compare(question, "SELECT " + group +
+                          ",count(*),sum(state='succeeded'),sum(state='failed'),sum(state="
+                          "'cancelled'),sum(tasks),cast(avg(started_us-submitted_us) AS INTEGER) "
+                          "FROM jobs WHERE ended_us" +
+                          within + " GROUP BY 1");
+    }
+    question.kind = HistoryKind::attempts;
+    for (const std::string by : {"name", "node"})
+      for (const std::string node : {"", "n2"}) {
+        question.by = by;
+        question.node = node;
+        question.name = by == "node" ? "job3" : "";
+        compare(question,
+                "SELECT " + std::string(by == "node" ? "m" : "j") +
+                  ".name,sum(r.count),sum(r.count*(r.cause=0)),sum(r.count*(c.name NOT IN ('none',"
+                  "'cancelled','drained','preempted','superseded'))),sum(r.count*(c.name="
+                  "'lost_node')),coalesce(sum(wall_us),0),coalesce(sum(user_cpu_us+system_cpu_us),"
+                  "0),max(max_rss_bytes) FROM attempt_runs r JOIN causes c USING (cause) JOIN jobs "
+                  "j USING (job) JOIN node_names m ON m.node=r.node WHERE recorded_us" +
+                  within + (node.empty() ? "" : " AND m.name='" + node + "'") +
+                  (question.name.empty() ? "" : " AND j.name='" + question.name + "'") +
+                  " GROUP BY 1");
+      }
+  }
+  EXPECT_GT(compared, 50u);
 }
 
 /// Pages of every filter that is answered out of lists.
@@ -376,82 +444,8 @@ TEST_P(RandomLives, are_recorded_once_and_whole) {
   const auto any = [&](std::uint64_t n) { return static_cast<std::uint32_t>(random() % n); };
   World world;
   TempFolder folder;
-  std::vector<NodeId> nodes;
-  for (const char* name : {"n1", "n2", "n3"})
-    nodes.push_back(world.add_node(name));
-  std::vector<core::CommittedPtr> all;
+  const auto [jobs, all] = random_life(world, random, 1'500);
   std::map<std::tuple<JobId, TaskIndex, Attempt>, std::uint32_t> results; // journalled
-  std::vector<JobId> jobs;
-  for (int step = 0; step < 1'500; ++step) {
-    const JobId job = jobs.empty() ? JobId(0) : jobs[any(jobs.size())];
-    const NodeId node = nodes[any(nodes.size())];
-    const auto flights = [&] { // of one job on one node
-      std::vector<TaskRun> runs;
-      if (const core::Job* j = world.cluster.find_job(job); j && j->extra)
-        if (const auto at = j->extra->allocations.find(node); at != j->extra->allocations.end())
-          runs = at->second.runs;
-      return runs;
-    };
-    switch (any(12)) {
-    case 0:
-    case 1:
-      jobs.push_back(world.submit("job" + std::to_string(any(5)), 1 + any(40), any(3)));
-      break;
-    case 2:
-    case 3:
-    case 4: // whatever of a job waits
-      if (const core::Job* j = world.cluster.find_job(job); j && j->next < j->count) {
-        const auto n = 1 + any(j->count - j->next);
-        world.execute(core::Place{{{node, job, 1, {{j->next, n, 1}}}}});
-      } else if (j && j->extra) {
-        std::vector<TaskRun> runs;
-        for (const auto& [first, mark] : j->extra->marks.map())
-          if (mark.state == TaskState::pending)
-            runs.push_back({first, mark.count, mark.attempt + 1});
-        if (!runs.empty())
-          world.execute(core::Place{{{node, job, 1, runs}}});
-      }
-      break;
-    case 5:
-    case 6:
-      for (const TaskRun& run : flights())
-        world.quiet(node, job, {run.first, 1 + any(run.count), run.attempt});
-      break;
-    case 7:
-    case 8:
-      for (const TaskRun& run : flights())
-        world.finish(
-          node, job,
-          {world.result(run.first, run.attempt, any(2) ? Cause::none : Cause::exit_code, 2)});
-      break;
-    case 9:
-      if (any(4) == 0) {
-        world.execute(core::MarkLost{{node}, "test", any(2) == 0});
-        world.add_node("n" + std::to_string(node.value));
-      }
-      break;
-    case 10:
-      if (any(3) == 0)
-        world.execute(core::Cancel{job, {}, "test"});
-      else if (any(2) == 0)
-        world.execute(core::Retry{job, {}});
-      world.now += std::chrono::minutes(any(40));
-      break;
-    case 11: { // recovery
-      core::Changes state;
-      world.cluster.describe(state);
-      for (const auto& change : state)
-        if (const auto* i = std::get_if<core::TasksInterrupted>(&change))
-          world.execute(core::Requeue{i->job, i->runs, i->cause, {}, ""});
-      break;
-    }
-    }
-    if (any(3) == 0)
-      if (auto batch = world.commit())
-        all.push_back(std::move(batch));
-  }
-  if (auto batch = world.commit())
-    all.push_back(std::move(batch));
   for (const auto& batch : all)
     for (const Entry& entry : batch->entries)
       if (const auto* finished = std::get_if<TasksFinished>(&entry.fact))
@@ -492,6 +486,7 @@ TEST_P(RandomLives, are_recorded_once_and_whole) {
   EXPECT_EQ(kept, summed);
   EXPECT_GT(kept.size(), 10u);
   expect_filters_find_what_the_views_have(*history, db);
+  expect_lists_have_what_the_rows_have(*history, db, random);
   std::size_t ended = 0;
   auto ends =
     db.prepare("SELECT state,tasks,succeeded,failed,cancelled FROM jobs WHERE job=?").value();
@@ -634,6 +629,17 @@ TEST_P(OldLayouts, are_taken_over_with_everything_that_they_have) {
   EXPECT_EQ(column(query(question), "job"), (Texts{"5", "3", "2", "1"}));
   reopen(); // it is of this layout now
   EXPECT_EQ(views(), after);
+  history.reset(); // what layout 4 had: lists of another form, one of them of no use here
+  {
+    auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE).value();
+    ASSERT_TRUE(db.run("DROP TABLE void_ends; DROP TABLE queue_node_totals; INSERT INTO "
+                       "list_blocks VALUES(0,1,3); INSERT INTO "
+                       "lists VALUES(0,1,1,x'020406'); PRAGMA user_version=4"));
+  }
+  reopen();
+  EXPECT_EQ(views(), after);
+  EXPECT_EQ(column(query(question), "job"), (Texts{"5", "3", "2", "1"}));
+  EXPECT_EQ(sql("SELECT count(*) FROM lists"), Texts{"0"});
   EXPECT_FALSE(history->sweep(world.now + 100'000h).value());
   EXPECT_EQ(sql("SELECT name FROM jobs"), Texts{"waits"});
   EXPECT_EQ(sql("SELECT name FROM kinds"), Texts{"waits"});
@@ -657,7 +663,7 @@ TEST(history_files, of_a_newer_version_are_refused) {
   ASSERT_TRUE(History::open(folder.file("history.db")));
   {
     auto db = sqlite::Database::open(folder.file("history.db"), SQLITE_OPEN_READWRITE);
-    ASSERT_TRUE(db->run("PRAGMA user_version=5"));
+    ASSERT_TRUE(db->run(("PRAGMA user_version=" + std::to_string(layout_version + 1)).c_str()));
   }
   const auto opened = History::open(folder.file("history.db"));
   ASSERT_FALSE(opened);

@@ -322,6 +322,9 @@ TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
     question.user = "user1"; // of an owner on nodes: out of lists
     EXPECT_EQ(joined(8), joined_rows("node", "user='user1'"));
     question.user.clear();
+    question.queue = "day";
+    EXPECT_EQ(joined(8), joined_rows("node", "queue='day'"));
+    question.queue.clear();
     question.name = "name2";
     EXPECT_EQ(joined(8), joined_rows("node", "name='name2'"));
     question.name.clear();
@@ -338,7 +341,8 @@ TEST_F(Questions, totals_of_any_stretch_are_those_of_its_rows) {
     EXPECT_EQ(joined(8), joined_rows("'all'", "node='x' AND user='user2'"));
   }
 }
-/// Where each job has its own name, a sum for each would save nothing.
+/// Where each job has its own name, a sum for each would save nothing. Of a day without sums those
+/// of its hours are added where it has many rows, else its rows are listed.
 TEST_F(Questions, totals_by_name_are_right_where_there_are_too_many_names_to_keep_sums) {
   const NodeId node = world.add_node("x");
   const auto run_many = [&](std::size_t names) {
@@ -361,44 +365,68 @@ TEST_F(Questions, totals_by_name_are_right_where_there_are_too_many_names_to_kee
   EXPECT_EQ(kept("crowded_slots"), 2);
   world.now += 2h;
   run_many(50); // an hour that is not crowded, of a day that is
-  for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts}) {
-    QueryHistory question;
-    question.kind = kind;
-    question.by = "name";
-    question.limit = 10'000;
-    const auto rows = query(question).rows;
-    EXPECT_EQ(rows[0][0], "often");
-    EXPECT_EQ(rows[0][1], std::to_string(21 + 82 + 1));
-    EXPECT_EQ(rows.size(), 1 + 3 + 2 * Totals::names_max - 82);
-    question.by = "all";
-    question.name = "frame-1*";
-    EXPECT_EQ(query(question).rows[0][1],
-              sql("SELECT count(*) FROM jobs WHERE name GLOB 'frame-1*'")[0]);
-    question.name.clear();
-    EXPECT_EQ(query(question).rows[0][1], sql("SELECT count(*) FROM jobs")[0]);
+  for (const std::size_t rows_in_block : {std::size_t{200}, block}) {
+    block = rows_in_block;
+    reopen();
+    for (const HistoryKind kind : {HistoryKind::jobs, HistoryKind::attempts}) {
+      QueryHistory question;
+      question.kind = kind;
+      question.by = "name";
+      question.limit = 10'000;
+      const auto rows = query(question).rows;
+      EXPECT_EQ(rows[0][0], "often");
+      EXPECT_EQ(rows[0][1], std::to_string(21 + 82 + 1));
+      EXPECT_EQ(rows.size(), 1 + 3 + 2 * Totals::names_max - 82);
+      question.by = "all";
+      question.name = "frame-1*";
+      EXPECT_EQ(query(question).rows[0][1],
+                sql("SELECT count(*) FROM jobs WHERE name GLOB 'frame-1*'")[0]);
+      question.name.clear();
+      EXPECT_EQ(query(question).rows[0][1], sql("SELECT count(*) FROM jobs")[0]);
+    }
   }
 }
-TEST(packed_rows, come_back_as_they_were_and_damaged_ones_up_to_the_damage) {
+TEST(packed_rows, come_back_as_they_were_and_damaged_ones_never_reach_beyond_their_end) {
   std::mt19937_64 random(7);
+  constexpr std::size_t columns = 5;
+  std::vector<std::vector<Packed::Row>> rows(20);
+  std::vector<Packed::Keyed> keys;
+  for (std::size_t c = 0; c < 100; ++c)
+    for (auto& of_key : rows) {
+      Packed::Row row{};
+      for (std::size_t k = 0; k + 1 < columns; ++k) // the last is the same in each
+        row[k] = static_cast<std::int64_t>(random()) >> (k * 16 + random() % 16);
+      of_key.push_back(row);
+    }
+  for (std::size_t k = 0; k < rows.size(); ++k)
+    keys.push_back({static_cast<std::int64_t>(k * k) - 3, rows[k]});
+  const std::string bytes = Packed::pack(keys, columns);
   Packed packed;
-  std::vector<Packed::Row> rows;
-  for (int k = 0; k < 1'000; ++k) {
-    Packed::Row row{};
-    for (std::size_t c = 0; c < 5; ++c)
-      row[c] = static_cast<std::int64_t>(random()) >> (random() % 64);
-    rows.push_back(row);
-    packed.add(row, 5);
-  }
-  const auto read = [](std::string_view bytes) {
-    std::vector<Packed::Row> out;
-    Packed::read(bytes, 5, [&](const Packed::Row& row) { out.push_back(row); });
+  const auto value = [&](std::size_t column, std::size_t row) {
+    std::int64_t out = 0;
+    packed.read(column, row, 1, &out);
     return out;
   };
-  EXPECT_EQ(read(packed.bytes()), rows);
-  const auto cut = read(packed.bytes().substr(0, packed.bytes().size() / 2));
-  EXPECT_GT(cut.size(), 300u);
-  EXPECT_TRUE(std::equal(cut.begin(), cut.end(), rows.begin()));
-  EXPECT_TRUE(read(std::string(100, '\xff')).empty());
+  ASSERT_TRUE(packed.open(bytes, columns));
+  ASSERT_EQ(packed.parts().size(), keys.size());
+  for (std::size_t k = 0; k < keys.size(); ++k) {
+    const auto& part = packed.parts()[k];
+    EXPECT_EQ(part.key, keys[k].key);
+    ASSERT_EQ(part.count, rows[k].size());
+    for (std::size_t r = 0; r < part.count; ++r)
+      for (std::size_t c = 0; c < columns; ++c)
+        EXPECT_EQ(value(c, part.first + r), rows[k][r][c]);
+  }
+  for (std::size_t size = 0; size < bytes.size(); size += 1 + size / 50)
+    EXPECT_FALSE(packed.open(std::string(bytes, 0, size), columns)) << "cut at " << size;
+  for (int k = 0; k < 2'000; ++k) {
+    std::string damaged = bytes.substr(0, 400 + random() % 400);
+    damaged[random() % 60] = static_cast<char>(random());
+    if (packed.open(damaged, 1))
+      for (const auto& part : packed.parts())
+        for (std::size_t r = 0; r < part.count; ++r)
+          value(0, part.first + r); // the sanitizer looks on
+  }
 }
 TEST(waits, are_told_by_rank_never_too_short_and_at_most_a_32nd_too_long) {
   std::mt19937_64 random(7);

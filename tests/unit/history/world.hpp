@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <random>
 #include <unistd.h>
 
 namespace reeve::history {
@@ -115,6 +116,92 @@ public:
 private:
   std::shared_ptr<core::Committed> open_ = std::make_shared<core::Committed>();
 };
+
+struct Life {
+  std::vector<JobId> jobs;
+  std::vector<core::CommittedPtr> batches;
+};
+/// What may happen to a cluster of three nodes: jobs of one to forty tasks of five names, retries,
+/// nodes that are lost and come again. `steps`: so many things.
+inline Life random_life(World& world, std::mt19937_64& random, int steps) {
+  const auto any = [&](std::uint64_t n) { return static_cast<std::uint32_t>(random() % n); };
+  Life life;
+  std::vector<NodeId> nodes;
+  for (const char* name : {"n1", "n2", "n3"})
+    nodes.push_back(world.add_node(name));
+  auto& [jobs, all] = life;
+  for (int step = 0; step < steps; ++step) {
+    const JobId job = jobs.empty() ? JobId(0) : jobs[any(jobs.size())];
+    const NodeId node = nodes[any(nodes.size())];
+    const auto flights = [&] { // of one job on one node
+      std::vector<TaskRun> runs;
+      if (const core::Job* j = world.cluster.find_job(job); j && j->extra)
+        if (const auto at = j->extra->allocations.find(node); at != j->extra->allocations.end())
+          runs = at->second.runs;
+      return runs;
+    };
+    switch (any(12)) {
+    case 0:
+    case 1:
+      jobs.push_back(world.submit("job" + std::to_string(any(5)), 1 + any(40), any(3)));
+      break;
+    case 2:
+    case 3:
+    case 4: // whatever of a job waits
+      if (const core::Job* j = world.cluster.find_job(job); j && j->next < j->count) {
+        const auto n = 1 + any(j->count - j->next);
+        world.execute(core::Place{{{node, job, 1, {{j->next, n, 1}}}}});
+      } else if (j && j->extra) {
+        std::vector<TaskRun> runs;
+        for (const auto& [first, mark] : j->extra->marks.map())
+          if (mark.state == TaskState::pending)
+            runs.push_back({first, mark.count, mark.attempt + 1});
+        if (!runs.empty())
+          world.execute(core::Place{{{node, job, 1, runs}}});
+      }
+      break;
+    case 5:
+    case 6:
+      for (const TaskRun& run : flights())
+        world.quiet(node, job, {run.first, 1 + any(run.count), run.attempt});
+      break;
+    case 7:
+    case 8:
+      for (const TaskRun& run : flights())
+        world.finish(
+          node, job,
+          {world.result(run.first, run.attempt, any(2) ? Cause::none : Cause::exit_code, 2)});
+      break;
+    case 9:
+      if (any(4) == 0) {
+        world.execute(core::MarkLost{{node}, "test", any(2) == 0});
+        world.add_node("n" + std::to_string(node.value));
+      }
+      break;
+    case 10:
+      if (any(3) == 0)
+        world.execute(core::Cancel{job, {}, "test"});
+      else if (any(2) == 0)
+        world.execute(core::Retry{job, {}});
+      world.now += std::chrono::minutes(any(40));
+      break;
+    case 11: { // recovery
+      core::Changes state;
+      world.cluster.describe(state);
+      for (const auto& change : state)
+        if (const auto* i = std::get_if<core::TasksInterrupted>(&change))
+          world.execute(core::Requeue{i->job, i->runs, i->cause, {}, ""});
+      break;
+    }
+    }
+    if (any(3) == 0)
+      if (auto batch = world.commit())
+        all.push_back(std::move(batch));
+  }
+  if (auto batch = world.commit())
+    all.push_back(std::move(batch));
+  return life;
+}
 
 class WithHistory : public testing::Test {
 protected:
