@@ -6,6 +6,9 @@ find_package(nlohmann_json REQUIRED)
 find_package(spdlog REQUIRED)
 pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
+# Its file names folders of libraries that it uses itself and its header does not. One of them changes its place in the command line
+# when the project is configured a second time, after which all that includes zmq.h would be compiled again.
+set_target_properties(PkgConfig::ZMQ PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "" INTERFACE_COMPILE_OPTIONS "")
 pkg_check_modules(NCURSES REQUIRED IMPORTED_TARGET ncursesw)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
