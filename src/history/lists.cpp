@@ -99,11 +99,7 @@ Result<void> Lists::write(sqlite::Database& db) {
 /// Keys that follow each other share a list until it is long enough. Its key is the first of them.
 Result<void> Lists::write_one(sqlite::Database& db, Of of) {
   Family& from = family(of);
-  std::vector<Packed::Keyed> order;
-  order.reserve(from.keys.size());
-  for (const auto& [key, rows] : from.keys)
-    order.push_back({key, rows});
-  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  const std::vector<Packed::Keyed> order = in_order(from.keys);
   auto good = insert_block_.integer(1, number_of_family(of))
                 .integer(2, from.first)
                 .integer(3, from.last)

@@ -55,18 +55,14 @@ private:
 /// Rows of a number and a name, in the order of numbers.
 template<class Sums>
 Result<Grouped> groups_of(sqlite::Database& db, const Sql& sql, Groups<Sums>& groups) {
-  auto statement = sql.prepare(db);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
   Grouped out;
-  auto read = each_row(*statement, db.path(), [&] {
-    out.keys.push_back(statement->integer_at(0));
-    out.groups.push_back(groups.of(std::string(statement->text_at(1))));
-    return true;
-  });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
-  return out;
+  return each_row(db, sql,
+                  [&](const sqlite::Statement& row) {
+                    out.keys.push_back(row.integer_at(0));
+                    out.groups.push_back(groups.of(std::string(row.text_at(1))));
+                    return true;
+                  })
+    .map([&] { return std::move(out); });
 }
 
 /// What a row of a list adds, its columns at hand.

@@ -124,17 +124,7 @@ Result<std::vector<std::int64_t>> slots_without(sqlite::Database& db, const std:
   sql.also("span_us=", span);
   sql.also("slot_us>=", of.begin);
   sql.also("slot_us<", of.end);
-  auto statement = sql.prepare(db);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  std::vector<std::int64_t> slots;
-  auto read = each_row(*statement, db.path(), [&] {
-    slots.push_back(statement->integer_at(0));
-    return true;
-  });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
-  return slots;
+  return numbers_of(db, sql);
 }
 
 Stretch asked_of(const QueryHistory& q) {
@@ -142,21 +132,15 @@ Stretch asked_of(const QueryHistory& q) {
           q.until == TimePoint() ? always : us(q.until) + 1};
 }
 
-/// A group's name and its sums a row.
+/// Of a row with a group's name and its sums.
 template<class Sums>
-Result<void> gather_sums(sqlite::Database& db, sqlite::Statement& rows,
-                         std::map<std::string, Sums>& to) {
-  return each_row(rows, db.path(), [&] {
-    to[std::string(rows.text_at(0))].add(Sums::at(rows, 1));
-    return true;
-  });
+bool gather_row(const sqlite::Statement& row, std::map<std::string, Sums>& to) {
+  to[std::string(row.text_at(0))].add(Sums::at(row, 1));
+  return true;
 }
 template<class Sums>
 Result<void> gather_sums(sqlite::Database& db, const Sql& sql, std::map<std::string, Sums>& to) {
-  auto statement = sql.prepare(db);
-  if (!statement)
-    return tl::unexpected<Error>(std::move(statement).error());
-  return gather_sums(db, *statement, to);
+  return each_row(db, sql, [&](const sqlite::Statement& row) { return gather_row(row, to); });
 }
 
 std::string or_nothing(bool there, std::int64_t value) {
@@ -291,7 +275,8 @@ Result<bool> History::add_few_on_node(const QueryHistory& q,
   for (const std::int64_t id : found) {
     statement->reset();
     statement->integer(1, id);
-    if (auto good = gather_sums(db_, *statement, to); !good)
+    if (auto good = each_row(*statement, db_.path(), [&] { return gather_row(*statement, to); });
+        !good)
       return tl::unexpected<Error>(std::move(good).error());
   }
   return true;

@@ -79,19 +79,23 @@ inline void also_kind(Sql& sql, const std::string& kind, const QueryHistory& q) 
     sql.also(kind + "queue=?", q.queue);
 }
 
-/// The first column of each row.
-inline Result<std::vector<std::int64_t>> numbers_of(sqlite::Database& db, const Sql& sql) {
+/// `f` for each row of it, as above; it is given the statement.
+template<class F> Result<void> each_row(sqlite::Database& db, const Sql& sql, F&& f) {
   auto statement = sql.prepare(db);
   if (!statement)
     return tl::unexpected<Error>(std::move(statement).error());
+  return each_row(*statement, db.path(), [&] { return f(*statement); });
+}
+
+/// The first column of each row.
+inline Result<std::vector<std::int64_t>> numbers_of(sqlite::Database& db, const Sql& sql) {
   std::vector<std::int64_t> numbers;
-  auto read = each_row(*statement, db.path(), [&] {
-    numbers.push_back(statement->integer_at(0));
-    return true;
-  });
-  if (!read)
-    return tl::unexpected<Error>(std::move(read).error());
-  return numbers;
+  return each_row(db, sql,
+                  [&](const sqlite::Statement& row) {
+                    numbers.push_back(row.integer_at(0));
+                    return true;
+                  })
+    .map([&] { return std::move(numbers); });
 }
 
 inline std::string list_of(const std::vector<std::int64_t>& numbers) {

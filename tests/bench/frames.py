@@ -5,8 +5,6 @@
 import json
 import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -14,7 +12,7 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "e2e"))
-from cluster import BIN, PATIENCE, await_true  # noqa: E402  pylint: disable=wrong-import-position
+from cluster import PATIENCE, await_true  # noqa: E402  pylint: disable=wrong-import-position
 from dashboard_test import Page  # noqa: E402  pylint: disable=wrong-import-position
 
 SECONDS = float(os.environ.get("REEVE_FRAME_SECONDS", 4))  # of each of live and scrolling
@@ -81,11 +79,7 @@ def at(values, part):
 
 class Frames(Page):
     def measure(self):
-        self.master.kill()
-        shutil.rmtree(self.folder / "master")
-        (self.folder / "master").mkdir()
-        subprocess.run([BIN / "reeve-big-cluster", self.folder / "master", "10000", "1000000", "2000"], check=True)
-        self.start_master()
+        self.start_large_master()
         self.start_agent("live")
         await_true(lambda: len(self.get("/api/heat")["names"]) == 10_001, "the nodes")
         self.cdp("Performance.enable", timeDomain="threadTicks")
